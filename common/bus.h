@@ -1,0 +1,83 @@
+/*
+ * MQTT 5 on the loop: the only user of libmosquitto. A bus connects, reconnects
+ * with back-off and jitter, and keeps nothing: what is published while it is down
+ * is refused, what was under way when it went down is forgotten. Delivery is the
+ * caller's (delivery.h).
+ */
+#ifndef DP_BUS_H
+#define DP_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "identity.h"
+
+struct dp_bus;
+
+/** A message in either direction; nothing in it is owned. */
+struct dp_bus_message {
+	const char *topic;
+	const void *payload;
+	size_t len;
+	int qos;
+	bool retain;
+	uint32_t expiry_s;	  /**< 0: never */
+	const char *content_type; /**< NULL: none, and so below */
+	const char *response_topic;
+	const void *correlation;
+	size_t correlation_len;
+	const struct dp_property *properties; /**< user properties */
+	size_t n_properties;
+};
+
+struct dp_bus_options {
+	const char *url;     /**< checked by dp_check_mqtt_url() */
+	const char *ca_file; /**< for mqtts:// */
+	const char *client_id;
+	bool clean_start;
+	uint32_t session_expiry_s;
+	const char *will_topic; /**< retained, QoS 1; NULL: none */
+	const char *will_payload;
+	void *data;
+	void (*on_connect)(void *data);
+	void (*on_disconnect)(void *data); /**< only after on_connect */
+	/** The message lives for the call. */
+	void (*on_message)(void *data, const struct dp_bus_message *message);
+};
+
+/**
+ * Make a bus and start connecting. Callbacks come from the loop, never from within
+ * this call.
+ * @param options  copied; its strings must outlive the bus
+ * @return 0, -EINVAL a bad URL, -ENOMEM
+ */
+int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_options *options);
+
+/**
+ * Publish. QoS 1 means that the broker will get it while this connection lasts.
+ * @return 0; -ENOTCONN while the bus is down; -EMSGSIZE; -EINVAL; -ENOMEM
+ */
+int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message);
+
+/** Subscribe with QoS 1; from on_connect, as each connection begins anew. @return as above
+ */
+int dp_bus_subscribe(struct dp_bus *bus, const char *filter);
+
+bool dp_bus_connected(const struct dp_bus *bus);
+
+/** Why it is down, for health and logs; empty while it is up. */
+const char *dp_bus_trouble(const struct dp_bus *bus);
+
+/** Stop or go on reading from the socket: back-pressure to the broker. */
+void dp_bus_pause(struct dp_bus *bus, bool paused);
+
+/**
+ * Disconnect (politely when connected) and free. No callback comes after this
+ * call but `closed`, which may be NULL.
+ */
+void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data));
+
+#endif

@@ -1,0 +1,272 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "number.h"
+#include "topic.h"
+#include "url.h"
+
+#define SECRET_MAX 4096
+
+extern char **environ;
+
+void dp_config_reject(const char *name, const char *value, const char *allowed)
+{
+	dp_log(DP_LOG_ERROR, "bad setting", "name=%s value=\"%s\" allowed=\"%s\"", name,
+		value, allowed);
+}
+
+const char *dp_check_mqtt_url(const char *value)
+{
+	struct dp_mqtt_url url;
+	const char *why;
+	if (dp_mqtt_url_parse(value, &url, &why) == 0)
+		return NULL;
+	return "mqtt://[user:password@]host[:port] or mqtts://...";
+}
+
+const char *dp_check_name(const char *value)
+{
+	return dp_name_valid(value, strlen(value))
+		       ? NULL
+		       : "1 to 64 of A-Z a-z 0-9 - . _, beginning with a letter or digit";
+}
+
+const char *dp_check_topic_prefix(const char *value)
+{
+	return dp_topic_prefix_valid(value) ? NULL
+					    : "a topic without + # $, spaces and final /";
+}
+
+const char *dp_check_log_level(const char *value)
+{
+	enum dp_log_level level;
+	return dp_log_parse_level(value, &level) == 0 ? NULL : "debug, info, warn, error";
+}
+
+void dp_config_files_finish(struct dp_config_files *files)
+{
+	while (files->n > 0)
+		free(files->texts[--files->n]);
+}
+
+/* @return the file's text without its final newline, or NULL, logged */
+static const char *read_value_file(
+	struct dp_config_files *files, const char *name, const char *path)
+{
+	if (files->n == DP_CONFIG_FILES) {
+		dp_config_reject(name, path, "fewer settings from files");
+		return NULL;
+	}
+	char *text = malloc(SECRET_MAX + 1);
+	if (text == NULL)
+		dp_log_out_of_memory("a setting's file");
+	files->texts[files->n++] = text;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, SECRET_MAX + 1);
+	int err = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 || n > SECRET_MAX) {
+		dp_log(DP_LOG_ERROR, "bad setting", "name=%s value=\"%s\" allowed=\"%s%s\"",
+			name, path, "a readable file of at most 4096 bytes: ",
+			n < 0 ? strerror(err) : "it is larger");
+		return NULL;
+	}
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		n--;
+	text[n] = '\0';
+	return text;
+}
+
+static const char *set_variable(const char *name)
+{
+	const char *value = getenv(name);
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* @return 0 and *value, NULL when neither the variable nor its file is set */
+static int find_value(
+	const struct dp_option *option, struct dp_config_files *files, const char **value)
+{
+	char file_name[80];
+	snprintf(file_name, sizeof(file_name), "%s_FILE", option->name);
+	const char *path = set_variable(file_name);
+	*value = set_variable(option->name);
+	if (path == NULL)
+		return 0;
+	if (*value != NULL) {
+		dp_config_reject(
+			file_name, path, "either this or the variable without _FILE");
+		return -EINVAL;
+	}
+	*value = read_value_file(files, file_name, path);
+	return *value == NULL ? -EINVAL : 0;
+}
+
+static bool parse_bool(const char *text, bool *out)
+{
+	static const char *const yes[] = {"1", "true", "yes", "on"};
+	static const char *const no[] = {"0", "false", "no", "off"};
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		if (strcasecmp(text, yes[i]) == 0 || strcasecmp(text, no[i]) == 0) {
+			*out = strcasecmp(text, yes[i]) == 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int store_value(const struct dp_option *option, const char *value, char *field)
+{
+	const char *shown = option->url && strchr(value, '@') != NULL ? "(hidden)" : value;
+	const char *allowed = NULL;
+	char range[80];
+	int64_t number;
+	bool flag;
+	switch (option->type) {
+	case DP_STRING:
+		if (option->check != NULL)
+			allowed = option->check(value);
+		if (allowed == NULL)
+			memcpy(field, &value, sizeof(value));
+		break;
+	case DP_INT:
+		if (dp_parse_i64(value, option->min, option->max, &number) == 0) {
+			memcpy(field, &number, sizeof(number));
+			break;
+		}
+		snprintf(range, sizeof(range),
+			"a whole number from %" PRId64 " to %" PRId64, option->min,
+			option->max);
+		allowed = range;
+		break;
+	case DP_BOOL:
+		if (parse_bool(value, &flag))
+			memcpy(field, &flag, sizeof(flag));
+		else
+			allowed = "0, 1, true, false, yes, no, on, off";
+		break;
+	}
+	if (allowed == NULL)
+		return 0;
+	dp_config_reject(option->name, shown, allowed);
+	return -EINVAL;
+}
+
+static int load_option(
+	const struct dp_option *option, struct dp_config_files *files, char *field)
+{
+	const char *value;
+	int err = find_value(option, files, &value);
+	if (err != 0)
+		return err;
+	if (value == NULL)
+		value = option->fallback;
+	if (value != NULL)
+		return store_value(option, value, field);
+	if (!option->required)
+		return 0;
+	dp_config_reject(option->name, "", option->help);
+	return -EINVAL;
+}
+
+/* Edit distance with transpositions, for names of at most 31 bytes. */
+static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	unsigned d[32][32];
+	for (unsigned i = 0; i <= a_len; i++)
+		d[i][0] = i;
+	for (unsigned j = 0; j <= b_len; j++)
+		d[0][j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		for (size_t j = 1; j <= b_len; j++) {
+			unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (d[i - 1][j] + 1 < best)
+				best = d[i - 1][j] + 1;
+			if (d[i][j - 1] + 1 < best)
+				best = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+				a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
+		}
+	}
+	return d[a_len][b_len];
+}
+
+static bool known(const struct dp_config_table *table, const char *name, size_t len)
+{
+	for (size_t i = 0; i < table->n; i++) {
+		const char *option = table->options[i].name;
+		size_t n = strlen(option);
+		if (strncmp(name, option, n) == 0 &&
+			(len == n || (len == n + 5 && strncmp(name + n, "_FILE", 5) == 0)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The environment holds other people's variables, so an unknown name is only an
+ * error when it is all but one of ours: PERIOD_SM would otherwise be ignored.
+ */
+static int find_misspelt(const struct dp_config_table *table)
+{
+	int err = 0;
+	for (char **entry = environ; *entry != NULL; entry++) {
+		size_t len = strcspn(*entry, "=");
+		if (len > 31 || len < 5 || known(table, *entry, len))
+			continue;
+		for (size_t i = 0; i < table->n; i++) {
+			const char *option = table->options[i].name;
+			size_t n = strlen(option);
+			if (n > 31 || distance(*entry, len, option, n) > (n < 8 ? 1u : 2u))
+				continue;
+			dp_log(DP_LOG_ERROR, "bad setting",
+				"name=%.*s value=\"%s\" allowed=\"no such setting; did you "
+				"mean %s?\"",
+				(int)len, *entry,
+				(*entry)[len] == '=' ? *entry + len + 1 : "", option);
+			err = -EINVAL;
+			break;
+		}
+	}
+	return err;
+}
+
+int dp_config_load(
+	const struct dp_config_table *table, void *config, struct dp_config_files *files)
+{
+	int err = find_misspelt(table);
+	for (size_t i = 0; i < table->n; i++) {
+		const struct dp_option *option = &table->options[i];
+		if (load_option(option, files, (char *)config + option->offset) != 0)
+			err = -EINVAL;
+	}
+	return err;
+}
+
+void dp_config_print(const struct dp_config_table *table)
+{
+	printf("Settings (environment variables; NAME_FILE reads NAME from a file):\n");
+	for (size_t i = 0; i < table->n; i++) {
+		const struct dp_option *option = &table->options[i];
+		printf("  %-20s %s", option->name, option->help);
+		if (option->type == DP_INT)
+			printf(" (%" PRId64 " to %" PRId64 ")", option->min, option->max);
+		if (option->required)
+			printf(" [required]");
+		else if (option->fallback != NULL)
+			printf(" [default: %s]", option->fallback);
+		printf("\n");
+	}
+}

@@ -1,0 +1,196 @@
+#include "delivery.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+int64_t dp_jitter_ms(uint64_t *random, int64_t ms)
+{
+	/* xorshift64 (Marsaglia 2003): only has to keep senders from moving in step. */
+	uint64_t x = *random;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*random = x;
+	int64_t spread = ms / 2;
+	return ms - ms / 4 + (spread > 0 ? (int64_t)(x >> 1) % spread : 0);
+}
+
+static unsigned window_after_connect(const struct dp_delivery *d)
+{
+	unsigned window = d->max / 4;
+	return window > d->reserve ? window : d->reserve + 1;
+}
+
+void dp_delivery_init(struct dp_delivery *d, struct dp_flight *slots, unsigned max,
+	unsigned reserve, int64_t timeout_ms, int64_t timeout_limit_ms, uint64_t seed)
+{
+	assert(max > reserve && timeout_ms > 0 && timeout_limit_ms >= timeout_ms);
+	*d = (struct dp_delivery){
+		.slots = slots,
+		.max = max,
+		.reserve = reserve,
+		.timeout_ms = timeout_ms,
+		.timeout_base_ms = timeout_ms,
+		.timeout_limit_ms = timeout_limit_ms,
+		.shrunk_ms = INT64_MIN,
+		.next_number = 1,
+		.random = seed | 1,
+	};
+	d->window = window_after_connect(d);
+	for (unsigned i = 0; i < max; i++)
+		slots[i].count = 0;
+}
+
+bool dp_delivery_may_send(const struct dp_delivery *d, enum dp_delivery_class class)
+{
+	unsigned total = d->in_flight[DP_LIVE] + d->in_flight[DP_BACKLOG];
+	if (total >= d->max)
+		return false;
+	if (class == DP_BACKLOG) {
+		/* A window that shrank to nothing still lets the backlog crawl. */
+		unsigned share = d->window > d->reserve ? d->window - d->reserve : 1;
+		return d->in_flight[DP_BACKLOG] < share;
+	}
+	/* Live messages do not wait for the backlog's: the reserve is theirs. */
+	return d->in_flight[DP_LIVE] < d->reserve || total < d->window;
+}
+
+const struct dp_flight *dp_delivery_send(struct dp_delivery *d,
+	enum dp_delivery_class class, uint64_t owner, uint64_t first, uint32_t count,
+	int64_t now_ms)
+{
+	assert(count > 0);
+	for (unsigned i = 0; i < d->max; i++) {
+		if (d->slots[i].count != 0)
+			continue;
+		d->slots[i] = (struct dp_flight){
+			.owner = owner,
+			.first = first,
+			.count = count,
+			.number = d->next_number++,
+			.class = class,
+			.sent_ms = now_ms,
+			.deadline_ms = now_ms + dp_jitter_ms(&d->random, d->timeout_ms),
+		};
+		d->in_flight[class]++;
+		return &d->slots[i];
+	}
+	assert(!"dp_delivery_may_send() said no");
+	return NULL;
+}
+
+static void land(struct dp_delivery *d, struct dp_flight *flight)
+{
+	d->in_flight[flight->class]--;
+	flight->count = 0;
+}
+
+void dp_delivery_answer(
+	struct dp_delivery *d, uint64_t owner, uint64_t first, uint64_t count)
+{
+	uint64_t end = first + count;
+	for (unsigned i = 0; i < d->max; i++) {
+		struct dp_flight *f = &d->slots[i];
+		if (f->count == 0 || f->owner != owner)
+			continue;
+		uint64_t f_end = f->first + f->count;
+		if (first >= f_end || end <= f->first)
+			continue;
+		if (first <= f->first && end >= f_end) {
+			land(d, f);
+			if (d->window < d->max)
+				d->window++;
+			d->timeout_ms = d->timeout_base_ms;
+		} else if (first <= f->first) {
+			f->count = (uint32_t)(f_end - end);
+			f->first = end;
+		} else if (end >= f_end) {
+			f->count = (uint32_t)(first - f->first);
+		}
+	}
+}
+
+bool dp_delivery_take(struct dp_delivery *d, uint64_t number, struct dp_flight *out)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		if (d->slots[i].count != 0 && d->slots[i].number == number) {
+			*out = d->slots[i];
+			land(d, &d->slots[i]);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool dp_delivery_expire(struct dp_delivery *d, int64_t now_ms, struct dp_flight *out)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		struct dp_flight *f = &d->slots[i];
+		if (f->count == 0 || f->deadline_ms > now_ms)
+			continue;
+		*out = *f;
+		land(d, f);
+		d->resent++;
+		/* Messages of one volley are lost together: that is one sign, not many. */
+		if (f->sent_ms > d->shrunk_ms) {
+			d->window = d->window > 1 ? d->window / 2 : 1;
+			d->timeout_ms *= 2;
+			if (d->timeout_ms > d->timeout_limit_ms)
+				d->timeout_ms = d->timeout_limit_ms;
+			d->shrunk_ms = now_ms;
+		}
+		return true;
+	}
+	return false;
+}
+
+bool dp_delivery_reset(struct dp_delivery *d, struct dp_flight *out)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		if (d->slots[i].count == 0)
+			continue;
+		*out = d->slots[i];
+		land(d, &d->slots[i]);
+		return true;
+	}
+	d->window = window_after_connect(d);
+	d->timeout_ms = d->timeout_base_ms;
+	d->shrunk_ms = INT64_MIN;
+	return false;
+}
+
+int64_t dp_delivery_deadline(const struct dp_delivery *d)
+{
+	int64_t deadline = INT64_MAX;
+	for (unsigned i = 0; i < d->max; i++) {
+		if (d->slots[i].count != 0 && d->slots[i].deadline_ms < deadline)
+			deadline = d->slots[i].deadline_ms;
+	}
+	return deadline;
+}
+
+bool dp_delivery_in_flight(
+	const struct dp_delivery *d, uint64_t owner, uint64_t seq, uint64_t *end)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		const struct dp_flight *f = &d->slots[i];
+		if (f->count != 0 && f->owner == owner && seq >= f->first &&
+			seq - f->first < f->count) {
+			*end = f->first + f->count;
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t dp_delivery_next_flight(const struct dp_delivery *d, uint64_t owner, uint64_t seq)
+{
+	uint64_t next = UINT64_MAX;
+	for (unsigned i = 0; i < d->max; i++) {
+		const struct dp_flight *f = &d->slots[i];
+		if (f->count != 0 && f->owner == owner && f->first >= seq &&
+			f->first < next)
+			next = f->first;
+	}
+	return next;
+}

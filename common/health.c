@@ -1,0 +1,130 @@
+#include "health.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define BACKLOG 8
+#define ASK_TIMEOUT_S 3
+
+/* One question: the connection and the answer on its way. */
+struct asker {
+	uv_pipe_t pipe;
+	uv_write_t write;
+	char answer[256];
+};
+
+int dp_health_path(
+	char path[108], const char *run_dir, const char *service, const char *instance)
+{
+	int n = snprintf(path, 108, "%s/%s-%s.health", run_dir, service, instance);
+	return n < 0 || n >= 108 ? -ENAMETOOLONG : 0;
+}
+
+static void asker_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void answered(uv_write_t *write, int status)
+{
+	(void)status; /* whoever asked and went away needs no answer */
+	struct asker *asker = write->data;
+	uv_close((uv_handle_t *)&asker->pipe, asker_closed);
+}
+
+static void on_question(uv_stream_t *server, int status)
+{
+	struct dp_health *health = server->data;
+	if (status != 0)
+		return;
+	struct asker *asker = calloc(1, sizeof(*asker));
+	if (asker == NULL)
+		dp_log_out_of_memory("a health question");
+	uv_pipe_init(server->loop, &asker->pipe, 0);
+	asker->pipe.data = asker;
+	asker->write.data = asker;
+	const char *wrong = health->check(health->data);
+	int n = snprintf(asker->answer, sizeof(asker->answer), "%s%s\n",
+		wrong == NULL ? "ok" : "unhealthy: ", wrong == NULL ? "" : wrong);
+	unsigned len = (unsigned)n < sizeof(asker->answer) ? (unsigned)n
+							   : sizeof(asker->answer) - 1;
+	uv_buf_t buf = uv_buf_init(asker->answer, len);
+	if (uv_accept(server, (uv_stream_t *)&asker->pipe) != 0 ||
+		uv_write(&asker->write, (uv_stream_t *)&asker->pipe, &buf, 1, answered) !=
+			0)
+		uv_close((uv_handle_t *)&asker->pipe, asker_closed);
+}
+
+static void server_closed(uv_handle_t *handle)
+{
+	(void)handle;
+}
+
+int dp_health_start(struct dp_health *health, uv_loop_t *loop, const char *path,
+	const char *(*check)(void *data), void *data)
+{
+	*health = (struct dp_health){.check = check, .data = data};
+	memcpy(health->path, path, strlen(path) + 1);
+	/* What a killed run left behind. */
+	unlink(path);
+	uv_pipe_init(loop, &health->server, 0);
+	health->server.data = health;
+	int err = uv_pipe_bind(&health->server, path);
+	if (err == 0)
+		err = uv_listen((uv_stream_t *)&health->server, BACKLOG, on_question);
+	if (err != 0)
+		uv_close((uv_handle_t *)&health->server, server_closed);
+	return err;
+}
+
+void dp_health_stop(struct dp_health *health)
+{
+	uv_close((uv_handle_t *)&health->server, server_closed);
+	unlink(health->path);
+}
+
+static int ask(const char *path, char *answer, size_t size)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval patience = {.tv_sec = ASK_TIMEOUT_S};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	int err = 0;
+	size_t len = 0;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+		err = -errno;
+	while (err == 0 && len < size - 1) {
+		ssize_t n = read(fd, answer + len, size - 1 - len);
+		if (n < 0 && errno != EINTR)
+			err = -errno;
+		else if (n == 0)
+			break;
+		else if (n > 0)
+			len += (size_t)n;
+	}
+	answer[len] = '\0';
+	close(fd);
+	return err;
+}
+
+int dp_health_ask(const char *path)
+{
+	char answer[256];
+	int err = ask(path, answer, sizeof(answer));
+	if (err != 0) {
+		printf("unhealthy: no answer at %s: %s\n", path, strerror(-err));
+		return EXIT_FAILURE;
+	}
+	fputs(answer, stdout);
+	return strcmp(answer, "ok\n") == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

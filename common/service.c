@@ -1,0 +1,214 @@
+#include "service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "topic.h"
+#include "trim.h"
+#include "version.h"
+
+#define STOP_PATIENCE_MS 1500
+#define TRIM_AFTER_MS 3000
+
+static void print_help(const struct dp_service_info *info)
+{
+	printf("%s: %s\n\n"
+	       "Usage: %s [--help | --version | --check-config | --healthcheck]\n",
+		info->name, info->summary, info->name);
+	if (info->usage != NULL)
+		printf("%s", info->usage);
+	printf("\n");
+	dp_config_print(&info->table);
+	printf("\nExit codes: 0 stopped as asked, 1 failed, %d a setting is bad\n",
+		DP_EX_CONFIG);
+}
+
+/* Host names may hold what names may not; replicas only need to differ. */
+static void name_instance(struct dp_service *service)
+{
+	if (gethostname(service->host, sizeof(service->host) - 1) != 0 ||
+		!dp_name_valid(service->host, strlen(service->host)))
+		memcpy(service->host, "unnamed", sizeof("unnamed"));
+	service->config->instance = service->host;
+}
+
+static int parse_arguments(const struct dp_service_info *info, int argc, char **argv,
+	bool *check_only, bool *ask_health)
+{
+	if (argc == 1)
+		return -1;
+	if (info->command != NULL) {
+		int code = info->command(argc, argv);
+		if (code >= 0)
+			return code;
+	}
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		print_help(info);
+		return EXIT_SUCCESS;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("%s %s\n", info->name, dp_version);
+		return EXIT_SUCCESS;
+	}
+	*check_only = argc == 2 && strcmp(argv[1], "--check-config") == 0;
+	*ask_health = argc == 2 && strcmp(argv[1], "--healthcheck") == 0;
+	if (*check_only || *ask_health)
+		return -1;
+	dp_log(DP_LOG_ERROR, "unknown arguments; --help lists what there is",
+		"argument=\"%s\"", argv[1]);
+	return DP_EX_CONFIG;
+}
+
+static int check_settings(
+	struct dp_service *service, void *config, bool check_only, bool ask_health)
+{
+	const struct dp_service_info *info = service->info;
+	char path[108];
+	if (dp_config_load(&info->table, config, &service->files) != 0)
+		return DP_EX_CONFIG;
+	if (service->config->instance == NULL)
+		name_instance(service);
+	if (dp_health_path(path, service->config->run_dir, info->name,
+		    service->config->instance) != 0) {
+		dp_config_reject("RUN_DIR", service->config->run_dir, "a shorter path");
+		return DP_EX_CONFIG;
+	}
+	if (ask_health)
+		return dp_health_ask(path);
+	if (info->check != NULL && info->check(config) != 0)
+		return DP_EX_CONFIG;
+	if (!check_only)
+		return -1;
+	printf("%s: the settings are good\n", info->name);
+	return EXIT_SUCCESS;
+}
+
+int dp_service_init(struct dp_service *service, const struct dp_service_info *info,
+	void *config, int argc, char **argv)
+{
+	bool check_only = false, ask_health = false;
+	*service = (struct dp_service){.info = info, .config = config};
+	dp_log_init(info->name, DP_LOG_INFO);
+	int code = parse_arguments(info, argc, argv, &check_only, &ask_health);
+	if (code < 0)
+		code = check_settings(service, config, check_only, ask_health);
+	if (code >= 0) {
+		dp_config_files_finish(&service->files);
+		return code;
+	}
+
+	enum dp_log_level level = DP_LOG_INFO;
+	dp_log_parse_level(service->config->log_level, &level);
+	dp_log_init(info->name, level);
+	dp_clock_system(&service->clock);
+	signal(SIGPIPE, SIG_IGN);
+	int err = uv_loop_init(&service->loop);
+	if (err != 0) {
+		dp_log(DP_LOG_ERROR, "cannot make an event loop", "error=\"%s\"",
+			uv_strerror(err));
+		dp_config_files_finish(&service->files);
+		return EXIT_FAILURE;
+	}
+	return -1;
+}
+
+static void out_of_patience(uv_timer_t *timer)
+{
+	struct dp_service *service = timer->data;
+	dp_log(service->safe ? DP_LOG_INFO : DP_LOG_ERROR, "stopped without waiting longer",
+		"saved=%s", service->safe ? "yes" : "no");
+	_exit(service->safe ? service->exit_code : EXIT_FAILURE);
+}
+
+void dp_service_stop(struct dp_service *service, int exit_code)
+{
+	if (service->stopping)
+		return;
+	service->stopping = true;
+	service->exit_code = exit_code;
+	uv_close((uv_handle_t *)&service->sigterm, NULL);
+	uv_close((uv_handle_t *)&service->sigint, NULL);
+	uv_close((uv_handle_t *)&service->sighup, NULL);
+	if (service->answers)
+		dp_health_stop(&service->health);
+	uv_timer_start(&service->patience, out_of_patience, STOP_PATIENCE_MS, 0);
+	service->on_stop(service->data);
+}
+
+static void on_started(uv_timer_t *timer)
+{
+	(void)timer;
+	dp_trim();
+}
+
+void dp_service_safe(struct dp_service *service)
+{
+	service->safe = true;
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct dp_service *service = signal->data;
+	if (number == SIGHUP) {
+		dp_log(DP_LOG_INFO, "SIGHUP: settings are read at start only", NULL);
+		return;
+	}
+	dp_log(DP_LOG_INFO, "stopping", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+	dp_service_stop(service, EXIT_SUCCESS);
+}
+
+static void watch_signal(struct dp_service *service, uv_signal_t *handle, int number)
+{
+	uv_signal_init(&service->loop, handle);
+	handle->data = service;
+	uv_signal_start(handle, on_signal, number);
+	uv_unref((uv_handle_t *)handle);
+}
+
+int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
+	const char *(*check)(void *data), void *data)
+{
+	char path[108];
+	service->on_stop = on_stop;
+	service->data = data;
+	watch_signal(service, &service->sigterm, SIGTERM);
+	watch_signal(service, &service->sigint, SIGINT);
+	watch_signal(service, &service->sighup, SIGHUP);
+	uv_timer_init(&service->loop, &service->patience);
+	service->patience.data = service;
+	uv_unref((uv_handle_t *)&service->patience);
+	uv_timer_start(&service->patience, on_started, TRIM_AFTER_MS, 0);
+	dp_health_path(path, service->config->run_dir, service->info->name,
+		service->config->instance);
+	int err = dp_health_start(&service->health, &service->loop, path, check, data);
+	service->answers = err == 0;
+	if (err != 0) {
+		dp_log(DP_LOG_ERROR,
+			"cannot open the health socket: RUN_DIR must be writable",
+			"path=%s error=\"%s\"", path, uv_strerror(err));
+		dp_service_stop(service, EXIT_FAILURE);
+	} else {
+		dp_log(DP_LOG_INFO, "started", "version=%s instance=%s", dp_version,
+			service->config->instance);
+	}
+	uv_run(&service->loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&service->patience, NULL);
+	return dp_service_abandon(service, service->exit_code);
+}
+
+int dp_service_abandon(struct dp_service *service, int exit_code)
+{
+	uv_run(&service->loop, UV_RUN_DEFAULT);
+	int err = uv_loop_close(&service->loop);
+	assert(err == 0);
+	(void)err;
+	dp_log(DP_LOG_INFO, "stopped", "exit=%d", exit_code);
+	dp_config_files_finish(&service->files);
+	return exit_code;
+}

@@ -1,0 +1,118 @@
+/*
+ * What every service's main does alike: arguments, settings, loop, signals,
+ * health, exit.
+ */
+#ifndef DP_SERVICE_H
+#define DP_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "clock.h"
+#include "config.h"
+#include "health.h"
+
+/** The settings that every service has. First in its config struct. */
+struct dp_service_config {
+	const char *log_level;
+	const char *run_dir;
+	const char *instance; /**< never NULL once loaded */
+	const char *tls_ca_file;
+	int64_t stats_period_s;
+};
+
+/** Their rows; `config` is the service's config struct, `field` the member in it. */
+#define DP_SERVICE_OPTIONS(config, field)                                                  \
+	{.name = "LOG_LEVEL",                                                              \
+		.offset = offsetof(config, field.log_level),                               \
+		.fallback = "info",                                                        \
+		.check = dp_check_log_level,                                               \
+		.help = "what is logged: debug, info, warn or error"},                     \
+		{.name = "RUN_DIR",                                                        \
+			.offset = offsetof(config, field.run_dir),                         \
+			.fallback = "/run/dewpoint",                                       \
+			.help = "folder of the health socket"},                            \
+		{.name = "INSTANCE",                                                       \
+			.offset = offsetof(config, field.instance),                        \
+			.check = dp_check_name,                                            \
+			.help = "tells replicas apart; the host name unless set"},         \
+		{.name = "TLS_CA_FILE",                                                    \
+			.offset = offsetof(config, field.tls_ca_file),                     \
+			.fallback = "/etc/ssl/certs/ca-certificates.crt",                  \
+			.help = "certificate authorities that mqtts:// trusts, PEM"},      \
+		{.name = "STATS_PERIOD_S",                                                 \
+			.type = DP_INT,                                                    \
+			.offset = offsetof(config, field.stats_period_s),                  \
+			.fallback = "60",                                                  \
+			.min = 1,                                                          \
+			.max = 86400,                                                      \
+			.help = "seconds between two statistics messages"}
+
+/** What a service is, constant. */
+struct dp_service_info {
+	const char *name;
+	const char *summary; /**< one line for --help */
+	const char *usage;   /**< further arguments for --help, or NULL */
+	struct dp_config_table table;
+	/** What only the service can check; logs and returns non-zero. May be NULL. */
+	int (*check)(const void *config);
+	/** Another command line: @return exit code, or -1 when it is not one. May be NULL.
+	 */
+	int (*command)(int argc, char **argv);
+};
+
+struct dp_service {
+	const struct dp_service_info *info;
+	struct dp_service_config *config; /**< in the service's own config struct */
+	struct dp_config_files files;
+	char host[65]; /**< the host name, when it is the instance */
+	struct dp_clock clock;
+	uv_loop_t loop;
+	uv_signal_t sigterm, sigint, sighup;
+	uv_timer_t patience; /**< after the start: trims memory; stopping: ends a stop that
+				hangs */
+	struct dp_health health;
+	void (*on_stop)(void *data);
+	void *data;
+	bool answers; /**< the health socket is open */
+	bool stopping;
+	bool safe; /**< see dp_service_safe() */
+	int exit_code;
+};
+
+/**
+ * Read arguments and settings, make the loop ready.
+ * @param config  the service's zeroed config struct, which begins with a
+ *                struct dp_service_config
+ * @return -1 go on; otherwise the process's exit code (help, a check, an error)
+ */
+int dp_service_init(struct dp_service *service, const struct dp_service_info *info,
+	void *config, int argc, char **argv);
+
+/**
+ * Run until SIGTERM or SIGINT, then call on_stop once and go on until every handle
+ * is closed.
+ * @param check  as in dp_health_start()
+ * @return the process's exit code
+ */
+int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
+	const char *(*check)(void *data), void *data);
+
+/**
+ * Drain what is being closed and close the loop, without or after a run.
+ * @return exit_code
+ */
+int dp_service_abandon(struct dp_service *service, int exit_code);
+
+/** Stop by itself, as on SIGTERM; the process will exit with this code. */
+void dp_service_stop(struct dp_service *service, int exit_code);
+
+/**
+ * All that must not be lost is saved. A stop that then still waits, say for a name
+ * server, may be cut short and counts as clean.
+ */
+void dp_service_safe(struct dp_service *service);
+
+#endif
