@@ -1,0 +1,66 @@
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "pruner.h"
+#include "service.h"
+#include "store.h"
+
+static const struct dp_option options[] = {
+	DP_SERVICE_OPTIONS(struct pruner_config, service),
+	{.name = "NODE_NAME",
+		.offset = offsetof(struct pruner_config, node_name),
+		.fallback = "broker",
+		.check = dp_check_name,
+		.help = "this board's name, for statistics"},
+	{.name = "MQTT_URL",
+		.offset = offsetof(struct pruner_config, mqtt_url),
+		.fallback = "mqtt://mosquitto:1883",
+		.url = true,
+		.check = dp_check_mqtt_url,
+		.help = "the central broker"},
+	{.name = "STORE_URL",
+		.offset = offsetof(struct pruner_config, store_url),
+		.fallback = "sqlite:///data/broker.db",
+		.check = dp_check_store_url,
+		.help = "the database: sqlite:///absolute/path/of/file.db"},
+	{.name = "RETENTION",
+		.offset = offsetof(struct pruner_config, retention),
+		.fallback = "raw:30d",
+		.help = "how long readings are kept: raw:<age>, e.g. raw:30d"},
+	{.name = "PRUNE_INTERVAL_S",
+		.type = DP_INT,
+		.offset = offsetof(struct pruner_config, interval_s),
+		.fallback = "3600",
+		.min = 1,
+		.max = 604800,
+		.help = "seconds between two runs"},
+	{.name = "PRUNE_PAUSE_MS",
+		.type = DP_INT,
+		.offset = offsetof(struct pruner_config, pause_ms),
+		.fallback = "20",
+		.min = 0,
+		.max = 60000,
+		.help = "milliseconds between two steps of a run, which are ingest's"},
+};
+
+static const struct dp_service_info info = {
+	.name = "retention-pruner",
+	.summary = "deletes readings that are older than the policy says, in short steps",
+	.table = {options, sizeof(options) / sizeof(options[0])},
+	.check = pruner_check,
+};
+
+int main(int argc, char **argv)
+{
+	struct pruner_config config = {.node_name = NULL};
+	struct dp_service service;
+	int code = dp_service_init(&service, &info, &config, argc, argv);
+	if (code >= 0)
+		return code;
+	struct pruner *pruner = pruner_start(&service, &config);
+	if (pruner == NULL)
+		return dp_service_abandon(&service, EXIT_FAILURE);
+	code = dp_service_run(&service, pruner_stop, pruner_health, pruner);
+	pruner_destroy(pruner);
+	return code;
+}

@@ -1,0 +1,34 @@
+/* The pruner: removes readings that are older than the policy says, bit by bit. */
+#ifndef PRUNER_PRUNER_H
+#define PRUNER_PRUNER_H
+
+#include <stdint.h>
+
+#include "service.h"
+
+struct pruner_config {
+	struct dp_service_config service;
+	const char *node_name;
+	const char *mqtt_url;
+	const char *store_url;
+	const char *retention;
+	int64_t interval_s;
+	int64_t pause_ms;
+};
+
+struct pruner;
+
+/** Check RETENTION; logs. @return 0 or -EINVAL */
+int pruner_check(const void *config);
+
+/** @return NULL when the store cannot be opened, which is logged */
+struct pruner *pruner_start(struct dp_service *service, const struct pruner_config *config);
+
+/** As dp_service_run() wants it. */
+void pruner_stop(void *pruner);
+const char *pruner_health(void *pruner);
+
+/** After the loop has ended. */
+void pruner_destroy(struct pruner *pruner);
+
+#endif
