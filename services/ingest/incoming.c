@@ -1,0 +1,82 @@
+#include "incoming.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *copy_text(char **at, const char *text)
+{
+	size_t len = strlen(text) + 1;
+	char *copy = memcpy(*at, text, len);
+	*at += len;
+	return copy;
+}
+
+struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
+	const char *topic_prefix, int64_t received_us)
+{
+	char node[DP_NAME_MAX + 1] = "";
+	bool known = dp_topic_node(message->topic, topic_prefix, plain ? "" : "/batch",
+			     node) == 0;
+	const char *answer = message->response_topic;
+	if (plain || !known || answer == NULL || !dp_topic_is_ack_of(answer, node) ||
+		message->correlation_len > CORRELATION_MAX)
+		answer = NULL;
+
+	size_t texts =
+		strlen(message->topic) + 1 + (answer != NULL ? strlen(answer) + 1 : 0);
+	struct incoming *in = malloc(sizeof(*in) + texts + message->len + 1);
+	if (in == NULL)
+		return NULL;
+	*in = (struct incoming){
+		.plain = plain, .received_us = received_us, .len = message->len};
+	memcpy(in->node, node, sizeof(node));
+	char *at = in->text;
+	in->topic = copy_text(&at, message->topic);
+	if (answer != NULL) {
+		in->response_topic = copy_text(&at, answer);
+		in->correlation_len = message->correlation_len;
+		if (in->correlation_len > 0)
+			memcpy(in->correlation, message->correlation, in->correlation_len);
+	}
+	memcpy(at, message->payload, message->len);
+	at[message->len] = '\0';
+	in->payload = at;
+	if (plain)
+		return in;
+	in->identity_error = dp_identity_decode(message->properties, message->n_properties,
+		&in->identity, &in->identity_why);
+	if (!known) {
+		in->identity_error = -EBADMSG;
+		in->identity_why = "the topic has no valid node name";
+	}
+	return in;
+}
+
+size_t incoming_size(const struct incoming *in)
+{
+	return sizeof(*in) + in->len + strlen(in->topic);
+}
+
+void incoming_free(struct incoming *list)
+{
+	while (list != NULL) {
+		struct incoming *next = list->next;
+		free(list);
+		list = next;
+	}
+}
+
+int results_add(struct results *results, const struct result *result)
+{
+	if (results->n == results->size) {
+		size_t size = results->size == 0 ? 64 : results->size * 2;
+		struct result *at = realloc(results->at, size * sizeof(*at));
+		if (at == NULL)
+			return -ENOMEM;
+		results->at = at;
+		results->size = size;
+	}
+	results->at[results->n++] = *result;
+	return 0;
+}

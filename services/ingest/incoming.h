@@ -1,0 +1,61 @@
+/* A message as it came, copied, and what became of it. */
+#ifndef INGEST_INCOMING_H
+#define INGEST_INCOMING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ack.h"
+#include "bus.h"
+#include "identity.h"
+#include "topic.h"
+
+#define CORRELATION_MAX 64
+
+struct incoming {
+	struct incoming *next;
+	bool plain;		    /**< from anyone's device, without an identity */
+	char node[DP_NAME_MAX + 1]; /**< of a native batch's topic */
+	int64_t received_us;
+	int identity_error; /**< of dp_identity_decode() */
+	const char *identity_why;
+	struct dp_identity identity;
+	size_t correlation_len;
+	uint8_t correlation[CORRELATION_MAX];
+	size_t len;
+	const char *payload;
+	const char *topic;
+	const char *response_topic; /**< NULL: nobody to answer to */
+	char text[];		    /* what the strings point into */
+};
+
+/** What is to be answered about a message, or a part of it. */
+struct result {
+	const struct incoming *about;
+	bool whole; /**< not even the identity could be read */
+	struct dp_ack_range range;
+};
+
+struct results {
+	struct result *at;
+	size_t n, size;
+};
+
+/**
+ * Copy a message. A response topic outside `ack/<node>/` is left out.
+ * @return NULL when out of memory
+ */
+struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
+	const char *topic_prefix, int64_t received_us);
+
+/** Bytes that a copy holds. */
+size_t incoming_size(const struct incoming *in);
+
+/** Free a list. */
+void incoming_free(struct incoming *list);
+
+/** @return 0 or -ENOMEM */
+int results_add(struct results *results, const struct result *result);
+
+#endif

@@ -1,0 +1,462 @@
+#include "ingest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus.h"
+#include "incoming.h"
+#include "insert.h"
+#include "log.h"
+#include "stats.h"
+#include "store.h"
+
+#define RETRY_FIRST_MS 500
+#define RETRY_LIMIT_MS 10000
+#define LEASE_TTL_US 15000000
+#define LEASE_EVERY_MS 5000
+#define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
+#define PLAIN_SESSION_S (7 * 86400)
+#define ANSWER_RANGES 256
+#define STATS 9
+
+/* Messages in the order they came. */
+struct queue {
+	struct incoming *first, **end;
+	size_t bytes;
+};
+
+struct ingest {
+	struct dp_service *service;
+	const struct ingest_config *config;
+	struct insert *insert;
+	struct dp_bus *native, *plain; /* plain: only while the lease is ours */
+	struct queue queue;	       /* arriving */
+	struct queue batch;	       /* being committed, or waiting to be tried again */
+	struct results results;
+	uv_work_t work;
+	bool working;
+	int64_t commit_us; /* wall clock of the transaction */
+	int commit_result;
+	int trouble; /* why the last commit failed, 0 */
+	int64_t retry_ms, retry_at_ms;
+	struct dp_lease lease;
+	bool lease_due, release_due;
+	int lease_result;
+	uv_timer_t lease_timer, retry_timer;
+	uv_prepare_t prepare;
+	struct dp_stats stats;
+	struct dp_stat table[STATS];
+	struct insert_counts counts;
+	uint64_t queued;
+	char native_filter[DP_TOPIC_MAX], plain_filter[DP_TOPIC_MAX], client_id[96],
+		holder[96], stats_topic[192];
+	bool stopping, stopped;
+};
+
+static int64_t now_ms(const struct ingest *in)
+{
+	return (int64_t)uv_now(&in->service->loop);
+}
+
+/* ---- messages in ---- */
+
+static void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.end = &queue->first};
+}
+
+static void queue_move(struct queue *from, struct queue *to)
+{
+	*to = *from;
+	if (to->first == NULL)
+		to->end = &to->first;
+	queue_init(from);
+}
+
+static void enqueue(struct ingest *in, const struct dp_bus_message *message, bool plain)
+{
+	const struct dp_clock *clock = &in->service->clock;
+	struct incoming *copy = incoming_copy(
+		message, plain, in->config->topic_prefix, clock->wall_us(clock->data));
+	if (copy == NULL)
+		dp_log_out_of_memory("a message");
+	*in->queue.end = copy;
+	in->queue.end = &copy->next;
+	in->queue.bytes += incoming_size(copy);
+}
+
+static void on_native(void *data, const struct dp_bus_message *message)
+{
+	enqueue(data, message, false);
+}
+
+static void on_plain(void *data, const struct dp_bus_message *message)
+{
+	enqueue(data, message, true);
+}
+
+/* Back-pressure: what does not fit in memory stays in the broker and the outboxes. */
+static void limit_reading(struct ingest *in)
+{
+	bool full = in->queue.bytes + in->batch.bytes >= (size_t)in->config->buffer_bytes;
+	dp_bus_pause(in->native, full);
+	if (in->plain != NULL)
+		dp_bus_pause(in->plain, full);
+}
+
+/* ---- answers out ---- */
+
+static void publish_answer(struct ingest *in, const struct result *about, const char *json,
+	size_t len, bool one_message)
+{
+	const struct dp_bus_message message = {
+		.topic = about->about->response_topic,
+		.payload = json,
+		.len = len,
+		.qos = 1,
+		.content_type = "application/json",
+		.correlation = about->about->correlation,
+		.correlation_len = one_message ? about->about->correlation_len : 0,
+	};
+	int err = dp_bus_publish(in->native, &message);
+	/* Not heard is asked again: the batch comes once more and is answered then. */
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_WARN, "cannot answer a batch", "topic=%s error=\"%s\"",
+			about->about->response_topic, strerror(-err));
+}
+
+static void answer_whole(struct ingest *in, const struct result *result)
+{
+	char *json;
+	size_t len;
+	if (dp_ack_encode_error(result->range.reason, &json, &len) != 0)
+		dp_log_out_of_memory("an answer");
+	publish_answer(in, result, json, len, true);
+	free(json);
+}
+
+/* One answer for the results [i, end): of one publisher, in the order they came. */
+static size_t answer_ranges(struct ingest *in, size_t i)
+{
+	const struct result *first = &in->results.at[i];
+	struct dp_ack_range ranges[ANSWER_RANGES];
+	size_t n = 0;
+	bool one_message = true;
+	for (; i < in->results.n && n < ANSWER_RANGES; i++) {
+		const struct result *result = &in->results.at[i];
+		if (result->whole || strcmp(result->about->response_topic,
+					     first->about->response_topic) != 0)
+			break;
+		one_message = one_message && result->about == first->about;
+		ranges[n++] = result->range;
+	}
+	char *json;
+	size_t len;
+	if (dp_ack_encode(ranges, n, &json, &len) != 0)
+		dp_log_out_of_memory("an answer");
+	publish_answer(in, first, json, len, one_message);
+	free(json);
+	return i;
+}
+
+static void answer_all(struct ingest *in)
+{
+	size_t i = 0;
+	while (i < in->results.n) {
+		if (in->results.at[i].whole)
+			answer_whole(in, &in->results.at[i++]);
+		else
+			i = answer_ranges(in, i);
+	}
+	in->results.n = 0;
+}
+
+/* ---- the work queue: one commit or lease at a time ---- */
+
+static void do_work(uv_work_t *work)
+{
+	struct ingest *in = work->data;
+	if (in->lease_due)
+		in->lease_result = insert_lease(in->insert, &in->lease, in->commit_us);
+	if (in->batch.first != NULL)
+		in->commit_result = insert_commit(
+			in->insert, in->batch.first, &in->results, in->commit_us);
+	if (in->release_due)
+		insert_release(in->insert, &in->lease);
+}
+
+static void note_commit(struct ingest *in)
+{
+	int err = in->commit_result;
+	if (err == -ENOMEM)
+		dp_log_out_of_memory("a transaction");
+	if (err != in->trouble) {
+		if (err != 0)
+			dp_log(DP_LOG_ERROR,
+				"cannot store; nothing is answered, senders keep their "
+				"readings",
+				"store=%s error=\"%s\"", in->config->store_url,
+				strerror(-err));
+		else
+			dp_log(DP_LOG_INFO, "storing again", "store=%s",
+				in->config->store_url);
+	}
+	in->trouble = err;
+	if (err == 0) {
+		in->retry_ms = RETRY_FIRST_MS;
+		answer_all(in);
+		incoming_free(in->batch.first);
+		queue_init(&in->batch);
+		in->counts = *insert_counts(in->insert);
+		return;
+	}
+	in->retry_at_ms = now_ms(in) + in->retry_ms;
+	in->retry_ms =
+		in->retry_ms * 2 > RETRY_LIMIT_MS ? RETRY_LIMIT_MS : in->retry_ms * 2;
+}
+
+static void open_plain(struct ingest *in);
+
+static void note_lease(struct ingest *in)
+{
+	if (in->lease_result != 0 && in->lease_result != -EBUSY)
+		dp_log(DP_LOG_WARN, "cannot renew the lease for plain messages",
+			"error=\"%s\"", strerror(-in->lease_result));
+	if (in->stopping)
+		return;
+	if (in->lease.held && in->plain == NULL) {
+		dp_log(DP_LOG_INFO, "taking plain messages", "lease=%lld",
+			(long long)in->lease.number);
+		open_plain(in);
+	} else if (!in->lease.held && in->plain != NULL) {
+		dp_log(DP_LOG_WARN, "another replica takes the plain messages now", NULL);
+		dp_bus_close(in->plain, NULL);
+		in->plain = NULL;
+	}
+}
+
+static void finish_stop(struct ingest *in);
+
+static void work_done(uv_work_t *work, int status)
+{
+	struct ingest *in = work->data;
+	(void)status;
+	in->working = false;
+	if (in->lease_due) {
+		in->lease_due = false;
+		note_lease(in);
+	}
+	if (in->batch.first != NULL)
+		note_commit(in);
+	if (in->release_due) {
+		in->release_due = false;
+		finish_stop(in);
+	}
+}
+
+static void start_work(struct ingest *in)
+{
+	const struct dp_clock *clock = &in->service->clock;
+	in->commit_us = clock->wall_us(clock->data);
+	in->working = true;
+	in->work.data = in;
+	uv_queue_work(&in->service->loop, &in->work, do_work, work_done);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	(void)timer; /* waking up is all; ingest_work() follows */
+}
+
+/* Once an iteration, before the loop waits again. */
+static void ingest_work(uv_prepare_t *prepare)
+{
+	struct ingest *in = prepare->data;
+	in->queued = in->queue.bytes + in->batch.bytes;
+	if (in->stopped || in->working)
+		return;
+	if (in->batch.first == NULL && in->queue.first != NULL)
+		queue_move(&in->queue, &in->batch);
+	bool commit = in->batch.first != NULL && now_ms(in) >= in->retry_at_ms;
+	bool idle = in->batch.first == NULL && in->queue.first == NULL;
+	if (in->stopping && !commit && (idle || in->trouble != 0)) {
+		in->release_due = in->lease.held;
+		if (!in->release_due) {
+			finish_stop(in);
+			return;
+		}
+	}
+	limit_reading(in);
+	if (commit || in->lease_due || in->release_due)
+		start_work(in);
+	else if (in->batch.first != NULL)
+		uv_timer_start(&in->retry_timer, on_retry,
+			(uint64_t)(in->retry_at_ms - now_ms(in)), 0);
+}
+
+/* ---- the buses ---- */
+
+static void subscribe(struct dp_bus *bus, const char *filter)
+{
+	int err = dp_bus_subscribe(bus, filter);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "cannot subscribe", "filter=\"%s\" error=\"%s\"",
+			filter, strerror(-err));
+}
+
+static void on_native_connect(void *data)
+{
+	struct ingest *in = data;
+	subscribe(in->native, in->native_filter);
+}
+
+static void on_plain_connect(void *data)
+{
+	struct ingest *in = data;
+	subscribe(in->plain, in->plain_filter);
+}
+
+static void on_disconnect(void *data)
+{
+	(void)data; /* what arrived is stored; what was not answered comes again */
+}
+
+static void open_native(struct ingest *in)
+{
+	const struct dp_bus_options options = {
+		.url = in->config->mqtt_url,
+		.ca_file = in->config->service.tls_ca_file,
+		.client_id = in->client_id,
+		.clean_start = true,
+		.data = in,
+		.on_connect = on_native_connect,
+		.on_disconnect = on_disconnect,
+		.on_message = on_native,
+	};
+	if (dp_bus_open(&in->native, &in->service->loop, &options) != 0)
+		dp_log_out_of_memory("the bus");
+}
+
+static void open_plain(struct ingest *in)
+{
+	const struct dp_bus_options options = {
+		.url = in->config->mqtt_url,
+		.ca_file = in->config->service.tls_ca_file,
+		.client_id = PLAIN_CLIENT_ID,
+		.clean_start = false,
+		.session_expiry_s = PLAIN_SESSION_S,
+		.data = in,
+		.on_connect = on_plain_connect,
+		.on_disconnect = on_disconnect,
+		.on_message = on_plain,
+	};
+	if (dp_bus_open(&in->plain, &in->service->loop, &options) != 0)
+		dp_log_out_of_memory("the bus");
+}
+
+/* ---- start and stop ---- */
+
+static void on_lease_due(uv_timer_t *timer)
+{
+	struct ingest *in = timer->data;
+	in->lease_due = !in->stopping;
+}
+
+static void start_stats(struct ingest *in)
+{
+	const struct insert_counts *c = &in->counts;
+	const struct dp_stat table[STATS] = {{"messages", &c->messages},
+		{"readings", &c->readings}, {"duplicates", &c->duplicates},
+		{"dead_letters", &c->dead_letters}, {"lost", &c->lost},
+		{"later", &c->later}, {"commits", &c->commits},
+		{"queued_bytes", &in->queued}};
+	memcpy(in->table, table, sizeof(table));
+	snprintf(in->stats_topic, sizeof(in->stats_topic), "stats/%s/ingest/%s",
+		in->config->node_name, in->config->service.instance);
+	dp_stats_start(&in->stats, &in->service->loop, in->native, in->stats_topic,
+		in->table, STATS - 1, in->config->service.stats_period_s);
+}
+
+struct ingest *ingest_start(struct dp_service *service, const struct ingest_config *config)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+	if (in == NULL)
+		dp_log_out_of_memory("ingest");
+	in->service = service;
+	in->config = config;
+	in->retry_ms = RETRY_FIRST_MS;
+	queue_init(&in->queue);
+	queue_init(&in->batch);
+	const struct insert_options options = {
+		.store_url = config->store_url,
+		.max_message_bytes = (size_t)config->max_message_bytes,
+		.dead_letters_max = config->dead_letters_max,
+		.print = config->print_readings,
+	};
+	if (insert_open(&in->insert, &options) != 0) {
+		free(in);
+		return NULL;
+	}
+	const char *instance = config->service.instance;
+	snprintf(in->client_id, sizeof(in->client_id), "dewpoint-ingest-%s", instance);
+	snprintf(in->holder, sizeof(in->holder), "ingest-%s", instance);
+	snprintf(in->native_filter, sizeof(in->native_filter), "$share/ingest/%s/+/batch",
+		config->topic_prefix);
+	snprintf(in->plain_filter, sizeof(in->plain_filter), "%s/+", config->topic_prefix);
+	in->lease = (struct dp_lease){
+		.name = "plain", .holder = in->holder, .ttl_us = LEASE_TTL_US};
+	open_native(in);
+	start_stats(in);
+	uv_timer_init(&service->loop, &in->lease_timer);
+	in->lease_timer.data = in;
+	uv_timer_start(&in->lease_timer, on_lease_due, 0, LEASE_EVERY_MS);
+	uv_timer_init(&service->loop, &in->retry_timer);
+	uv_prepare_init(&service->loop, &in->prepare);
+	in->prepare.data = in;
+	uv_prepare_start(&in->prepare, ingest_work);
+	return in;
+}
+
+static void finish_stop(struct ingest *in)
+{
+	in->stopped = true;
+	if (in->trouble != 0)
+		dp_log(DP_LOG_WARN, "stopping with messages that could not be stored",
+			"bytes=%zu", in->queue.bytes + in->batch.bytes);
+	dp_bus_close(in->native, NULL);
+	uv_close((uv_handle_t *)&in->prepare, NULL);
+	uv_close((uv_handle_t *)&in->retry_timer, NULL);
+	dp_service_safe(in->service);
+}
+
+void ingest_stop(void *data)
+{
+	struct ingest *in = data;
+	in->stopping = true;
+	dp_stats_stop(&in->stats);
+	uv_close((uv_handle_t *)&in->lease_timer, NULL);
+	if (in->plain != NULL)
+		dp_bus_close(in->plain, NULL);
+	in->plain = NULL;
+	/* ingest_work() stores what has arrived and finishes. */
+	uv_timer_start(&in->retry_timer, on_retry, 0, 0);
+}
+
+const char *ingest_health(void *data)
+{
+	struct ingest *in = data;
+	if (in->trouble != 0)
+		return "the store does not take readings; its volume may be full or locked";
+	return dp_bus_connected(in->native) ? NULL : dp_bus_trouble(in->native);
+}
+
+void ingest_destroy(struct ingest *in)
+{
+	incoming_free(in->queue.first);
+	incoming_free(in->batch.first);
+	free(in->results.at);
+	insert_close(in->insert);
+	free(in);
+}

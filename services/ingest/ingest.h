@@ -1,0 +1,38 @@
+/*
+ * ingest: takes what arrives at the centre, stores it, and only then answers.
+ * Messages collect while a transaction is being committed; the next one takes them
+ * all, so that one reading is stored at once and many are stored together.
+ */
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service.h"
+
+struct ingest_config {
+	struct dp_service_config service;
+	const char *node_name;
+	const char *mqtt_url;
+	const char *store_url;
+	const char *topic_prefix;
+	bool print_readings;
+	int64_t max_message_bytes;
+	int64_t dead_letters_max;
+	int64_t buffer_bytes;
+};
+
+struct ingest;
+
+/** @return NULL when the store cannot be opened, which is logged */
+struct ingest *ingest_start(struct dp_service *service, const struct ingest_config *config);
+
+/** As dp_service_run() wants it. */
+void ingest_stop(void *ingest);
+const char *ingest_health(void *ingest);
+
+/** After the loop has ended. */
+void ingest_destroy(struct ingest *ingest);
+
+#endif

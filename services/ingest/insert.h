@@ -1,0 +1,48 @@
+/*
+ * Storing messages exactly once. Calls wait for the disk and run on the work queue,
+ * one at a time.
+ */
+#ifndef INGEST_INSERT_H
+#define INGEST_INSERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "incoming.h"
+#include "store.h"
+
+struct insert;
+
+struct insert_options {
+	const char *store_url;
+	size_t max_message_bytes; /**< larger ones are dead letters */
+	int64_t dead_letters_max; /**< the oldest go beyond it */
+	bool print;		  /**< one line a reading on stdout, once it is stored */
+};
+
+/** What was done since the start; written on the work queue, read between its turns. */
+struct insert_counts {
+	uint64_t messages, readings, duplicates, dead_letters, lost, commits, later;
+};
+
+/** Open the store. @return 0 or as dp_store_open(), logged */
+int insert_open(struct insert **out, const struct insert_options *options);
+void insert_close(struct insert *insert);
+
+/**
+ * Store a list of messages in one transaction: all of it is committed, or nothing.
+ * @param results  added to; to be answered when this returns 0
+ * @param now_us   wall clock
+ * @return 0 or a negative errno as dp_sqlite_error(), with nothing done
+ */
+int insert_commit(struct insert *insert, const struct incoming *list,
+	struct results *results, int64_t now_us);
+
+const struct insert_counts *insert_counts(const struct insert *insert);
+
+/** As dp_lease_renew() and dp_lease_release(). */
+int insert_lease(struct insert *insert, struct dp_lease *lease, int64_t now_us);
+int insert_release(struct insert *insert, struct dp_lease *lease);
+
+#endif

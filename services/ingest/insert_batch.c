@@ -1,0 +1,268 @@
+#include "insert_sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GAPS_MAX 1024
+#define SEEN_EVERY_US 3600000000
+
+static int add_range(struct context *c, enum dp_ack_kind kind, uint64_t first,
+	uint64_t count, const char *reason)
+{
+	if (c->in->response_topic == NULL || count == 0)
+		return 0;
+	struct result *last = c->results->n > 0 ? &c->results->at[c->results->n - 1] : NULL;
+	if (last != NULL && last->about == c->in && last->range.kind == kind &&
+		last->range.first + last->range.count == first &&
+		last->range.reason == reason) {
+		last->range.count += count;
+		return 0;
+	}
+	const struct result result = {
+		.about = c->in,
+		.range = {.kind = kind,
+			.stream = c->in->identity.stream,
+			.first = first,
+			.count = count,
+			.reason = reason},
+	};
+	return results_add(c->results, &result);
+}
+
+static int add_whole(struct context *c, const char *reason)
+{
+	if (c->in->response_topic == NULL)
+		return 0;
+	const struct result result = {
+		.about = c->in, .whole = true, .range = {.reason = reason}};
+	return results_add(c->results, &result);
+}
+
+struct stored_stream {
+	int64_t id;
+	char node[DP_NAME_MAX + 1];
+	int64_t seen;
+};
+
+static int find_stream(struct context *c, struct stored_stream *stream)
+{
+	struct insert *insert = c->insert;
+	sqlite3_stmt *statement = insert->statements[FIND_STREAM];
+	sqlite3_bind_blob(
+		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		stream->id = sqlite3_column_int64(statement, 0);
+		snprintf(stream->node, sizeof(stream->node), "%s",
+			(const char *)sqlite3_column_text(statement, 1));
+		stream->seen = sqlite3_column_int64(statement, 2);
+	}
+	sqlite3_reset(statement);
+	if (code != SQLITE_DONE)
+		return dp_sqlite_error(code);
+
+	statement = insert->statements[ADD_STREAM];
+	sqlite3_bind_blob(
+		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, c->in->node, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(statement, 3, c->now_us);
+	code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		stream->id = sqlite3_column_int64(statement, 0);
+		memcpy(stream->node, c->in->node, sizeof(stream->node));
+		stream->seen = c->now_us;
+	}
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
+}
+
+static int load_intervals(struct insert *insert, int64_t stream)
+{
+	sqlite3_stmt *statement = insert_bind(insert, FIND_INTERVALS, 1, &stream);
+	dp_intervals_clear(&insert->set);
+	dp_intervals_clear(&insert->before);
+	int code, err = 0;
+	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		uint64_t first = (uint64_t)sqlite3_column_int64(statement, 0);
+		uint64_t last = (uint64_t)sqlite3_column_int64(statement, 1);
+		err = dp_intervals_add(&insert->set, first, last);
+		if (err == 0)
+			err = dp_intervals_add(&insert->before, first, last);
+	}
+	sqlite3_reset(statement);
+	return err != 0 ? err : dp_sqlite_error(code);
+}
+
+/* Write what changed between two sorted lists; nearly always one row. */
+static int save_intervals(struct insert *insert, int64_t stream)
+{
+	const struct dp_intervals *before = &insert->before, *set = &insert->set;
+	size_t i = 0, j = 0;
+	int err = 0;
+	while (err == 0 && (i < before->n || j < set->n)) {
+		if (j == set->n ||
+			(i < before->n && before->at[i].first < set->at[j].first)) {
+			const int64_t row[] = {stream, (int64_t)before->at[i++].first};
+			insert_bind(insert, DROP_INTERVAL, 2, row);
+			err = insert_run(insert, DROP_INTERVAL);
+			continue;
+		}
+		bool same = i < before->n && before->at[i].first == set->at[j].first;
+		if (!same || before->at[i].last != set->at[j].last) {
+			const int64_t row[] = {stream, (int64_t)set->at[j].first,
+				(int64_t)set->at[j].last};
+			insert_bind(insert, SET_INTERVAL, 3, row);
+			err = insert_run(insert, SET_INTERVAL);
+		}
+		i += same;
+		j++;
+	}
+	return err;
+}
+
+/* Nothing below `low` will come any more: what is missing there is lost. */
+static int close_below(struct context *c, int64_t stream, uint64_t low)
+{
+	struct insert *insert = c->insert;
+	struct dp_interval gap;
+	uint64_t lost = 0;
+	int err = 0;
+	while (err == 0 && low > 1 &&
+		dp_intervals_missing(&insert->set, 1, low - 1, &gap)) {
+		uint64_t count = gap.last - gap.first + 1;
+		const int64_t row[] = {
+			stream, (int64_t)gap.first, (int64_t)count, c->now_us};
+		insert_bind(insert, ADD_LOST, 4, row);
+		err = insert_run(insert, ADD_LOST);
+		if (err == 0)
+			err = dp_intervals_add(&insert->set, gap.first, gap.last);
+		lost += count;
+	}
+	if (err != 0 || lost == 0)
+		return err;
+	insert->pending.lost += lost;
+	const int64_t row[] = {(int64_t)lost, stream};
+	insert_bind(insert, LOST_STREAM, 2, row);
+	return insert_run(insert, LOST_STREAM);
+}
+
+/* The batch's content cannot be used: it is buried whole and its numbers consumed. */
+static int bury_batch(struct context *c, const char *reason)
+{
+	const struct dp_identity *id = &c->in->identity;
+	int err = insert_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
+	if (err == 0)
+		err = add_range(c, DP_ACK_REJECTED, id->first, id->count, reason);
+	return err;
+}
+
+static int add_batch_reading(struct context *c, struct dp_senml *pack, uint64_t seq,
+	int found, const struct dp_reading *reading, const char *why)
+{
+	struct insert *insert = c->insert;
+	char topic[DP_TOPIC_MAX];
+	if (dp_intervals_contains(&insert->set, seq)) {
+		insert->pending.duplicates++;
+		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
+	}
+	int err = 0;
+	if (found == 1 && (!reading->has_time || reading->sensor.len == 0)) {
+		why = reading->has_time ? "a reading without a sensor"
+					: "a reading without a time";
+		found = -EBADMSG;
+	}
+	if (found == 1) {
+		size_t len = strlen(c->in->topic) - strlen("/batch");
+		memcpy(topic, c->in->topic, len);
+		topic[len] = '\0';
+		err = insert_reading(insert, topic, reading, c->in->identity.clock);
+		if (err == 0)
+			return add_range(c, DP_ACK_STORED, seq, 1, NULL);
+		if (err != -E2BIG)
+			return err;
+		why = "the sensor has more than 8 quantities";
+	}
+	char *text = dp_senml_text(pack);
+	if (text == NULL)
+		return -ENOMEM;
+	err = insert_dead_letter(c, why, seq, text, strlen(text));
+	free(text);
+	return err != 0 ? err : add_range(c, DP_ACK_REJECTED, seq, 1, why);
+}
+
+static int add_batch_readings(struct context *c)
+{
+	const struct dp_identity *id = &c->in->identity;
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	const char *why = "";
+	if (c->in->len > c->insert->options.max_message_bytes)
+		return bury_batch(c, "larger than MAX_MESSAGE_BYTES");
+	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
+		c->in->received_us, &why);
+	if (err == -EBADMSG)
+		return bury_batch(c, why);
+	if (err != 0)
+		return err;
+	if (dp_senml_count(pack) != id->count) {
+		dp_senml_close(pack);
+		return bury_batch(c, "count differs from the readings in the payload");
+	}
+	for (uint64_t i = 0; i < id->count && err == 0; i++) {
+		int found = dp_senml_next(pack, &reading, &why);
+		err = add_batch_reading(c, pack, id->first + i, found, &reading, why);
+	}
+	dp_senml_close(pack);
+	return err;
+}
+
+static int postpone(struct context *c, const char *reason)
+{
+	c->insert->pending.later++;
+	if (c->in->identity.count == 0)
+		return 0;
+	return add_range(
+		c, DP_ACK_LATER, c->in->identity.first, c->in->identity.count, reason);
+}
+
+int insert_batch(struct context *c)
+{
+	struct insert *insert = c->insert;
+	const struct dp_identity *id = &c->in->identity;
+	struct stored_stream stream;
+	if (c->in->identity_error == -EPROTONOSUPPORT)
+		return postpone(c, c->in->identity_why);
+	if (c->in->identity_error != 0) {
+		int err = insert_dead_letter(
+			c, c->in->identity_why, 0, c->in->payload, c->in->len);
+		return err != 0 ? err : add_whole(c, c->in->identity_why);
+	}
+	int err = find_stream(c, &stream);
+	if (err != 0)
+		return err;
+	if (strcmp(stream.node, c->in->node) != 0)
+		return postpone(c, "the stream belongs to another node");
+	err = load_intervals(insert, stream.id);
+	if (err == 0 && id->count > 0) {
+		uint64_t last = id->first + id->count - 1;
+		if (insert->set.n > GAPS_MAX &&
+			!dp_intervals_joins(&insert->set, id->first, last))
+			return postpone(
+				c, "the stream has too many gaps; send the oldest first");
+		err = add_batch_readings(c);
+		if (err == 0)
+			err = dp_intervals_add(&insert->set, id->first, last);
+	}
+	if (err == 0)
+		err = close_below(c, stream.id, id->low);
+	if (err == 0)
+		err = save_intervals(insert, stream.id);
+	if (err == 0 && c->now_us - stream.seen > SEEN_EVERY_US) {
+		const int64_t row[] = {c->now_us, stream.id};
+		insert_bind(insert, SEEN_STREAM, 2, row);
+		err = insert_run(insert, SEEN_STREAM);
+	}
+	return err;
+}

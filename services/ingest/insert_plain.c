@@ -1,0 +1,69 @@
+#include "insert_sqlite.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "number.h"
+#include "plain.h"
+
+static int add_plain_senml(struct context *c)
+{
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	const char *why = "";
+	int found, n = 0;
+	int err = dp_senml_open(
+		&pack, c->in->payload, c->in->len, DP_SENML_ANY, c->in->received_us, &why);
+	if (err == -EBADMSG)
+		return insert_dead_letter(c, why, 0, c->in->payload, c->in->len);
+	if (err != 0)
+		return err;
+	while (err == 0 && (found = dp_senml_next(pack, &reading, &why)) != 0) {
+		n++;
+		if (found == 1) {
+			if (!reading.has_time)
+				reading.ts_us = c->in->received_us;
+			err = insert_reading(
+				c->insert, c->in->topic, &reading, DP_CLOCK_SYNCED);
+			if (err != -E2BIG)
+				continue;
+			why = "the sensor has more than 8 quantities";
+		}
+		char *text = dp_senml_text(pack);
+		err = text == NULL ? -ENOMEM
+				   : insert_dead_letter(c, why, 0, text, strlen(text));
+		free(text);
+	}
+	if (err == 0 && n == 0)
+		err = insert_dead_letter(
+			c, "the pack is empty", 0, c->in->payload, c->in->len);
+	dp_senml_close(pack);
+	return err;
+}
+
+int insert_plain(struct context *c)
+{
+	struct dp_reading reading;
+	char names[PLAIN_NAMES];
+	const char *why = "larger than MAX_MESSAGE_BYTES";
+	int err = c->in->len > c->insert->options.max_message_bytes ? -EBADMSG : 0;
+	if (err == 0 && !dp_utf8_valid(c->in->payload, c->in->len)) {
+		why = "not UTF-8";
+		err = -EBADMSG;
+	}
+	if (err == 0 && plain_is_senml(c->in->payload, c->in->len))
+		return add_plain_senml(c);
+	if (err == 0)
+		err = plain_decode(c->in->payload, c->in->len, c->in->received_us, &reading,
+			names, &why);
+	if (err == 0) {
+		err = insert_reading(c->insert, c->in->topic, &reading, DP_CLOCK_SYNCED);
+		if (err != -E2BIG)
+			return err;
+		why = "the sensor has more than 8 quantities";
+		err = -EBADMSG;
+	}
+	return err == -EBADMSG ? insert_dead_letter(c, why, 0, c->in->payload, c->in->len)
+			       : err;
+}

@@ -1,0 +1,135 @@
+#include "insert_sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+
+static int load_channels(struct insert *insert, struct series *series)
+{
+	sqlite3_stmt *statement = insert_bind(insert, FIND_CHANNELS, 1, &series->sensor);
+	int code;
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct channel *channel =
+			&series->columns[sqlite3_column_int(statement, 0)];
+		snprintf(channel->quantity, sizeof(channel->quantity), "%s",
+			(const char *)sqlite3_column_text(statement, 1));
+		snprintf(channel->unit, sizeof(channel->unit), "%s",
+			(const char *)sqlite3_column_text(statement, 2));
+	}
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
+}
+
+static int series_row(struct insert *insert, enum statement which, const char *topic,
+	struct dp_slice name, int64_t *id)
+{
+	sqlite3_stmt *statement = insert->statements[which];
+	sqlite3_bind_text(statement, 1, topic, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, name.at, (int)name.len, SQLITE_STATIC);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*id = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE ? -ENOENT : dp_sqlite_error(code);
+}
+
+static int find_series(
+	struct insert *insert, const char *topic, struct dp_slice name, struct series **out)
+{
+	int64_t id;
+	*out = series_find(&insert->series, topic, name);
+	if (*out != NULL)
+		return 0;
+	int err = series_row(insert, FIND_SENSOR, topic, name, &id);
+	if (err == -ENOENT)
+		err = series_row(insert, ADD_SENSOR, topic, name, &id);
+	if (err != 0)
+		return err;
+	*out = series_add(&insert->series, topic, name, id);
+	return *out == NULL ? -ENOMEM : load_channels(insert, *out);
+}
+
+static int add_channel(struct insert *insert, struct series *series,
+	const struct dp_value *value, int *column)
+{
+	/* A replica may have added it since we looked. */
+	int err = load_channels(insert, series);
+	*column = series_column(series, value);
+	if (err != 0 || *column >= 0)
+		return err;
+	*column = series_free_column(series, value);
+	if (*column < 0)
+		return -E2BIG;
+	sqlite3_stmt *statement = insert->statements[ADD_CHANNEL];
+	sqlite3_bind_int64(statement, 1, series->sensor);
+	sqlite3_bind_int(statement, 2, *column);
+	sqlite3_bind_text(
+		statement, 3, value->quantity.at, (int)value->quantity.len, SQLITE_STATIC);
+	sqlite3_bind_text(
+		statement, 4, value->unit.at, (int)value->unit.len, SQLITE_STATIC);
+	err = insert_run(insert, ADD_CHANNEL);
+	return err != 0 ? err : load_channels(insert, series);
+}
+
+static void print_reading(
+	struct insert *insert, const char *topic, const struct dp_reading *reading)
+{
+	if (insert->print_size - insert->print_len < DP_READING_JSON) {
+		size_t size = insert->print_size * 2 + 2 * DP_READING_JSON;
+		char *print = realloc(insert->print, size);
+		if (print == NULL)
+			dp_log_out_of_memory("what is printed");
+		insert->print = print;
+		insert->print_size = size;
+	}
+	char *at = insert->print + insert->print_len;
+	size_t left = insert->print_size - insert->print_len;
+	size_t len = (size_t)snprintf(at, left, "Topic=%.400s", topic);
+	for (unsigned i = 0; i < reading->n; i++) {
+		const struct dp_value *v = &reading->values[i];
+		if (dp_slice_equal(v->quantity, dp_slice("temperature")))
+			len += (size_t)snprintf(
+				at + len, left - len, ", Temp=%.1f°C", v->value);
+		else if (dp_slice_equal(v->quantity, dp_slice("humidity")))
+			len += (size_t)snprintf(
+				at + len, left - len, ", Humidity=%.1f%%", v->value);
+		else
+			len += (size_t)snprintf(at + len, left - len, ", %.*s=%g%.*s",
+				(int)v->quantity.len, v->quantity.at, v->value,
+				(int)v->unit.len, v->unit.at);
+	}
+	at[len++] = '\n';
+	insert->print_len += len;
+}
+
+int insert_reading(struct insert *insert, const char *topic,
+	const struct dp_reading *reading, enum dp_clock_mark clock)
+{
+	struct series *series;
+	int columns[DP_READING_VALUES];
+	int err = find_series(insert, topic, reading->sensor, &series);
+	for (unsigned i = 0; i < reading->n && err == 0; i++) {
+		columns[i] = series_column(series, &reading->values[i]);
+		if (columns[i] < 0)
+			err = add_channel(insert, series, &reading->values[i], &columns[i]);
+	}
+	if (err != 0)
+		return err;
+	const int64_t key[] = {
+		series->sensor, reading->ts_us, insert->next_id, (int64_t)clock};
+	sqlite3_stmt *statement = insert_bind(insert, ADD_READING, 4, key);
+	for (int i = 0; i < SERIES_COLUMNS; i++)
+		sqlite3_bind_null(statement, 5 + i);
+	for (unsigned i = 0; i < reading->n; i++)
+		sqlite3_bind_double(statement, 5 + columns[i], reading->values[i].value);
+	err = insert_run(insert, ADD_READING);
+	if (err != 0)
+		return err;
+	insert->next_id++;
+	insert->pending.readings++;
+	if (insert->options.print)
+		print_reading(insert, topic, reading);
+	return 0;
+}

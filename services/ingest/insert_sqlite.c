@@ -1,0 +1,192 @@
+#include "insert_sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "log.h"
+
+static const char *const sql[STATEMENTS] = {
+	[FIND_SENSOR] = "SELECT id FROM sensor WHERE topic = ? AND name = ?",
+	[ADD_SENSOR] = "INSERT INTO sensor (topic, name) VALUES (?, ?) RETURNING id",
+	[FIND_CHANNELS] = "SELECT col, quantity, unit FROM channel WHERE sensor = ?",
+	[ADD_CHANNEL] =
+		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
+	[ADD_READING] = "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[FIND_STREAM] = "SELECT id, node, seen FROM stream WHERE stream = ?",
+	[ADD_STREAM] =
+		"INSERT INTO stream (stream, node, created, seen) VALUES (?, ?, ?3, ?3)"
+		" RETURNING id",
+	[SEEN_STREAM] = "UPDATE stream SET seen = ? WHERE id = ?",
+	[LOST_STREAM] = "UPDATE stream SET lost = lost + ? WHERE id = ?",
+	[FIND_INTERVALS] = "SELECT first, last FROM stream_interval WHERE stream = ?"
+			   " ORDER BY first",
+	[SET_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)"
+			 " ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last",
+	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
+	[ADD_LOST] = "INSERT INTO lost VALUES (?, ?, ?, ?)",
+	[ADD_DEAD] =
+		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
+	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id <="
+		      " (SELECT max(id) FROM dead_letter) - ?",
+	[NEXT_ID] = "SELECT reading FROM next_id",
+	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
+};
+
+int insert_open(struct insert **out, const struct insert_options *options)
+{
+	struct insert *insert = calloc(1, sizeof(*insert));
+	if (insert == NULL)
+		dp_log_out_of_memory("the store");
+	insert->options = *options;
+	int err = dp_store_open(&insert->db, options->store_url);
+	for (int i = 0; i < STATEMENTS && err == 0; i++)
+		err = dp_sqlite_prepare(insert->db, sql[i], &insert->statements[i]);
+	if (err != 0) {
+		insert_close(insert);
+		return err;
+	}
+	*out = insert;
+	return 0;
+}
+
+void insert_close(struct insert *insert)
+{
+	if (insert == NULL)
+		return;
+	for (int i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(insert->statements[i]);
+	series_clear(&insert->series);
+	dp_intervals_finish(&insert->set);
+	dp_intervals_finish(&insert->before);
+	free(insert->print);
+	sqlite3_close(insert->db);
+	free(insert);
+}
+
+const struct insert_counts *insert_counts(const struct insert *insert)
+{
+	return &insert->counts;
+}
+
+int insert_run(struct insert *insert, enum statement which)
+{
+	return dp_sqlite_run(insert->statements[which]);
+}
+
+sqlite3_stmt *insert_bind(
+	struct insert *insert, enum statement which, int n, const int64_t *values)
+{
+	sqlite3_stmt *statement = insert->statements[which];
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(statement, i + 1, values[i]);
+	return statement;
+}
+
+int insert_dead_letter(
+	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len)
+{
+	struct insert *insert = c->insert;
+	sqlite3_stmt *statement = insert->statements[ADD_DEAD];
+	size_t kept = len < insert->options.max_message_bytes
+			      ? len
+			      : insert->options.max_message_bytes;
+	sqlite3_bind_int64(statement, 1, c->in->received_us);
+	sqlite3_bind_text(statement, 2, c->in->topic, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 3, reason, -1, SQLITE_STATIC);
+	if (c->in->plain || c->in->identity_error != 0)
+		sqlite3_bind_null(statement, 4);
+	else
+		sqlite3_bind_blob(statement, 4, c->in->identity.stream.bytes,
+			DP_STREAM_BYTES, SQLITE_STATIC);
+	if (seq == 0)
+		sqlite3_bind_null(statement, 5);
+	else
+		sqlite3_bind_int64(statement, 5, (int64_t)seq);
+	sqlite3_bind_int64(statement, 6, (int64_t)len);
+	sqlite3_bind_blob(statement, 7, text, (int)kept, SQLITE_STATIC);
+	insert->dead = true;
+	insert->pending.dead_letters++;
+	return insert_run(insert, ADD_DEAD);
+}
+
+static int read_next_id(struct insert *insert)
+{
+	sqlite3_stmt *statement = insert->statements[NEXT_ID];
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		insert->next_id = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE ? -EUCLEAN : dp_sqlite_error(code);
+}
+
+static int write_all(struct insert *insert, const struct incoming *list,
+	struct results *results, int64_t now_us)
+{
+	int err = read_next_id(insert);
+	int64_t first_id = insert->next_id;
+	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
+		struct context c = {insert, in, results, now_us};
+		err = in->plain ? insert_plain(&c) : insert_batch(&c);
+		insert->pending.messages++;
+	}
+	if (err == 0 && insert->next_id != first_id) {
+		insert_bind(insert, SET_NEXT_ID, 1, &insert->next_id);
+		err = insert_run(insert, SET_NEXT_ID);
+	}
+	if (err == 0 && insert->dead) {
+		insert_bind(insert, TRIM_DEAD, 1, &insert->options.dead_letters_max);
+		err = insert_run(insert, TRIM_DEAD);
+	}
+	return err;
+}
+
+static void add_counts(struct insert_counts *to, const struct insert_counts *from)
+{
+	to->messages += from->messages;
+	to->readings += from->readings;
+	to->duplicates += from->duplicates;
+	to->dead_letters += from->dead_letters;
+	to->lost += from->lost;
+	to->later += from->later;
+	to->commits++;
+}
+
+int insert_commit(struct insert *insert, const struct incoming *list,
+	struct results *results, int64_t now_us)
+{
+	size_t answered = results->n;
+	insert->pending = (struct insert_counts){.messages = 0};
+	insert->print_len = 0;
+	insert->dead = false;
+	/* IMMEDIATE: what is read below stays true until the commit, replicas or not. */
+	int err = dp_sqlite_exec(insert->db, "BEGIN IMMEDIATE");
+	if (err == 0)
+		err = write_all(insert, list, results, now_us);
+	if (err == 0)
+		err = dp_sqlite_exec(insert->db, "COMMIT");
+	if (err != 0) {
+		if (sqlite3_get_autocommit(insert->db) == 0)
+			dp_sqlite_exec(insert->db, "ROLLBACK");
+		series_clear(&insert->series);
+		results->n = answered;
+		return err;
+	}
+	add_counts(&insert->counts, &insert->pending);
+	if (insert->print_len > 0) {
+		fwrite(insert->print, 1, insert->print_len, stdout);
+		fflush(stdout);
+	}
+	return 0;
+}
+
+int insert_lease(struct insert *insert, struct dp_lease *lease, int64_t now_us)
+{
+	return dp_lease_renew(insert->db, lease, now_us);
+}
+
+int insert_release(struct insert *insert, struct dp_lease *lease)
+{
+	return dp_lease_release(insert->db, lease);
+}

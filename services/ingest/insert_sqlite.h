@@ -1,0 +1,82 @@
+/*
+ * The parts of the SQLite store, among themselves: insert_sqlite.c has the
+ * transaction, insert_reading.c a reading's row, insert_batch.c native batches,
+ * insert_plain.c plain messages.
+ */
+#ifndef INGEST_INSERT_SQLITE_H
+#define INGEST_INSERT_SQLITE_H
+
+#include "insert.h"
+#include "intervals.h"
+#include "reading.h"
+#include "series.h"
+#include "sqlite.h"
+
+/* The prepared statements; their texts are in insert_sqlite.c. */
+enum statement {
+	FIND_SENSOR,
+	ADD_SENSOR,
+	FIND_CHANNELS,
+	ADD_CHANNEL,
+	ADD_READING,
+	FIND_STREAM,
+	ADD_STREAM,
+	SEEN_STREAM,
+	LOST_STREAM,
+	FIND_INTERVALS,
+	SET_INTERVAL,
+	DROP_INTERVAL,
+	ADD_LOST,
+	ADD_DEAD,
+	TRIM_DEAD,
+	NEXT_ID,
+	SET_NEXT_ID,
+	STATEMENTS
+};
+
+struct insert {
+	struct insert_options options;
+	sqlite3 *db;
+	sqlite3_stmt *statements[STATEMENTS];
+	struct series_cache series;
+	struct dp_intervals set, before; /* of the stream at hand; kept for their memory */
+	int64_t next_id;
+	bool dead; /* the transaction made dead letters */
+	char *print;
+	size_t print_len, print_size;
+	struct insert_counts counts, pending;
+};
+
+/* The message at hand, for whoever writes a dead letter or a result. */
+struct context {
+	struct insert *insert;
+	const struct incoming *in;
+	struct results *results;
+	int64_t now_us;
+};
+
+/* Step a statement that yields no row, and reset it. @return as dp_sqlite_error() */
+int insert_run(struct insert *insert, enum statement which);
+
+/* Bind integers in order. @return the statement */
+sqlite3_stmt *insert_bind(
+	struct insert *insert, enum statement which, int n, const int64_t *values);
+
+/*
+ * Write a dead letter. seq 0: about the whole message. @return as dp_sqlite_error()
+ */
+int insert_dead_letter(
+	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len);
+
+/*
+ * Insert a reading's row and print it. @return 0; -E2BIG the sensor has no column left;
+ * as dp_sqlite_error()
+ */
+int insert_reading(struct insert *insert, const char *topic,
+	const struct dp_reading *reading, enum dp_clock_mark clock);
+
+/* Take in a message of either kind. @return 0, or an error that undoes the transaction */
+int insert_batch(struct context *c);
+int insert_plain(struct context *c);
+
+#endif
