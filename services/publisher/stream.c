@@ -1,0 +1,186 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stream *stream_create(const struct dp_stream_id *id, const char *node)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+	if (stream == NULL)
+		return NULL;
+	stream->id = *id;
+	memcpy(stream->node, node, strlen(node) + 1);
+	return stream;
+}
+
+void stream_destroy(struct stream *stream)
+{
+	if (stream == NULL)
+		return;
+	for (size_t i = 0; i < stream->n_live; i++)
+		free(stream->live[i].json);
+	free(stream->live);
+	dp_intervals_finish(&stream->spilling);
+	dp_intervals_finish(&stream->stored);
+	dp_intervals_finish(&stream->accepted);
+	dp_intervals_finish(&stream->answered);
+	free(stream);
+}
+
+struct stream *stream_find(struct stream *list, const struct dp_stream_id *id)
+{
+	while (list != NULL && memcmp(&list->id, id, sizeof(*id)) != 0)
+		list = list->next;
+	return list;
+}
+
+/* Index of the first live reading at or above seq. */
+static size_t live_index(const struct stream *stream, uint64_t seq)
+{
+	size_t low = 0, high = stream->n_live;
+	if (high > 0 && stream->live[high - 1].seq < seq)
+		return high;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (stream->live[mid].seq < seq)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+bool stream_holds(const struct stream *stream, uint64_t seq)
+{
+	size_t i = live_index(stream, seq);
+	return (i < stream->n_live && stream->live[i].seq == seq) ||
+	       dp_intervals_contains(&stream->spilling, seq) ||
+	       dp_intervals_contains(&stream->stored, seq);
+}
+
+bool stream_empty(const struct stream *stream)
+{
+	return stream->n_live == 0 && stream->spilling.n == 0 && stream->stored.n == 0 &&
+	       stream->accepted.n == 0 && stream->answered.n == 0;
+}
+
+int stream_hold(struct stream *stream, const struct held *reading)
+{
+	if (stream_holds(stream, reading->seq))
+		return -EEXIST;
+	if (stream->n_live == stream->live_size) {
+		size_t size = stream->live_size == 0 ? 64 : stream->live_size * 2;
+		struct held *live = realloc(stream->live, size * sizeof(*live));
+		if (live == NULL)
+			return -ENOMEM;
+		stream->live = live;
+		stream->live_size = size;
+	}
+	size_t i = live_index(stream, reading->seq);
+	memmove(stream->live + i + 1, stream->live + i,
+		(stream->n_live - i) * sizeof(*stream->live));
+	stream->live[i] = *reading;
+	stream->n_live++;
+	if (reading->seq < stream->live_from)
+		stream->live_from = reading->seq;
+	return 0;
+}
+
+uint64_t stream_low(const struct stream *stream)
+{
+	uint64_t low = stream->heard_low;
+	if (low == 0)
+		return 0;
+	if (stream->n_live > 0 && stream->live[0].seq < low)
+		low = stream->live[0].seq;
+	if (stream->spilling.n > 0 && stream->spilling.at[0].first < low)
+		low = stream->spilling.at[0].first;
+	if (stream->stored.n > 0 && stream->stored.at[0].first < low)
+		low = stream->stored.at[0].first;
+	return low;
+}
+
+struct held *stream_next_live(struct stream *stream)
+{
+	size_t i = live_index(stream, stream->live_from);
+	while (i < stream->n_live && stream->live[i].in_flight)
+		i++;
+	if (i == stream->n_live)
+		return NULL;
+	stream->live_from = stream->live[i].seq;
+	return &stream->live[i];
+}
+
+/* Move what `from` has of [first, last] to `to`. */
+static int move_range(
+	struct dp_intervals *from, struct dp_intervals *to, uint64_t first, uint64_t last)
+{
+	while (first <= last) {
+		struct dp_interval gap;
+		if (!dp_intervals_contains(from, first)) {
+			/* Skip to where the set begins again. */
+			size_t i = 0;
+			while (i < from->n && from->at[i].last < first)
+				i++;
+			if (i == from->n || from->at[i].first > last)
+				return 0;
+			first = from->at[i].first;
+		}
+		uint64_t end = dp_intervals_missing(from, first, last, &gap) ? gap.first - 1
+									     : last;
+		int err = to != NULL ? dp_intervals_add(to, first, end) : 0;
+		if (err == 0)
+			err = dp_intervals_remove(from, first, end);
+		if (err != 0)
+			return err;
+		if (end == UINT64_MAX)
+			return 0;
+		first = end + 1;
+	}
+	return 0;
+}
+
+int stream_settle(struct stream *stream, uint64_t first, uint64_t count, size_t *bytes)
+{
+	uint64_t last = first + count - 1;
+	size_t from = live_index(stream, first);
+	size_t to = from;
+	*bytes = 0;
+	while (to < stream->n_live && stream->live[to].seq <= last) {
+		struct held *held = &stream->live[to];
+		if (dp_intervals_add(&stream->accepted, held->seq, held->seq) != 0)
+			return -ENOMEM;
+		*bytes += held->len;
+		free(held->json);
+		held->json = NULL;
+		to++;
+	}
+	memmove(stream->live + from, stream->live + to,
+		(stream->n_live - to) * sizeof(*stream->live));
+	stream->n_live -= to - from;
+	/* What is being written now is found answered when the write is done. */
+	int err = move_range(&stream->spilling, &stream->accepted, first, last);
+	if (err == 0)
+		err = move_range(&stream->stored, &stream->answered, first, last);
+	return err != 0 ? err : (int)(to - from);
+}
+
+void stream_unsend(struct stream *stream, uint64_t first, uint64_t count)
+{
+	for (size_t i = live_index(stream, first);
+		i < stream->n_live && stream->live[i].seq - first < count; i++)
+		stream->live[i].in_flight = false;
+	if (first < stream->live_from)
+		stream->live_from = first;
+	if (first < stream->stored_from)
+		stream->stored_from = first;
+}
+
+void stream_unsend_all(struct stream *stream)
+{
+	for (size_t i = 0; i < stream->n_live; i++)
+		stream->live[i].in_flight = false;
+	stream->live_from = 0;
+	stream->stored_from = 0;
+}

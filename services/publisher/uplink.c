@@ -1,0 +1,378 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ack.h"
+#include "log.h"
+#include "number.h"
+#include "relay.h"
+
+#define SESSION_EXPIRY_S 60
+#define PARK_FIRST_MS 5000
+#define PARK_LIMIT_MS 300000
+
+/* ---- batches out ---- */
+
+static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
+	uint32_t count, enum dp_clock_mark clock, uint64_t number, size_t len)
+{
+	const struct dp_identity identity = {.stream = stream->id,
+		.first = first,
+		.count = count,
+		.low = stream_low(stream),
+		.clock = clock};
+	struct dp_identity_text text;
+	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX], correlation[24];
+	dp_identity_encode(&identity, &text);
+	snprintf(
+		topic, sizeof(topic), "%s/%s/batch", r->config->topic_prefix, stream->node);
+	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node,
+		outbox_instance(r->outbox));
+	int n = snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
+	const struct dp_bus_message message = {
+		.topic = topic,
+		.payload = r->batch,
+		.len = len,
+		.qos = 1,
+		.content_type = DP_CONTENT_TYPE,
+		.response_topic = answer,
+		.correlation = correlation,
+		.correlation_len = (size_t)n,
+		.properties = text.properties,
+		.n_properties = text.n,
+	};
+	return dp_bus_publish(r->upstream, &message);
+}
+
+/* Joins readings in r->batch; @return false when it is full. */
+static bool add_to_batch(struct relay *r, size_t *len, const char *json, size_t json_len)
+{
+	if (*len + json_len + 2 > RELAY_BATCH_BYTES)
+		return false;
+	r->batch[*len] = *len == 0 ? '[' : ',';
+	memcpy(r->batch + *len + 1, json, json_len);
+	*len += json_len + 1;
+	return true;
+}
+
+static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_class class,
+	uint64_t first, uint32_t count, uint8_t clock, size_t len)
+{
+	r->batch[len++] = ']';
+	const struct dp_flight *flight = dp_delivery_send(&r->delivery, class,
+		(uint64_t)(uintptr_t)stream, first, count, relay_now(r));
+	uint64_t number = flight->number;
+	int err = publish_batch(
+		r, stream, first, count, (enum dp_clock_mark)clock, number, len);
+	if (err == 0) {
+		r->batches++;
+		if (first + count > stream->sent_end)
+			stream->sent_end = first + count;
+		return true;
+	}
+	struct dp_flight back;
+	dp_delivery_take(&r->delivery, number, &back);
+	stream_unsend(stream, first, count);
+	if (err != -ENOTCONN)
+		dp_log(DP_LOG_ERROR, "cannot publish a batch", "error=\"%s\"",
+			strerror(-err));
+	return false;
+}
+
+static bool send_live(struct relay *r, struct stream *stream)
+{
+	struct held *held = stream_next_live(stream);
+	if (held == NULL)
+		return false;
+	const struct held *end = stream->live + stream->n_live;
+	uint64_t first = held->seq;
+	uint8_t clock = held->clock;
+	uint32_t count = 0;
+	size_t len = 0;
+	while (held < end && held->seq == first + count && held->clock == clock &&
+		!held->in_flight && count < (uint32_t)r->config->batch_size &&
+		add_to_batch(r, &len, held->json, held->len)) {
+		held->in_flight = true;
+		count++;
+		held++;
+	}
+	stream->live_from = first + count;
+	return send_batch(r, stream, DP_LIVE, first, count, clock, len);
+}
+
+/* The next of the page that is neither in flight nor answered meanwhile. */
+static const struct outbox_reading *page_next(struct relay *r)
+{
+	uint64_t owner = (uint64_t)(uintptr_t)r->page_stream;
+	while (r->page_at < r->page.n) {
+		const struct outbox_reading *reading = &r->page.readings[r->page_at];
+		uint64_t end;
+		if (dp_intervals_contains(&r->page_stream->stored, reading->seq) &&
+			!dp_delivery_in_flight(&r->delivery, owner, reading->seq, &end))
+			return reading;
+		r->page_at++;
+	}
+	return NULL;
+}
+
+static bool send_backlog(struct relay *r)
+{
+	if (r->page_stream == NULL || r->page_stream->parked_until_ms > relay_now(r))
+		return false;
+	const struct outbox_reading *reading = page_next(r);
+	if (reading == NULL)
+		return false;
+	struct stream *stream = r->page_stream;
+	uint64_t owner = (uint64_t)(uintptr_t)stream;
+	uint64_t limit = dp_delivery_next_flight(&r->delivery, owner, reading->seq);
+	uint64_t first = reading->seq;
+	uint8_t clock = reading->clock;
+	uint32_t count = 0;
+	size_t len = 0;
+	while (r->page_at < r->page.n) {
+		reading = &r->page.readings[r->page_at];
+		if (reading->seq != first + count || reading->clock != clock ||
+			reading->seq >= limit || count == (uint32_t)r->config->batch_size ||
+			!dp_intervals_contains(&stream->stored, reading->seq) ||
+			!add_to_batch(r, &len, reading->json, reading->len))
+			break;
+		count++;
+		r->page_at++;
+	}
+	stream->stored_from = first + count;
+	return send_batch(r, stream, DP_BACKLOG, first, count, clock, len);
+}
+
+/* A sampler has closed its stream and nothing is left that could carry the news. */
+static void send_low(struct relay *r, struct stream *stream)
+{
+	if (!stream->low_due || stream->n_live > 0 || stream->spilling.n > 0 ||
+		stream->stored.n > 0)
+		return;
+	uint64_t low = stream_low(stream);
+	if (publish_batch(r, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) == 0)
+		stream->low_due = false;
+}
+
+void uplink_send(struct relay *r)
+{
+	if (!dp_bus_connected(r->upstream))
+		return;
+	for (struct stream *s = r->streams; s != NULL; s = s->next) {
+		if (s->parked_until_ms > relay_now(r))
+			continue;
+		while (dp_delivery_may_send(&r->delivery, DP_LIVE) && send_live(r, s))
+			;
+		send_low(r, s);
+	}
+	while (dp_delivery_may_send(&r->delivery, DP_BACKLOG) && send_backlog(r))
+		;
+}
+
+/* ---- answers in ---- */
+
+static struct stream *owner_of(const struct dp_flight *flight)
+{
+	return (struct stream *)(uintptr_t)flight->owner;
+}
+
+static void give_back(struct relay *r, const struct dp_flight *flight)
+{
+	stream_unsend(owner_of(flight), flight->first, flight->count);
+	if (owner_of(flight) == r->page_stream)
+		spill_forget_page(r);
+}
+
+static void park(struct relay *r, struct stream *stream, const char *reason)
+{
+	if (stream->park_ms == 0) {
+		char hex[DP_STREAM_HEX + 1];
+		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
+		dp_log(DP_LOG_WARN, "the centre does not take a stream now; it is kept",
+			"stream=%s node=%s reason=\"%s\"", hex, stream->node, reason);
+		stream->park_ms = PARK_FIRST_MS;
+	} else if (stream->parked_until_ms <= relay_now(r)) {
+		stream->park_ms *= 2;
+		if (stream->park_ms > PARK_LIMIT_MS)
+			stream->park_ms = PARK_LIMIT_MS;
+	}
+	stream->parked_until_ms =
+		relay_now(r) + dp_jitter_ms(&r->delivery.random, stream->park_ms);
+}
+
+/* A silence is over when the last message that it swallowed has been answered or sent. */
+static void note_answer(struct relay *r)
+{
+	if (!r->silent || relay_now(r) < r->silent_until_ms)
+		return;
+	dp_log(DP_LOG_INFO, "the centre answers again", NULL);
+	r->silent = false;
+}
+
+static void on_range(void *data, const struct dp_ack_range *range)
+{
+	struct relay *r = data;
+	struct stream *stream = stream_find(r->streams, &range->stream);
+	/* Only what was sent can have been answered. */
+	if (stream == NULL || range->first + range->count > stream->sent_end) {
+		r->strange_answers++;
+		return;
+	}
+	uint64_t owner = (uint64_t)(uintptr_t)stream;
+	if (range->kind == DP_ACK_LATER) {
+		r->later++;
+		dp_delivery_answer(&r->delivery, owner, range->first, range->count);
+		stream_unsend(stream, range->first, range->count);
+		if (stream == r->page_stream)
+			spill_forget_page(r);
+		park(r, stream, range->reason);
+		return;
+	}
+	if (range->kind == DP_ACK_REJECTED) {
+		r->rejected += range->count;
+		dp_log(DP_LOG_WARN,
+			"the centre could not decode readings; they are dead letters there",
+			"node=%s first=%" PRIu64 " count=%" PRIu64 " reason=\"%s\"",
+			stream->node, range->first, range->count, range->reason);
+	} else {
+		r->stored += range->count;
+		stream->park_ms = 0;
+		note_answer(r);
+	}
+	dp_delivery_answer(&r->delivery, owner, range->first, range->count);
+	relay_settle(r, stream, range->first, range->count);
+}
+
+/* The message being answered, for an answer that is about it as a whole. */
+struct answer {
+	struct relay *r;
+	const struct dp_bus_message *message;
+};
+
+static void on_answer_range(void *data, const struct dp_ack_range *range)
+{
+	on_range(((struct answer *)data)->r, range);
+}
+
+static void on_answer_error(void *data, const char *reason)
+{
+	struct answer *answer = data;
+	struct relay *r = answer->r;
+	const struct dp_bus_message *message = answer->message;
+	char text[24];
+	uint64_t number;
+	struct dp_flight flight;
+	size_t len = message->correlation_len;
+	if (len == 0 || len >= sizeof(text)) {
+		r->strange_answers++;
+		return;
+	}
+	memcpy(text, message->correlation, len);
+	text[len] = '\0';
+	if (dp_parse_u64(text, &number) != 0 ||
+		!dp_delivery_take(&r->delivery, number, &flight)) {
+		r->strange_answers++;
+		return;
+	}
+	dp_log(DP_LOG_ERROR, "the centre could not read a batch; it is a dead letter there",
+		"first=%" PRIu64 " count=%" PRIu32 " reason=\"%s\"", flight.first,
+		flight.count, reason);
+	r->rejected += flight.count;
+	relay_settle(r, owner_of(&flight), flight.first, flight.count);
+}
+
+static void on_message(void *data, const struct dp_bus_message *message)
+{
+	struct relay *r = data;
+	if (strncmp(message->topic, "ack/", 4) != 0)
+		return;
+	struct answer answer = {r, message};
+	int err = dp_ack_decode(
+		message->payload, message->len, on_answer_range, on_answer_error, &answer);
+	if (err == -ENOMEM)
+		dp_log_out_of_memory("an answer");
+	if (err != 0)
+		r->strange_answers++;
+}
+
+static void on_connect(void *data)
+{
+	struct relay *r = data;
+	const struct dp_bus_message online = {.topic = r->status_topic,
+		.payload = "online",
+		.len = strlen("online"),
+		.qos = 1,
+		.retain = true};
+	int err = dp_bus_subscribe(r->upstream, r->ack_filter);
+	if (err == 0)
+		err = dp_bus_publish(r->upstream, &online);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	last_send_all(r);
+}
+
+static void on_disconnect(void *data)
+{
+	struct relay *r = data;
+	struct dp_flight flight;
+	while (dp_delivery_reset(&r->delivery, &flight))
+		;
+	for (struct stream *s = r->streams; s != NULL; s = s->next)
+		stream_unsend_all(s);
+	spill_forget_page(r);
+}
+
+void uplink_open(struct relay *r)
+{
+	snprintf(r->client_upstream, sizeof(r->client_upstream), "dewpoint-%s",
+		r->config->node_name);
+	snprintf(r->status_topic, sizeof(r->status_topic), "status/%s",
+		r->config->node_name);
+	/* Of any node: the outbox may hold readings from before the node was renamed. */
+	snprintf(r->ack_filter, sizeof(r->ack_filter), "ack/+/%s",
+		outbox_instance(r->outbox));
+	const struct dp_bus_options options = {
+		.url = r->config->upstream_url,
+		.ca_file = r->config->service.tls_ca_file,
+		.client_id = r->client_upstream,
+		.clean_start = false,
+		.session_expiry_s = SESSION_EXPIRY_S,
+		.will_topic = r->status_topic,
+		.will_payload = "offline",
+		.data = r,
+		.on_connect = on_connect,
+		.on_disconnect = on_disconnect,
+		.on_message = on_message,
+	};
+	if (dp_bus_open(&r->upstream, &r->service->loop, &options) != 0)
+		dp_log_out_of_memory("the bus");
+}
+
+void uplink_expire(struct relay *r)
+{
+	struct dp_flight flight;
+	unsigned n = 0;
+	while (dp_delivery_expire(&r->delivery, relay_now(r), &flight)) {
+		give_back(r, &flight);
+		n++;
+	}
+	if (n == 0)
+		return;
+	if (!r->silent)
+		dp_log(DP_LOG_WARN,
+			"the centre does not answer, sending again until it does",
+			"batches=%u", n);
+	r->silent = true;
+	r->silent_until_ms = relay_now(r) + r->delivery.timeout_ms;
+}
+
+int64_t uplink_deadline(const struct relay *r)
+{
+	int64_t due = dp_delivery_deadline(&r->delivery);
+	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
+		if (s->parked_until_ms > relay_now(r) && s->parked_until_ms < due)
+			due = s->parked_until_ms;
+	}
+	return due;
+}
