@@ -199,7 +199,9 @@ int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
 	}
 	uv_run(&service->loop, UV_RUN_DEFAULT);
 	uv_close((uv_handle_t *)&service->patience, NULL);
-	return dp_service_abandon(service, service->exit_code);
+	dp_service_abandon(service, service->exit_code);
+	dp_log(DP_LOG_INFO, "stopped", "exit=%d", service->exit_code);
+	return service->exit_code;
 }
 
 int dp_service_abandon(struct dp_service *service, int exit_code)
@@ -208,7 +210,6 @@ int dp_service_abandon(struct dp_service *service, int exit_code)
 	int err = uv_loop_close(&service->loop);
 	assert(err == 0);
 	(void)err;
-	dp_log(DP_LOG_INFO, "stopped", "exit=%d", exit_code);
 	dp_config_files_finish(&service->files);
 	return exit_code;
 }

@@ -38,18 +38,23 @@
  * checksum. With a true mean of 10 us that happens in one of 10,000 frames; that all the
  * other edges then look as if the mean were below LATENESS_MAX_US is as improbable again.
  *
- * Lateness sees the frame as a whole. Scatter compares intervals one by one, and also
- * passes a sensor whose own clock wanders; it tells less, so its limit is lower.
+ * Lateness sees the frame as a whole, and so any single bit misread, which moves all that
+ * follows by 46 us. Scatter compares intervals one by one, to pass a sensor whose own
+ * clock wanders; there a misread bit shows by intervals more than DEVIATION_MAX_US off.
  */
 #define LATENESS_MAX_US 4.5
 #define SCATTER_MAX_US 3.5
+#define DEVIATION_MAX_US 12.0
 #define STRICT_LATENESS_MAX_US 3.0
 #define STRICT_SCATTER_MAX_US 2.0
 /* An interval this many times the mean error off is no noise but a lost edge. */
 #define STRAY_FACTOR 10.0
+/* A checksum's gap differs from those of the other bytes by less than this. */
+#define CHECKSUM_GAP_MAX_US 10.0
 
 #define FIT_ROUNDS 8
 #define FIT_TERMS 5
+#define NO_FIT_US 1000.0
 
 /* The data part of a frame, microseconds since its first edge. */
 struct dht_timing {
@@ -215,6 +220,13 @@ static void estimate_durations(struct dht_timing *timing)
 	timing->byte_gap_us = clamp(gap / gaps, 0, BYTE_GAP_MAX_US);
 }
 
+/* Halfway between a 0 and a 1 of this sensor. */
+static double middle(const struct dht_timing *timing, size_t bit)
+{
+	return (timing->zero_us + timing->one_us) / 2 +
+	       (starts_byte(bit) ? timing->byte_gap_us : 0);
+}
+
 /*
  * Between the ranges the fixed threshold is a compromise: too high for the bits within a
  * byte, too low for the first one. What it finds tells the sensor's durations, and these
@@ -225,23 +237,25 @@ static void read_bits(struct dht_timing *timing)
 	for (size_t i = 0; i < FRAME_BITS; i++)
 		timing->bit[i] = i >= timing->missed && interval(timing, i) > THRESHOLD_US;
 	estimate_durations(timing);
-	for (size_t i = timing->missed; i < FRAME_BITS; i++) {
-		double middle = (timing->zero_us + timing->one_us) / 2;
-		if (starts_byte(i))
-			middle += timing->byte_gap_us;
-		timing->bit[i] =
-			interval(timing, i) > clamp(middle, ZERO_MAX_US, ONE_MIN_US);
-	}
+	for (size_t i = timing->missed; i < FRAME_BITS; i++)
+		timing->bit[i] = interval(timing, i) >
+				 clamp(middle(timing, i), ZERO_MAX_US, ONE_MIN_US);
 	estimate_durations(timing);
 }
 
-/* Mean deviation of an interval from the sensor's duration. */
-static double scatter(const struct dht_timing *timing)
+/* Mean deviation of an interval from the sensor's duration, and the worst. */
+static double scatter(const struct dht_timing *timing, double *worst_us)
 {
 	double sum = 0;
 
-	for (size_t i = timing->missed; i < FRAME_BITS; i++)
-		sum += absolute(interval(timing, i) - ideal(timing, i));
+	*worst_us = 0;
+	for (size_t i = timing->missed; i < FRAME_BITS; i++) {
+		double off = absolute(interval(timing, i) - ideal(timing, i));
+
+		sum += off;
+		if (off > *worst_us)
+			*worst_us = off;
+	}
 	return sum / (double)(FRAME_BITS - timing->missed);
 }
 
@@ -272,7 +286,7 @@ static void solve(double m[FIT_TERMS][FIT_TERMS + 1], double x[FIT_TERMS])
 static double lateness(const struct dht_timing *timing)
 {
 	double term[DATA_FALLS][FIT_TERMS], late[DATA_FALLS], weight[DATA_FALLS];
-	double ones = 0, bytes = 0, sum = 0, earliest = 0;
+	double x[FIT_TERMS], ones = 0, bytes = 0, sum = 0, earliest = 0;
 	size_t from = timing->missed;
 
 	for (size_t i = from; i < DATA_FALLS; i++) {
@@ -288,7 +302,7 @@ static double lateness(const struct dht_timing *timing)
 		}
 	}
 	for (int round = 0; round < FIT_ROUNDS; round++) {
-		double m[FIT_TERMS][FIT_TERMS + 1] = {{0}}, x[FIT_TERMS];
+		double m[FIT_TERMS][FIT_TERMS + 1] = {{0}};
 		/* Gently at first: until the fit is near, early and late are guesses. */
 		double late_weight = round < 2 ? 0.2 : 0.05;
 
@@ -312,6 +326,11 @@ static double lateness(const struct dht_timing *timing)
 			weight[i] = late[i] < 0 ? 1 : late_weight;
 		}
 	}
+	/* A timeline that no sensor has was bent around misread bits. */
+	if (absolute(x[2] - ONE_EXTRA_US) > ONE_EXTRA_TOLERANCE_US ||
+		absolute(x[3] - BYTE_GAP_MAX_US / 2) > BYTE_GAP_MAX_US ||
+		absolute(x[4]) > CHECKSUM_GAP_MAX_US)
+		return NO_FIT_US;
 	for (size_t i = from; i < DATA_FALLS; i++) {
 		sum += late[i];
 		if (late[i] < earliest)
@@ -329,21 +348,24 @@ static bool in_range(bool bit, double us)
 /* Whether the timing leaves no reasonable doubt about any bit. */
 static bool timing_holds(const struct dht_timing *timing, bool strict, uint32_t *noise_ns)
 {
-	double noise_us = scatter(timing);
-	double stray_us = strict ? 0 : noise_us * STRAY_FACTOR;
+	double worst_us, stray_us;
+	double noise_us = scatter(timing, &worst_us);
+	bool even = worst_us <= DEVIATION_MAX_US &&
+		    noise_us <= (strict ? STRICT_SCATTER_MAX_US : SCATTER_MAX_US);
 
-	if (noise_us > (strict ? STRICT_SCATTER_MAX_US : SCATTER_MAX_US)) {
+	stray_us = noise_us * STRAY_FACTOR;
+	if (!even)
 		noise_us = lateness(timing);
-		stray_us = strict ? 0 : noise_us * STRAY_FACTOR;
-		*noise_ns = (uint32_t)clamp(noise_us * 1000.0, 0, UINT32_MAX);
-		if (noise_us > (strict ? STRICT_LATENESS_MAX_US : LATENESS_MAX_US))
-			return false;
-	}
-	*noise_ns = (uint32_t)clamp(noise_us * 1000.0, 0, UINT32_MAX);
+	*noise_ns = (uint32_t)(noise_us * 1000.0);
+	if (!even && noise_us > (strict ? STRICT_LATENESS_MAX_US : LATENESS_MAX_US))
+		return false;
+	if (strict)
+		stray_us = 0;
 	for (size_t i = timing->missed; i < FRAME_BITS; i++) {
 		double us = interval(timing, i), expected = ideal(timing, i);
 
-		if (!in_range(timing->bit[i], expected))
+		if (!in_range(timing->bit[i], expected) ||
+			timing->bit[i] != (us > middle(timing, i)))
 			return false;
 		if (!in_range(timing->bit[i], us) && absolute(us - expected) > stray_us)
 			return false;

@@ -18,7 +18,7 @@ static const struct dp_option options[] = {
 		.offset = offsetof(struct sampler_config, sensors),
 		.required = true,
 		.help = "name=driver@argument[,option=value], comma-separated; "
-			"e.g. climate=dht22@7"},
+			"e.g. climate=replay@/captures/dht11_1mhz.csv"},
 	{.name = "PERIOD_MS",
 		.type = DP_INT,
 		.offset = offsetof(struct sampler_config, period_ms),

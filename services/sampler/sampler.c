@@ -59,7 +59,8 @@ struct sampler {
 };
 
 static const char sensors_allowed[] =
-	"name=driver@argument[,option=value], comma-separated; e.g. climate=dht22@7";
+	"name=driver@argument[,option=value], comma-separated; "
+	"e.g. climate=replay@/captures/dht11_1mhz.csv";
 
 static int parse_trust(const char *text, enum dp_clock_trust *trust)
 {

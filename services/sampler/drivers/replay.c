@@ -22,6 +22,7 @@ struct replay {
 	size_t at; /* for trace_next() */
 };
 
+/* *text is NULL and *len 0 at first; *text is the caller's to free, also on failure. */
 static int read_file(const char *path, char **text, size_t *len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -29,8 +30,6 @@ static int read_file(const char *path, char **text, size_t *len)
 		return -errno;
 	int err = 0;
 	size_t size = 0;
-	*text = NULL;
-	*len = 0;
 	while (err == 0) {
 		if (*len == size) {
 			size = size == 0 ? 65536 : size * 2;
@@ -73,8 +72,8 @@ static void detect_model(struct replay *replay)
 static int load(
 	struct replay *replay, const struct sensor_spec *spec, char *why, size_t why_size)
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	char reason[TRACE_WHY_MAX];
 	int err = read_file(spec->argument, &text, &len);
 	if (err != 0)
