@@ -163,7 +163,8 @@ int outbox_streams(struct outbox *outbox,
 {
 	sqlite3_stmt *statement = NULL;
 	int err = dp_sqlite_exec(outbox->db,
-		"DELETE FROM stream WHERE NOT EXISTS"
+		"DELETE FROM stream WHERE id <= (SELECT max(id) FROM stream) - 64 AND NOT "
+		"EXISTS"
 		" (SELECT 1 FROM reading WHERE reading.stream = stream.id)");
 	if (err == 0)
 		err = dp_sqlite_prepare(outbox->db,

@@ -56,13 +56,14 @@ void outbox_close(struct outbox *outbox);
 const char *outbox_instance(const struct outbox *outbox);
 
 /**
- * The streams that have readings here; streams without are forgotten.
+ * The streams that have readings here, and the latest 64 that have none: whose
+ * they are is remembered when the node is renamed.
  * @param each  called for each; takes over stream->stored
  */
 int outbox_streams(struct outbox *outbox,
 	void (*each)(void *data, struct outbox_stream *stream), void *data);
 
-/** Make a row for a stream, within outbox_begin(). */
+/** Make a row for a stream, or find the one it has. */
 int outbox_add_stream(struct outbox *outbox, const struct dp_stream_id *id,
 	const char *node, int64_t *row);
 

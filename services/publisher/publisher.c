@@ -405,6 +405,7 @@ struct relay *publisher_start(
 	r->service = service;
 	r->config = config;
 	r->lock = -1;
+	r->batch_limit = RELAY_BATCH_BYTES;
 	dp_random(&seed, sizeof(seed));
 	dp_delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);

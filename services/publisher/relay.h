@@ -57,11 +57,13 @@ struct turn {
 		int64_t row; /* of the stream, once it is written */
 	} *appends;
 	size_t n_appends;
+	struct stream **news; /* seen for the first time: their node is written down */
+	size_t n_news;
 	bool load;
 	struct stream *load_stream;
 	int64_t load_row;
 	uint64_t load_seq;
-	int remove_result, append_result, load_result;
+	int remove_result, append_result, load_result, news_result;
 };
 
 struct relay {
@@ -74,7 +76,8 @@ struct relay {
 	int64_t silent_until_ms;
 	struct stream *streams; /* in order of arrival */
 	size_t live, live_bytes;
-	char *batch; /* RELAY_BATCH_BYTES and a little, for the batch being cut */
+	char *batch;	    /* RELAY_BATCH_BYTES and a little, for the batch being cut */
+	size_t batch_limit; /* bytes; shrinks when the centre takes smaller messages only */
 
 	int lock; /* of the outbox */
 	int64_t lock_retry_ms;

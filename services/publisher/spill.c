@@ -127,10 +127,22 @@ static int do_appends(struct relay *r)
 	return err;
 }
 
+/* A stream keeps its node's name, so that renaming the node does no harm. */
+static int do_news(struct relay *r)
+{
+	struct turn *t = &r->turn;
+	int err = 0;
+	for (size_t i = 0; i < t->n_news && err == 0; i++)
+		err = outbox_add_stream(
+			r->outbox, &t->news[i]->id, t->news[i]->node, &t->news[i]->row);
+	return err;
+}
+
 static void turn_work(uv_work_t *work)
 {
 	struct relay *r = work->data;
 	struct turn *t = &r->turn;
+	t->news_result = do_news(r);
 	t->remove_result = do_removes(r);
 	t->append_result = do_appends(r);
 	t->load_result = 0;
@@ -209,8 +221,9 @@ static void turn_done(uv_work_t *work, int status)
 		else
 			not_appended(r, &t->appends[i]);
 	}
-	if (t->n_appends > 0)
-		note_spill_result(r, t->append_result);
+	if (t->n_news > 0 || t->n_appends > 0)
+		note_spill_result(
+			r, t->append_result != 0 ? t->append_result : t->news_result);
 	if (t->load) {
 		bool use = t->load_result == 0 && !r->page_stale;
 		r->page_stream = use ? t->load_stream : NULL;
@@ -219,12 +232,30 @@ static void turn_done(uv_work_t *work, int status)
 			dp_log(DP_LOG_ERROR, "cannot read the outbox", "error=\"%s\"",
 				strerror(-t->load_result));
 	}
+	free(t->news);
 	free(t->removes);
 	free(t->appends);
+	t->news = NULL;
 	t->removes = NULL;
 	t->appends = NULL;
-	t->n_removes = t->n_appends = 0;
+	t->n_news = t->n_removes = t->n_appends = 0;
 	t->load = false;
+}
+
+static void collect_news(struct relay *r)
+{
+	struct turn *t = &r->turn;
+	size_t n = 0;
+	for (struct stream *s = r->streams; s != NULL; s = s->next)
+		n += s->row == 0;
+	if (n == 0 || relay_now(r) < r->spill_retry_ms)
+		return;
+	t->news = calloc(n, sizeof(struct stream *));
+	must(t->news == NULL ? -ENOMEM : 0);
+	for (struct stream *s = r->streams; s != NULL; s = s->next) {
+		if (s->row == 0)
+			t->news[t->n_news++] = s;
+	}
 }
 
 static bool removes_due(const struct relay *r)
@@ -330,6 +361,7 @@ void spill_work(struct relay *r)
 		return;
 	if (r->page_stream != NULL && r->page_at >= r->page.n)
 		r->page_stream = NULL;
+	collect_news(r);
 	if (removes_due(r))
 		collect_removes(r);
 	if (live_due(r) <= relay_now(r))
@@ -337,7 +369,7 @@ void spill_work(struct relay *r)
 	t->load = wants_page(r, &t->load_stream, &t->load_seq);
 	if (t->load)
 		t->load_row = t->load_stream->row;
-	if (t->n_removes == 0 && t->n_appends == 0 && !t->load)
+	if (t->n_news == 0 && t->n_removes == 0 && t->n_appends == 0 && !t->load)
 		return;
 	if (t->load) {
 		r->page_stream = NULL;

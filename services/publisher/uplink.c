@@ -48,7 +48,7 @@ static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
 /* Joins readings in r->batch; @return false when it is full. */
 static bool add_to_batch(struct relay *r, size_t *len, const char *json, size_t json_len)
 {
-	if (*len + json_len + 2 > RELAY_BATCH_BYTES)
+	if (*len > 0 && *len + json_len + 2 > r->batch_limit)
 		return false;
 	r->batch[*len] = *len == 0 ? '[' : ',';
 	memcpy(r->batch + *len + 1, json, json_len);

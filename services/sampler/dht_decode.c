@@ -44,7 +44,7 @@
  */
 #define LATENESS_MAX_US 4.5
 #define SCATTER_MAX_US 3.5
-#define DEVIATION_MAX_US 12.0
+#define DEVIATION_MAX_US 20.0
 #define STRICT_LATENESS_MAX_US 3.0
 #define STRICT_SCATTER_MAX_US 2.0
 /* An interval this many times the mean error off is no noise but a lost edge. */

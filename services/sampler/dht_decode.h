@@ -13,8 +13,9 @@
  *
  * A value is returned only if all of these hold (dht_decode.c has the numbers):
  *  1. the head of the frame is found: the response, or a plausible count of edges;
- *  2. each interval is 65 to 105 us (0) or 112 to 150 us (1). One that strays is
- *     accepted only in a frame whose other edges are so noisy that it is no surprise;
+ *  2. each interval is 65 to 105 us (0) or 112 to 150 us (1), and nearer to the other
+ *     intervals of its kind. One that strays is accepted only in a frame whose other
+ *     intervals vary so much that it is no surprise;
  *  3. the frame as a whole is quiet enough: misreading two bits in a way that the
  *     checksum cannot see takes two edges 46 us late, so the mean lateness is bounded;
  *  4. the checksum fits;
