@@ -38,6 +38,8 @@ struct dp_bus_options {
 	const char *ca_file; /**< for mqtts:// */
 	const char *client_id;
 	bool clean_start;
+	/** Acknowledge what was received only when dp_bus_release() says so. */
+	bool hold_acks;
 	uint32_t session_expiry_s;
 	const char *will_topic; /**< retained, QoS 1; NULL: none */
 	const char *will_payload;
@@ -73,6 +75,14 @@ const char *dp_bus_trouble(const struct dp_bus *bus);
 
 /** Stop or go on reading from the socket: back-pressure to the broker. */
 void dp_bus_pause(struct dp_bus *bus, bool paused);
+
+/**
+ * With hold_acks: everything received so far is safe. Its acknowledgements leave and
+ * reading goes on; from the first message of a group until this call the bus neither
+ * reads nor writes. When the connection is lost instead, the broker sends the group
+ * again: forget it in on_disconnect.
+ */
+void dp_bus_release(struct dp_bus *bus);
 
 /**
  * Disconnect (politely when connected) and free. No callback comes after this

@@ -75,6 +75,11 @@ static void queue_move(struct queue *from, struct queue *to)
 	queue_init(from);
 }
 
+static bool full(const struct ingest *in)
+{
+	return in->queue.bytes + in->batch.bytes >= (size_t)in->config->buffer_bytes;
+}
+
 static void enqueue(struct ingest *in, const struct dp_bus_message *message, bool plain)
 {
 	const struct dp_clock *clock = &in->service->clock;
@@ -85,6 +90,9 @@ static void enqueue(struct ingest *in, const struct dp_bus_message *message, boo
 	*in->queue.end = copy;
 	in->queue.end = &copy->next;
 	in->queue.bytes += incoming_size(copy);
+	/* At once: the bus may have more at hand. */
+	if (full(in))
+		dp_bus_pause(plain ? in->plain : in->native, true);
 }
 
 static void on_native(void *data, const struct dp_bus_message *message)
@@ -100,10 +108,27 @@ static void on_plain(void *data, const struct dp_bus_message *message)
 /* Back-pressure: what does not fit in memory stays in the broker and the outboxes. */
 static void limit_reading(struct ingest *in)
 {
-	bool full = in->queue.bytes + in->batch.bytes >= (size_t)in->config->buffer_bytes;
-	dp_bus_pause(in->native, full);
+	dp_bus_pause(in->native, full(in));
 	if (in->plain != NULL)
-		dp_bus_pause(in->plain, full);
+		dp_bus_pause(in->plain, full(in));
+}
+
+/* The broker will send them again: what has not reached a transaction is forgotten. */
+static void forget_plain(struct ingest *in)
+{
+	struct incoming **at = &in->queue.first;
+	in->queue.end = at;
+	while (*at != NULL) {
+		struct incoming *message = *at;
+		if (!message->plain) {
+			at = &message->next;
+			in->queue.end = at;
+			continue;
+		}
+		*at = message->next;
+		in->queue.bytes -= incoming_size(message);
+		free(message);
+	}
 }
 
 /* ---- answers out ---- */
@@ -181,10 +206,37 @@ static void do_work(uv_work_t *work)
 	if (in->lease_due)
 		in->lease_result = insert_lease(in->insert, &in->lease, in->commit_us);
 	if (in->batch.first != NULL)
-		in->commit_result = insert_commit(
-			in->insert, in->batch.first, &in->results, in->commit_us);
+		in->commit_result = insert_commit(in->insert, in->batch.first, &in->lease,
+			&in->results, in->commit_us);
 	if (in->release_due)
 		insert_release(in->insert, &in->lease);
+}
+
+static void open_plain(struct ingest *in);
+
+static void close_plain(struct ingest *in)
+{
+	dp_log(DP_LOG_WARN, "another replica takes the plain messages now", NULL);
+	dp_bus_close(in->plain, NULL);
+	in->plain = NULL;
+	forget_plain(in);
+}
+
+/*
+ * The broker hears that a group is safe once all of it is committed. A group that is
+ * still arriving waits for its own transaction: nothing leaves between the two.
+ */
+static void acknowledge_plain(struct ingest *in)
+{
+	const struct incoming *message = in->queue.first;
+	while (message != NULL && !message->plain)
+		message = message->next;
+	if (in->plain == NULL)
+		return;
+	if (!in->lease.held)
+		close_plain(in);
+	else if (message == NULL)
+		dp_bus_release(in->plain);
 }
 
 static void note_commit(struct ingest *in)
@@ -207,6 +259,7 @@ static void note_commit(struct ingest *in)
 	if (err == 0) {
 		in->retry_ms = RETRY_FIRST_MS;
 		answer_all(in);
+		acknowledge_plain(in);
 		incoming_free(in->batch.first);
 		queue_init(&in->batch);
 		in->counts = *insert_counts(in->insert);
@@ -216,8 +269,6 @@ static void note_commit(struct ingest *in)
 	in->retry_ms =
 		in->retry_ms * 2 > RETRY_LIMIT_MS ? RETRY_LIMIT_MS : in->retry_ms * 2;
 }
-
-static void open_plain(struct ingest *in);
 
 static void note_lease(struct ingest *in)
 {
@@ -231,9 +282,7 @@ static void note_lease(struct ingest *in)
 			(long long)in->lease.number);
 		open_plain(in);
 	} else if (!in->lease.held && in->plain != NULL) {
-		dp_log(DP_LOG_WARN, "another replica takes the plain messages now", NULL);
-		dp_bus_close(in->plain, NULL);
-		in->plain = NULL;
+		close_plain(in);
 	}
 }
 
@@ -282,13 +331,17 @@ static void ingest_work(uv_prepare_t *prepare)
 	bool commit = in->batch.first != NULL && now_ms(in) >= in->retry_at_ms;
 	bool idle = in->batch.first == NULL && in->queue.first == NULL;
 	if (in->stopping && !commit && (idle || in->trouble != 0)) {
+		if (in->plain != NULL)
+			dp_bus_close(in->plain, NULL);
+		in->plain = NULL;
 		in->release_due = in->lease.held;
 		if (!in->release_due) {
 			finish_stop(in);
 			return;
 		}
 	}
-	limit_reading(in);
+	if (!in->stopping)
+		limit_reading(in);
 	if (commit || in->lease_due || in->release_due)
 		start_work(in);
 	else if (in->batch.first != NULL)
@@ -318,9 +371,14 @@ static void on_plain_connect(void *data)
 	subscribe(in->plain, in->plain_filter);
 }
 
-static void on_disconnect(void *data)
+static void on_native_disconnect(void *data)
 {
 	(void)data; /* what arrived is stored; what was not answered comes again */
+}
+
+static void on_plain_disconnect(void *data)
+{
+	forget_plain(data);
 }
 
 static void open_native(struct ingest *in)
@@ -332,7 +390,7 @@ static void open_native(struct ingest *in)
 		.clean_start = true,
 		.data = in,
 		.on_connect = on_native_connect,
-		.on_disconnect = on_disconnect,
+		.on_disconnect = on_native_disconnect,
 		.on_message = on_native,
 	};
 	if (dp_bus_open(&in->native, &in->service->loop, &options) != 0)
@@ -346,10 +404,11 @@ static void open_plain(struct ingest *in)
 		.ca_file = in->config->service.tls_ca_file,
 		.client_id = PLAIN_CLIENT_ID,
 		.clean_start = false,
+		.hold_acks = true,
 		.session_expiry_s = PLAIN_SESSION_S,
 		.data = in,
 		.on_connect = on_plain_connect,
-		.on_disconnect = on_disconnect,
+		.on_disconnect = on_plain_disconnect,
 		.on_message = on_plain,
 	};
 	if (dp_bus_open(&in->plain, &in->service->loop, &options) != 0)
@@ -437,9 +496,10 @@ void ingest_stop(void *data)
 	in->stopping = true;
 	dp_stats_stop(&in->stats);
 	uv_close((uv_handle_t *)&in->lease_timer, NULL);
+	/* A group that is being committed is still acknowledged; the rest comes again. */
 	if (in->plain != NULL)
-		dp_bus_close(in->plain, NULL);
-	in->plain = NULL;
+		dp_bus_pause(in->plain, true);
+	forget_plain(in);
 	/* ingest_work() stores what has arrived and finishes. */
 	uv_timer_start(&in->retry_timer, on_retry, 0, 0);
 }

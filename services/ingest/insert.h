@@ -32,12 +32,14 @@ void insert_close(struct insert *insert);
 
 /**
  * Store a list of messages in one transaction: all of it is committed, or nothing.
+ * @param fence    the lease under which plain messages may be stored; when it has
+ *                 changed hands they are left out and fence->held becomes false
  * @param results  added to; to be answered when this returns 0
  * @param now_us   wall clock
  * @return 0 or a negative errno as dp_sqlite_error(), with nothing done
  */
 int insert_commit(struct insert *insert, const struct incoming *list,
-	struct results *results, int64_t now_us);
+	struct dp_lease *fence, struct results *results, int64_t now_us);
 
 const struct insert_counts *insert_counts(const struct insert *insert);
 

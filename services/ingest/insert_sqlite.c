@@ -1,6 +1,7 @@
 #include "insert_sqlite.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ static const char *const sql[STATEMENTS] = {
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id <="
 		      " (SELECT max(id) FROM dead_letter) - ?",
+	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
 	[NEXT_ID] = "SELECT reading FROM next_id",
 	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
 };
@@ -121,15 +123,40 @@ static int read_next_id(struct insert *insert)
 	return code == SQLITE_DONE ? -EUCLEAN : dp_sqlite_error(code);
 }
 
+/*
+ * Whether the lease is still ours, within the transaction: a holder that was frozen
+ * and wakes up finds another number here and stores nothing.
+ */
+static int check_fence(struct insert *insert, struct dp_lease *fence)
+{
+	sqlite3_stmt *statement = insert->statements[FIND_LEASE];
+	sqlite3_bind_text(statement, 1, fence->name, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, fence->holder, -1, SQLITE_STATIC);
+	int code = sqlite3_step(statement);
+	fence->held = fence->held && code == SQLITE_ROW &&
+		      sqlite3_column_int64(statement, 0) == fence->number;
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
+}
+
 static int write_all(struct insert *insert, const struct incoming *list,
-	struct results *results, int64_t now_us)
+	struct dp_lease *fence, struct results *results, int64_t now_us)
 {
 	int err = read_next_id(insert);
 	int64_t first_id = insert->next_id;
+	bool checked = false;
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
 		struct context c = {insert, in, results, now_us};
-		err = in->plain ? insert_plain(&c) : insert_batch(&c);
 		insert->pending.messages++;
+		if (!in->plain) {
+			err = insert_batch(&c);
+			continue;
+		}
+		if (!checked)
+			err = check_fence(insert, fence);
+		checked = true;
+		if (err == 0 && fence->held)
+			err = insert_plain(&c);
 	}
 	if (err == 0 && insert->next_id != first_id) {
 		insert_bind(insert, SET_NEXT_ID, 1, &insert->next_id);
@@ -154,7 +181,7 @@ static void add_counts(struct insert_counts *to, const struct insert_counts *fro
 }
 
 int insert_commit(struct insert *insert, const struct incoming *list,
-	struct results *results, int64_t now_us)
+	struct dp_lease *fence, struct results *results, int64_t now_us)
 {
 	size_t answered = results->n;
 	insert->pending = (struct insert_counts){.messages = 0};
@@ -163,7 +190,7 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 	/* IMMEDIATE: what is read below stays true until the commit, replicas or not. */
 	int err = dp_sqlite_exec(insert->db, "BEGIN IMMEDIATE");
 	if (err == 0)
-		err = write_all(insert, list, results, now_us);
+		err = write_all(insert, list, fence, results, now_us);
 	if (err == 0)
 		err = dp_sqlite_exec(insert->db, "COMMIT");
 	if (err != 0) {

@@ -29,6 +29,7 @@ enum statement {
 	ADD_LOST,
 	ADD_DEAD,
 	TRIM_DEAD,
+	FIND_LEASE,
 	NEXT_ID,
 	SET_NEXT_ID,
 	STATEMENTS
