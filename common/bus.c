@@ -585,7 +585,9 @@ int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
-	return translate(mosquitto_subscribe_v5(bus->mosq, NULL, filter, 1, 0, NULL));
+	/* A session that goes on is not sent retained messages anew. */
+	return translate(mosquitto_subscribe_v5(
+		bus->mosq, NULL, filter, 1, MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL));
 }
 
 bool dp_bus_connected(const struct dp_bus *bus)

@@ -152,7 +152,12 @@ static int close_below(struct context *c, int64_t stream, uint64_t low)
 static int bury_batch(struct context *c, const char *reason)
 {
 	const struct dp_identity *id = &c->in->identity;
-	int err = insert_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
+	struct dp_interval missing;
+	int err = 0;
+	/* Sent again because our answer was lost, it is not buried twice. */
+	if (dp_intervals_missing(
+		    &c->insert->set, id->first, id->first + id->count - 1, &missing))
+		err = insert_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
 	if (err == 0)
 		err = add_range(c, DP_ACK_REJECTED, id->first, id->count, reason);
 	return err;
@@ -245,18 +250,19 @@ int insert_batch(struct context *c)
 	if (strcmp(stream.node, c->in->node) != 0)
 		return postpone(c, "the stream belongs to another node");
 	err = load_intervals(insert, stream.id);
-	if (err == 0 && id->count > 0) {
-		uint64_t last = id->first + id->count - 1;
-		if (insert->set.n > GAPS_MAX &&
-			!dp_intervals_joins(&insert->set, id->first, last))
-			return postpone(
-				c, "the stream has too many gaps; send the oldest first");
-		err = add_batch_readings(c);
-		if (err == 0)
-			err = dp_intervals_add(&insert->set, id->first, last);
-	}
+	/* First, so that a rising `low` frees a stream that has too many gaps. */
 	if (err == 0)
 		err = close_below(c, stream.id, id->low);
+	if (err == 0 && id->count > 0) {
+		uint64_t last = id->first + id->count - 1;
+		bool room = insert->set.n <= GAPS_MAX ||
+			    dp_intervals_joins(&insert->set, id->first, last);
+		err = room ? add_batch_readings(c)
+			   : postpone(c,
+				     "the stream has too many gaps; send the oldest first");
+		if (err == 0 && room)
+			err = dp_intervals_add(&insert->set, id->first, last);
+	}
 	if (err == 0)
 		err = save_intervals(insert, stream.id);
 	if (err == 0 && c->now_us - stream.seen > SEEN_EVERY_US) {

@@ -156,8 +156,9 @@ int stream_settle(struct stream *stream, uint64_t first, uint64_t count, size_t 
 		held->json = NULL;
 		to++;
 	}
-	memmove(stream->live + from, stream->live + to,
-		(stream->n_live - to) * sizeof(*stream->live));
+	if (to > from)
+		memmove(stream->live + from, stream->live + to,
+			(stream->n_live - to) * sizeof(*stream->live));
 	stream->n_live -= to - from;
 	/* What is being written now is found answered when the write is done. */
 	int err = move_range(&stream->spilling, &stream->accepted, first, last);

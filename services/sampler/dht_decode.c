@@ -42,7 +42,7 @@
  * follows by 46 us. Scatter compares intervals one by one, to pass a sensor whose own
  * clock wanders; there a misread bit shows by intervals more than DEVIATION_MAX_US off.
  */
-#define LATENESS_MAX_US 4.5
+#define LATENESS_MAX_US 4.3
 #define SCATTER_MAX_US 3.5
 #define DEVIATION_MAX_US 20.0
 #define STRICT_LATENESS_MAX_US 3.0

@@ -15,8 +15,8 @@ static void append(struct ledger *ledger, const char *line, size_t len)
 {
 	if (write(ledger->fd, line, len) == (ssize_t)len)
 		return;
-	dp_log(DP_LOG_ERROR, "cannot write the ledger; it is no longer kept", "error=\"%s\"",
-		strerror(errno));
+	dp_log(DP_LOG_ERROR, "cannot write the ledger; it is no longer kept",
+		"error=\"%s\"", strerror(errno));
 	ledger_close(ledger);
 }
 
@@ -46,8 +46,8 @@ void ledger_reading(struct ledger *ledger, uint64_t seq, const struct dp_reading
 		char number[32];
 		dp_format_double(number, reading->values[i].value);
 		len += (size_t)snprintf(line + len, sizeof(line) - len, " %.*s=%s",
-			(int)reading->values[i].quantity.len, reading->values[i].quantity.at,
-			number);
+			(int)reading->values[i].quantity.len,
+			reading->values[i].quantity.at, number);
 	}
 	line[len++] = '\n';
 	append(ledger, line, len);
@@ -58,7 +58,8 @@ void ledger_range(struct ledger *ledger, const char *word, uint64_t first, uint6
 	if (ledger->fd < 0)
 		return;
 	char line[80];
-	int n = snprintf(line, sizeof(line), "%s %" PRIu64 " %" PRIu64 "\n", word, first, count);
+	int n = snprintf(
+		line, sizeof(line), "%s %" PRIu64 " %" PRIu64 "\n", word, first, count);
 	append(ledger, line, (size_t)n);
 }
 

@@ -17,16 +17,16 @@ struct ring_item {
 	char *json; /**< the payload, owned by the ring */
 	uint32_t len;
 	uint16_t sensor; /**< index, for the topic */
-	uint8_t state;   /**< enum ring_state */
-	uint8_t clock;   /**< enum dp_clock_mark */
+	uint8_t state;	 /**< enum ring_state */
+	uint8_t clock;	 /**< enum dp_clock_mark */
 	int64_t boottime_ns;
 };
 
 struct ring {
 	struct ring_item *items; /**< of sequence number s at [s % size] */
 	size_t size;
-	uint64_t low;    /**< oldest not accepted; == next when there is none */
-	uint64_t next;   /**< the number the next reading gets; from 1 */
+	uint64_t low;	 /**< oldest not accepted; == next when there is none */
+	uint64_t next;	 /**< the number the next reading gets; from 1 */
 	uint64_t cursor; /**< where to look for the next one to send */
 	uint64_t in_flight;
 };
@@ -47,7 +47,8 @@ const struct ring_item *ring_send(struct ring *ring, uint64_t *seq);
 /** The last ring_send() failed: it waits again. */
 void ring_unsend(struct ring *ring, uint64_t seq);
 
-/** These are accepted and freed; what the ring does not hold is ignored. @return how many */
+/** These are accepted and freed; what the ring does not hold is ignored. @return how many
+ */
 uint64_t ring_accept(struct ring *ring, uint64_t first, uint64_t count);
 
 /** Everything in flight waits again. */

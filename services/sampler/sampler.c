@@ -31,7 +31,7 @@ struct sensor {
 	void *state;
 	uv_timer_t timer;
 	uint64_t deadline_ms; /* of the next read, on the loop's clock */
-	bool reading;         /* a read is under way */
+	bool reading;	      /* a read is under way */
 	unsigned failures;    /* in a row */
 };
 
@@ -83,12 +83,13 @@ int sampler_check(const void *data)
 	int err = sensor_list_parse(&list, config->sensors, why, sizeof(why));
 	if (err != 0) {
 		dp_log(DP_LOG_ERROR, "bad setting",
-			"name=SENSORS value=\"%s\" allowed=\"%s\" reason=\"%s\"", config->sensors,
-			sensors_allowed, why);
+			"name=SENSORS value=\"%s\" allowed=\"%s\" reason=\"%s\"",
+			config->sensors, sensors_allowed, why);
 	}
 	sensor_list_finish(&list);
 	if (err == 0 && parse_trust(config->clock_trust, &trust) != 0) {
-		dp_config_reject("CLOCK_TRUST", config->clock_trust, "auto, kernel, always");
+		dp_config_reject(
+			"CLOCK_TRUST", config->clock_trust, "auto, kernel, always");
 		err = -EINVAL;
 	}
 	return err;
@@ -122,7 +123,8 @@ static int publish_item(struct sampler *s, const struct ring_item *item, uint64_
 	struct dp_identity_text text;
 	dp_identity_encode(&identity, &text);
 	char topic[DP_TOPIC_MAX];
-	snprintf(topic, sizeof(topic), "local/reading/%s", s->list.specs[item->sensor].name);
+	snprintf(
+		topic, sizeof(topic), "local/reading/%s", s->list.specs[item->sensor].name);
 	const struct dp_bus_message message = {
 		.topic = topic,
 		.payload = item->json,
@@ -139,7 +141,8 @@ static int publish_item(struct sampler *s, const struct ring_item *item, uint64_
 static void pump(struct sampler *s)
 {
 	bool idle = s->ring.in_flight == 0;
-	while (dp_bus_connected(s->bus) && s->ring.in_flight < (uint64_t)s->config->window) {
+	while (dp_bus_connected(s->bus) &&
+		s->ring.in_flight < (uint64_t)s->config->window) {
 		uint64_t seq;
 		const struct ring_item *item = ring_send(&s->ring, &seq);
 		if (item == NULL)
@@ -164,7 +167,8 @@ static void on_resend(uv_timer_t *timer)
 		"readings=%llu after_ms=%llu", (unsigned long long)s->ring.in_flight,
 		(unsigned long long)s->resend_ms);
 	s->resent += s->ring.in_flight;
-	s->resend_ms = s->resend_ms * 2 > RESEND_LIMIT_MS ? RESEND_LIMIT_MS : s->resend_ms * 2;
+	s->resend_ms =
+		s->resend_ms * 2 > RESEND_LIMIT_MS ? RESEND_LIMIT_MS : s->resend_ms * 2;
 	ring_rewind(&s->ring);
 	pump(s);
 }
@@ -206,7 +210,8 @@ static void on_range(void *data, const struct dp_ack_range *range)
 static void on_error(void *data, const char *reason)
 {
 	(void)data;
-	dp_log(DP_LOG_WARN, "the publisher could not read a message", "reason=\"%s\"", reason);
+	dp_log(DP_LOG_WARN, "the publisher could not read a message", "reason=\"%s\"",
+		reason);
 }
 
 static void on_message(void *data, const struct dp_bus_message *message)
@@ -215,9 +220,11 @@ static void on_message(void *data, const struct dp_bus_message *message)
 	if (strcmp(message->topic, "local/hello") == 0) {
 		ring_rewind(&s->ring);
 	} else {
-		int err = dp_ack_decode(message->payload, message->len, on_range, on_error, s);
+		int err = dp_ack_decode(
+			message->payload, message->len, on_range, on_error, s);
 		if (err != 0)
-			dp_log(DP_LOG_WARN, "malformed answer", "error=\"%s\"", strerror(-err));
+			dp_log(DP_LOG_WARN, "malformed answer", "error=\"%s\"",
+				strerror(-err));
 		arm_resend(s);
 	}
 	pump(s);
@@ -227,7 +234,8 @@ static void on_message(void *data, const struct dp_bus_message *message)
 
 /* ---- from the sensors ---- */
 
-static void keep(struct sampler *s, struct sensor *sensor, const struct driver_outcome *outcome)
+static void keep(
+	struct sampler *s, struct sensor *sensor, const struct driver_outcome *outcome)
 {
 	const struct dp_clock *clock = &s->service->clock;
 	enum dp_clock_mark mark = dp_clock_mark(clock, s->trust, dp_build_epoch);
@@ -265,7 +273,8 @@ static void keep(struct sampler *s, struct sensor *sensor, const struct driver_o
 	s->readings++;
 	if (ring_push(&s->ring, &item) > 0) {
 		if (s->dropped++ == 0)
-			dp_log(DP_LOG_ERROR, "the ring is full, the oldest readings are dropped",
+			dp_log(DP_LOG_ERROR,
+				"the ring is full, the oldest readings are dropped",
 				"ring_size=%lld", (long long)s->config->ring_size);
 		ledger_range(&s->ledger, "dropped", s->ring.low - 1, 1);
 	}
@@ -274,7 +283,8 @@ static void keep(struct sampler *s, struct sensor *sensor, const struct driver_o
 
 static void on_due(uv_timer_t *timer);
 
-/* Absolute deadlines: what a read takes does not shift the next. Missed ones are skipped. */
+/* Absolute deadlines: what a read takes does not shift the next. Missed ones are skipped.
+ */
 static void schedule(struct sensor *sensor)
 {
 	uint64_t period = (uint64_t)sensor->sampler->config->period_ms;
@@ -328,13 +338,16 @@ static int open_sensors(struct sampler *s)
 				  (s->stream.bytes[2] & 15) << 16);
 	for (size_t i = 0; i < s->list.n; i++) {
 		struct sensor *sensor = &s->sensors[i];
-		*sensor = (struct sensor){
-			.read = {.done = read_done}, .sampler = s, .spec = &s->list.specs[i]};
-		if (sensor->spec->driver->open(&sensor->state, &s->service->loop, sensor->spec,
-			    tag, why, sizeof(why)) != 0) {
+		*sensor = (struct sensor){.read = {.done = read_done},
+			.sampler = s,
+			.spec = &s->list.specs[i]};
+		if (sensor->spec->driver->open(&sensor->state, &s->service->loop,
+			    sensor->spec, tag, why, sizeof(why)) != 0) {
 			dp_log(DP_LOG_ERROR, "bad setting",
-				"name=SENSORS value=\"%s\" sensor=%s reason=\"%s\"",
-				s->config->sensors, sensor->spec->name, why);
+				"name=SENSORS value=\"%s\" allowed=\"%s@ and %s\" "
+				"sensor=%s reason=\"%s\"",
+				s->config->sensors, sensor->spec->driver->name,
+				sensor->spec->driver->argument, sensor->spec->name, why);
 			return -EINVAL;
 		}
 		s->n_sensors++;
@@ -366,8 +379,9 @@ static void free_sampler(struct sampler *s)
 
 static void start_stats(struct sampler *s)
 {
-	const struct dp_stat table[] = {{"readings", &s->readings}, {"accepted", &s->accepted},
-		{"dropped", &s->dropped}, {"failed", &s->failed}, {"resent", &s->resent},
+	const struct dp_stat table[] = {{"readings", &s->readings},
+		{"accepted", &s->accepted}, {"dropped", &s->dropped},
+		{"failed", &s->failed}, {"resent", &s->resent},
 		{"in_flight", &s->ring.in_flight}};
 	memcpy(s->table, table, sizeof(table));
 	dp_stats_start(&s->stats, &s->service->loop, s->bus, s->stats_topic, s->table,
@@ -392,7 +406,8 @@ struct sampler *sampler_start(
 	sensor_list_parse(&s->list, config->sensors, why, sizeof(why));
 	int err = ledger_open(&s->ledger, config->ledger, s->stream_hex);
 	if (err != 0)
-		dp_config_reject("LEDGER", config->ledger, "a file that can be appended to");
+		dp_config_reject(
+			"LEDGER", config->ledger, "a file that can be appended to");
 	if (err != 0 || open_sensors(s) != 0) {
 		close_sensors(s);
 		*exit_code = dp_service_abandon(service, DP_EX_CONFIG);
@@ -401,7 +416,8 @@ struct sampler *sampler_start(
 	}
 
 	snprintf(s->ack_topic, sizeof(s->ack_topic), "local/ack/%s", s->stream_hex);
-	snprintf(s->client_id, sizeof(s->client_id), "dewpoint-sampler-%.16s", s->stream_hex);
+	snprintf(s->client_id, sizeof(s->client_id), "dewpoint-sampler-%.16s",
+		s->stream_hex);
 	snprintf(s->stats_topic, sizeof(s->stats_topic), "local/stats/sampler/%s",
 		config->service.instance);
 	uv_timer_init(&service->loop, &s->resend);
@@ -444,7 +460,8 @@ static void say_goodbye(struct sampler *s)
 	};
 	int err = dp_bus_publish(s->bus, &message);
 	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_WARN, "cannot close the stream", "error=\"%s\"", strerror(-err));
+		dp_log(DP_LOG_WARN, "cannot close the stream", "error=\"%s\"",
+			strerror(-err));
 }
 
 static void finish_stop(struct sampler *s)

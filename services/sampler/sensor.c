@@ -29,7 +29,8 @@ static const struct driver *find_driver(const char *name)
 
 static int unknown_driver(const char *name, char *why, size_t why_size)
 {
-	size_t len = (size_t)snprintf(why, why_size, "there is no driver %.40s, there are:", name);
+	size_t len = (size_t)snprintf(
+		why, why_size, "there is no driver %.40s, there are:", name);
 	for (size_t i = 0; drivers[i] != NULL && len < why_size; i++)
 		len += (size_t)snprintf(why + len, why_size - len, " %s", drivers[i]->name);
 	return -EINVAL;
@@ -64,8 +65,8 @@ static int add_sensor(struct sensor_list *list, char *token, char *why, size_t w
 	const struct driver *driver = find_driver(equals + 1);
 	if (driver == NULL)
 		return unknown_driver(equals + 1, why, why_size);
-	list->specs[list->n++] = (struct sensor_spec){
-		.name = token, .driver = driver, .argument = at + 1};
+	list->specs[list->n++] =
+		(struct sensor_spec){.name = token, .driver = driver, .argument = at + 1};
 	return 0;
 }
 
@@ -75,17 +76,19 @@ static int add_option(struct sensor_list *list, char *token, char *why, size_t w
 	struct sensor_spec *spec = list->n > 0 ? &list->specs[list->n - 1] : NULL;
 	char *equals = strchr(token, '=');
 	if (spec == NULL || equals == NULL) {
-		snprintf(why, why_size, "%.60s is neither name=driver@argument nor option=value",
-			token);
+		snprintf(why, why_size,
+			"%.60s is neither name=driver@argument nor option=value", token);
 		return -EINVAL;
 	}
 	*equals = '\0';
 	size_t i = 0;
-	while (spec->driver->options[i] != NULL && strcmp(spec->driver->options[i], token) != 0)
+	while (spec->driver->options[i] != NULL &&
+		strcmp(spec->driver->options[i], token) != 0)
 		i++;
 	if (spec->driver->options[i] == NULL || spec->n_options == SENSOR_OPTIONS_MAX) {
 		size_t len = (size_t)snprintf(why, why_size,
-			"driver %s has no option %.40s, it has:", spec->driver->name, token);
+			"driver %s has no option %.40s, it has:", spec->driver->name,
+			token);
 		for (i = 0; spec->driver->options[i] != NULL && len < why_size; i++)
 			len += (size_t)snprintf(
 				why + len, why_size - len, " %s", spec->driver->options[i]);
@@ -95,7 +98,8 @@ static int add_option(struct sensor_list *list, char *token, char *why, size_t w
 	return 0;
 }
 
-int sensor_list_parse(struct sensor_list *list, const char *text, char *why, size_t why_size)
+int sensor_list_parse(
+	struct sensor_list *list, const char *text, char *why, size_t why_size)
 {
 	*list = (struct sensor_list){.text = strdup(text)};
 	if (list->text == NULL) {
@@ -106,8 +110,9 @@ int sensor_list_parse(struct sensor_list *list, const char *text, char *why, siz
 	char *token;
 	while ((token = strsep(&rest, ",")) != NULL) {
 		/* An option's value may not hold an @: that is what tells them apart. */
-		int err = strchr(token, '@') != NULL ? add_sensor(list, token, why, why_size)
-						     : add_option(list, token, why, why_size);
+		int err = strchr(token, '@') != NULL
+				  ? add_sensor(list, token, why, why_size)
+				  : add_option(list, token, why, why_size);
 		if (err != 0)
 			return err;
 	}

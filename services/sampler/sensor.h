@@ -39,7 +39,7 @@ struct sensor_list {
 /** What a read yielded. */
 struct driver_outcome {
 	const char *failure; /**< the cause in a word, or NULL; nothing else then counts */
-	unsigned n;          /**< 0 without a failure: nothing to say this time */
+	unsigned n;	     /**< 0 without a failure: nothing to say this time */
 	struct dp_value values[DP_READING_VALUES];
 };
 
@@ -51,7 +51,7 @@ struct driver_read {
 
 struct driver {
 	const char *name;
-	const char *argument;       /**< what stands behind the @, for --help */
+	const char *argument;	    /**< what stands behind the @, for --help */
 	const char *const *options; /**< names, ended by NULL */
 	/**
 	 * @param state  the driver's own, passed to the others
@@ -59,8 +59,8 @@ struct driver {
 	 * @param why    filled on failure: what is wrong with the spec
 	 * @return 0, or -EINVAL which stops the service with exit code 78
 	 */
-	int (*open)(void **state, uv_loop_t *loop, const struct sensor_spec *spec, uint32_t tag,
-		char *why, size_t why_size);
+	int (*open)(void **state, uv_loop_t *loop, const struct sensor_spec *spec,
+		uint32_t tag, char *why, size_t why_size);
 	void (*read)(void *state, struct driver_read *read);
 	void (*close)(void *state);
 };
