@@ -1,0 +1,173 @@
+/* What unit tests share: a directory of their own, a look into a database, randomness. */
+#ifndef TEST_SUPPORT_H
+#define TEST_SUPPORT_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include <cmocka.h>
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define PATH_SIZE 128
+
+/* xorshift64: the same numbers on every run; *state is the seed, never 0. */
+static inline uint64_t next_random(uint64_t *state)
+{
+	uint64_t x = *state;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*state = x;
+	return x;
+}
+
+/* 0 to n - 1. */
+static inline uint64_t random_below(uint64_t *state, uint64_t n)
+{
+	return (next_random(state) >> 11) % n;
+}
+
+/*
+ * cmocka's setup and teardown: *state is the path of an empty directory, in memory
+ * where there is a file system in memory.
+ */
+static inline int make_directory(void **state)
+{
+	const char *parent = getenv("TMPDIR");
+	char *path = malloc(PATH_SIZE);
+	if (path == NULL)
+		return -1;
+	if (parent == NULL)
+		parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(path, PATH_SIZE, "%.64s/dewpoint-test-XXXXXX", parent);
+	*state = mkdtemp(path);
+	return *state == NULL ? -1 : 0;
+}
+
+static inline int remove_directory(void **state)
+{
+	char *path = *state;
+	DIR *directory = opendir(path);
+	const struct dirent *entry;
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	}
+	if (directory != NULL)
+		closedir(directory);
+	int err = rmdir(path);
+	free(path);
+	return err;
+}
+
+/* A file in that directory. */
+static inline const char *path_in(void **state, const char *name, char path[PATH_SIZE])
+{
+	assert_true(snprintf(path, PATH_SIZE, "%s/%s", (const char *)*state, name) < PATH_SIZE);
+	return path;
+}
+
+static inline void write_file(const char *path, const void *bytes, size_t len)
+{
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, len, file), len);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A connection beside the one under test. */
+static inline sqlite3 *db_open(const char *path)
+{
+	sqlite3 *db = NULL;
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	return db;
+}
+
+static inline void db_exec(const char *path, const char *sql)
+{
+	sqlite3 *db = db_open(path);
+	int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	if (code != SQLITE_OK)
+		print_error("%s: %s\n", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+	assert_int_equal(code, SQLITE_OK);
+}
+
+/* The rows of a query, columns joined by | and rows by a space, as sqlite3 prints them. */
+static inline void db_text(const char *path, const char *sql, char *text, size_t size)
+{
+	sqlite3 *db = db_open(path);
+	sqlite3_stmt *statement = NULL;
+	size_t len = 0;
+	text[0] = '\0';
+	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+	if (code != SQLITE_OK)
+		print_error("%s: %s\n", sql, sqlite3_errmsg(db));
+	while (code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
+		for (int i = 0; i < sqlite3_column_count(statement) && len < size; i++) {
+			const char *value = (const char *)sqlite3_column_text(statement, i);
+			const char *separator = i > 0 ? "|" : len > 0 ? " " : "";
+			len += (size_t)snprintf(text + len, size - len, "%s%s", separator,
+				value != NULL ? value : "NULL");
+		}
+	}
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	assert_int_equal(code, SQLITE_OK);
+	assert_true(len < size);
+}
+
+static inline int64_t db_int(const char *path, const char *sql)
+{
+	char text[64];
+	db_text(path, sql, text, sizeof(text));
+	assert_string_not_equal(text, "");
+	return strtoll(text, NULL, 10);
+}
+
+#define assert_db_text(path, sql, expected)                                                \
+	do {                                                                               \
+		char text_[4096];                                                          \
+		db_text(path, sql, text_, sizeof(text_));                                  \
+		assert_string_equal(text_, expected);                                      \
+	} while (0)
+
+/* What a descriptor (1, 2) is given between the two calls. No assertion in between. */
+struct capture {
+	int descriptor, saved;
+	FILE *file;
+};
+
+static inline void capture_begin(struct capture *capture, int descriptor)
+{
+	fflush(stdout);
+	*capture = (struct capture){
+		.descriptor = descriptor, .saved = dup(descriptor), .file = tmpfile()};
+	assert_true(capture->saved >= 0);
+	assert_non_null(capture->file);
+	dup2(fileno(capture->file), descriptor);
+}
+
+static inline void capture_end(struct capture *capture, char *text, size_t size)
+{
+	fflush(stdout);
+	dup2(capture->saved, capture->descriptor);
+	close(capture->saved);
+	rewind(capture->file);
+	size_t len = fread(text, 1, size - 1, capture->file);
+	text[len] = '\0';
+	fclose(capture->file);
+}
+
+#endif
