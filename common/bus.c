@@ -1,3 +1,9 @@
+/*
+ * Longer than other files, as it alone knows libmosquitto and its traps: names are
+ * resolved and TCP waits on the work queue; the polled descriptor is a dup(), since the
+ * library closes its own early; a handle serves one connection, so that nothing of the
+ * last one is sent again behind the caller's back.
+ */
 #include "bus.h"
 
 #include <assert.h>
@@ -26,6 +32,8 @@
 #define NUDGE_PERIOD_MS 200
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_LIMIT_MS 15000
+#define YIELD_FIRST_MS 30000
+#define YIELD_LIMIT_MS 600000
 #define MAX_PACKET_BYTES (8u << 20)
 #define MAX_PROPERTIES 16
 #define PACKETS_A_TURN 1000
@@ -55,6 +63,7 @@ struct dp_bus {
 	int refused;	/* CONNACK's reason code */
 	char trouble[512];
 	int64_t backoff_ms;
+	int64_t yield_ms; /* the next back-off when somebody takes our name */
 	uint64_t random;
 	uv_timer_t timer; /* back-off, handshake or housekeeping, by state */
 	uv_poll_t *poll;  /* on a dup() of the socket: the library closes its own early */
@@ -192,9 +201,8 @@ static void retry_later(struct dp_bus *bus)
 	bus->attempted = true;
 	uv_timer_start(&bus->timer, on_backoff,
 		(uint64_t)dp_jitter_ms(&bus->random, bus->backoff_ms), 0);
-	bus->backoff_ms *= 2;
-	if (bus->backoff_ms > BACKOFF_LIMIT_MS)
-		bus->backoff_ms = BACKOFF_LIMIT_MS;
+	bus->backoff_ms = bus->backoff_ms * 2 > BACKOFF_LIMIT_MS ? BACKOFF_LIMIT_MS
+								 : bus->backoff_ms * 2;
 	if (was_up)
 		bus->options.on_disconnect(bus->options.data);
 }
@@ -311,6 +319,22 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 		bus->options.on_connect(bus->options.data);
 }
 
+/*
+ * Somebody else connected under our name. Coming back at once would throw them out,
+ * and they us, without end: wait long, and longer each time.
+ */
+static void yield_name(struct dp_bus *bus)
+{
+	dp_log(DP_LOG_ERROR,
+		"another client uses the same name; is it a second node of this name?",
+		"client_id=%s broker=%s:%d next_try_s=%lld", bus->options.client_id,
+		bus->url.host, bus->url.port, (long long)bus->yield_ms / 1000);
+	bus->backoff_ms = bus->yield_ms;
+	bus->yield_ms *= 2;
+	if (bus->yield_ms > YIELD_LIMIT_MS)
+		bus->yield_ms = YIELD_LIMIT_MS;
+}
+
 static void mosq_disconnected(
 	struct mosquitto *mosq, void *data, int code, const mosquitto_property *properties)
 {
@@ -321,6 +345,8 @@ static void mosq_disconnected(
 			code >= 128 ? mosquitto_reason_string(code)
 				    : mosquitto_strerror(code));
 	bus->lost = true;
+	if (code == MQTT_RC_SESSION_TAKEN_OVER)
+		yield_name(bus);
 }
 
 /* The strings that a received message's properties were copied into. */
@@ -528,6 +554,7 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	bus->loop = loop;
 	bus->state = BUS_WAITING;
 	bus->backoff_ms = BACKOFF_FIRST_MS;
+	bus->yield_ms = YIELD_FIRST_MS;
 	dp_random(&bus->random, sizeof(bus->random));
 	bus->random |= 1;
 	set_trouble(bus, "not connected yet", "");
