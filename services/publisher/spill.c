@@ -285,6 +285,11 @@ static void collect_removes(struct relay *r)
 	r->removed_ms = relay_now(r);
 }
 
+static bool crowded(const struct relay *r)
+{
+	return r->live >= RELAY_LIVE_MAX / 2 || r->live_bytes >= RELAY_LIVE_BYTES / 2;
+}
+
 static int64_t live_due(const struct relay *r)
 {
 	int64_t due = INT64_MAX;
@@ -295,6 +300,9 @@ static int64_t live_due(const struct relay *r)
 	}
 	if (due != INT64_MAX && r->flush)
 		return INT64_MIN;
+	/* Memory is filling faster than time passes. */
+	if (crowded(r) && due > relay_now(r))
+		due = relay_now(r);
 	return due != INT64_MAX && due < r->spill_retry_ms ? r->spill_retry_ms : due;
 }
 
@@ -302,7 +310,8 @@ static int64_t live_due(const struct relay *r)
 static void collect_appends(struct relay *r)
 {
 	struct turn *t = &r->turn;
-	int64_t before = relay_now(r) - (r->flush ? 0 : r->config->spill_after_ms / 2);
+	bool all = r->flush || crowded(r);
+	int64_t before = relay_now(r) - (all ? 0 : r->config->spill_after_ms / 2);
 	t->appends = calloc(r->live, sizeof(*t->appends));
 	must(t->appends == NULL ? -ENOMEM : 0);
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {

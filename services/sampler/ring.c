@@ -95,6 +95,17 @@ uint64_t ring_accept(struct ring *ring, uint64_t first, uint64_t count)
 	return accepted;
 }
 
+uint64_t ring_unaccepted(const struct ring *ring, uint64_t from, uint64_t *first)
+{
+	uint64_t seq = from > ring->low ? from : ring->low;
+	while (seq < ring->next && at(ring, seq)->state == RING_ACCEPTED)
+		seq++;
+	*first = seq;
+	while (seq < ring->next && at(ring, seq)->state != RING_ACCEPTED)
+		seq++;
+	return seq - *first;
+}
+
 void ring_rewind(struct ring *ring)
 {
 	for (uint64_t seq = ring->low; seq < ring->cursor; seq++) {

@@ -51,6 +51,12 @@ void ring_unsend(struct ring *ring, uint64_t seq);
  */
 uint64_t ring_accept(struct ring *ring, uint64_t first, uint64_t count);
 
+/**
+ * The first run of readings at or above `from` that are not accepted.
+ * @return how many follow *first; 0 when there is none
+ */
+uint64_t ring_unaccepted(const struct ring *ring, uint64_t from, uint64_t *first);
+
 /** Everything in flight waits again. */
 void ring_rewind(struct ring *ring);
 

@@ -464,16 +464,23 @@ static void say_goodbye(struct sampler *s)
 			strerror(-err));
 }
 
-static void finish_stop(struct sampler *s)
+/* What nobody has accepted goes with the process: the centre may close the gap. */
+static void give_up(struct sampler *s)
 {
-	uint64_t left = s->ring.next - s->ring.low;
-	if (left > 0) {
+	uint64_t first, count, left = 0;
+	while ((count = ring_unaccepted(&s->ring, 0, &first)) > 0) {
+		ledger_range(&s->ledger, "unaccepted", first, count);
+		ring_accept(&s->ring, first, count);
+		left += count;
+	}
+	if (left > 0)
 		dp_log(DP_LOG_WARN, "stopping with readings that nobody has accepted",
 			"readings=%llu", (unsigned long long)left);
-		ledger_range(&s->ledger, "unaccepted", s->ring.low, left);
-		/* They are gone: the centre may close the gap. */
-		ring_accept(&s->ring, s->ring.low, left);
-	}
+}
+
+static void finish_stop(struct sampler *s)
+{
+	give_up(s);
 	say_goodbye(s);
 	uv_close((uv_handle_t *)&s->resend, NULL);
 	dp_bus_close(s->bus, NULL);
