@@ -1,0 +1,131 @@
+#!/bin/sh
+# Lay out the files of the images, to be copied into empty ones:
+#
+#   collect.sh OUT TRIPLET PROGRAMS EXTRACTED
+#
+#   OUT/base           what every service needs: libraries, CA bundle, accounts
+#   OUT/service/NAME   one program of the folder PROGRAMS and what it alone needs
+#   OUT/broker         mosquitto from EXTRACTED (unpacked Debian packages)
+#   OUT/tool           sqlite3 from EXTRACTED
+#
+# Libraries are found by walking what the ELF files name (NEEDED and the loader),
+# with their machine checked, so nothing of the target has to run here.
+set -eu
+
+out=$1 triplet=$2 programs=$3 extracted=$4
+libdir=/usr/lib/$triplet
+uid=10001 broker_uid=1883
+
+fail() {
+	echo "collect.sh: $*" >&2
+	exit 1
+}
+
+machine() { readelf -h "$1" | awk '/^ *(Class|Machine):/' | tr -d '\n'; }
+interpreter() { readelf -l "$1" | sed -n 's/.*program interpreter: \(.*\)\]/\1/p'; }
+needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
+
+# closure PROGRAM: one path a line, the loader and every library, sorted.
+closure() {
+	loader=$(interpreter "$1")
+	[ -n "$loader" ] || fail "$1 names no loader: is it a dynamically linked program?"
+	wanted=$(machine "$1")
+	# glibc opens libgcc_s when a thread is cancelled; no file names it.
+	queue="$(needed "$1") libgcc_s.so.1" seen=" $(basename "$loader") "
+	echo "$loader"
+	while [ -n "${queue# }" ]; do
+		next=
+		for name in $queue; do
+			case $seen in *" $name "*) continue ;; esac
+			seen="$seen$name "
+			file=$libdir/$name
+			[ -e "$file" ] || fail "$1 needs $name, which is not in $libdir"
+			[ "$(machine "$file")" = "$wanted" ] || fail "$file is for another machine than $1"
+			echo "$file"
+			next="$next $(needed "$file" | tr '\n' ' ')"
+		done
+		queue=$next
+	done | sort
+}
+
+# put ROOT FILE...: copy to the same path below ROOT, links followed.
+put() {
+	root=$1
+	shift
+	for file; do
+		mkdir -p "$root$(dirname "$file")"
+		cp -Lp "$file" "$root$file"
+	done
+}
+
+# put_rest ROOT PROGRAM...: what the programs need and the base does not have.
+put_rest() {
+	target=$1
+	shift
+	for program; do
+		for file in $(closure "$program"); do
+			[ -e "$out/base$file" ] || put "$target" "$file"
+		done
+	done
+}
+
+lists=$(mktemp -d)
+trap 'rm -rf "$lists"' EXIT
+count=0
+for program in "$programs"/*; do
+	[ -x "$program" ] || fail "no program in $programs: services/*/main.c were not built"
+	"$triplet-strip" "$program"
+	closure "$program" >"$lists/one"
+	cat "$lists/one" >>"$lists/all"
+	count=$((count + 1))
+done
+
+# The base: the libraries that all services name.
+sort "$lists/all" | uniq -c | awk -v n="$count" '$1 == n { print $2 }' >"$lists/base"
+while read -r file; do put "$out/base" "$file"; done <"$lists/base"
+put "$out/base" /etc/ssl/certs/ca-certificates.crt
+mkdir -p "$out/base/usr/lib/ssl" "$out/base/run" "$out/base/tmp" "$out/base/etc"
+ln -s /etc/ssl/certs/ca-certificates.crt "$out/base/usr/lib/ssl/cert.pem"
+chmod 1777 "$out/base/tmp"
+echo 'hosts: files dns' >"$out/base/etc/nsswitch.conf"
+cat >"$out/base/etc/passwd" <<-END
+	root:x:0:0:root:/:/nonexistent
+	mosquitto:x:$broker_uid:$broker_uid:mosquitto:/mosquitto:/nonexistent
+	dewpoint:x:$uid:$uid:dewpoint:/data:/nonexistent
+END
+cat >"$out/base/etc/group" <<-END
+	root:x:0:
+	mosquitto:x:$broker_uid:
+	dewpoint:x:$uid:
+END
+
+# One folder a service. An entry point cannot name a build argument, so every
+# service is reached as /service too.
+for program in "$programs"/*; do
+	name=$(basename "$program")
+	root=$out/service/$name
+	mkdir -p "$root/usr/bin"
+	cp -p "$program" "$root/usr/bin/$name"
+	ln -s "usr/bin/$name" "$root/service"
+	put_rest "$root" "$program"
+done
+
+# mosquitto_sub is there for the health check.
+broker="/usr/sbin/mosquitto /usr/bin/mosquitto_sub"
+for program in $broker; do
+	mkdir -p "$out/broker$(dirname "$program")"
+	cp -p "$extracted$program" "$out/broker$program"
+	put_rest "$out/broker" "$extracted$program"
+done
+mkdir -p "$out/tool/usr/bin"
+cp -p "$extracted/usr/bin/sqlite3" "$out/tool/usr/bin/"
+put_rest "$out/tool" "$extracted/usr/bin/sqlite3"
+
+# An empty folder for COPY to give to its owner.
+mkdir -p "$out/empty"
+
+for root in "$out"/base "$out"/service/* "$out"/broker "$out"/tool; do
+	echo "${root#"$out/"}: $(du -sk --apparent-size "$root" | cut -f 1) KiB: $(
+		cd "$root" && find . -name '*.so*' -printf '%f ' | sed 's/ $//'
+	)"
+done

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Run a command in the toolchain image, in this folder, as this user:
+#   ci/dev.sh [--docker] COMMAND...
+# --docker lets the command use the host's engine.
+set -eu
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+
+here=$(pwd)
+image=${REGISTRY:-localhost/dewpoint}/dev:${TAG:-latest}
+# The repository is at its own path, so that paths mean the same inside and out.
+# ThreadSanitizer switches address randomisation off, which seccomp forbids.
+set -- "$image" "$@"
+options="--rm --init --security-opt seccomp=unconfined --user $(id -u):$(id -g)"
+if [ "${2:-}" = --docker ]; then
+	shift 2
+	set -- "$image" "$@"
+	options="$options -v /var/run/docker.sock:/var/run/docker.sock --network host
+		--group-add $(stat -c %g /var/run/docker.sock)"
+fi
+if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
+for name in REGISTRY TAG BIN; do options="$options -e $name"; done
+# shellcheck disable=SC2086 # a list of options
+exec $docker_sudo "$DOCKER" run $options -v "$here:$here" -w "$here" "$@"

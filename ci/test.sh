@@ -1,0 +1,121 @@
+#!/bin/bash
+# All tests, or the named parts: lint unit integration e2e. From a bare machine
+# on; ends with one line of totals and fails when anything failed or a part ran
+# no test.
+set -eu
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+
+parts=${*:-lint unit integration e2e}
+for part in $parts; do
+	case $part in
+	lint | unit | integration | e2e) ;;
+	*) fail "$part: not a part of the tests; known are lint, unit, integration and e2e" ;;
+	esac
+done
+
+ci/engine.sh
+. ci/lib.sh
+ci/base-image.sh
+ci/dev-image.sh
+
+passed=0 failed=0
+log=$(mktemp)
+reasons=$(mktemp)
+trap 'rm -f "$log" "$reasons"' EXIT
+begin=$(date +%s)
+
+# total WORD: the number before WORD in the last line of totals of the log, which
+# is "unit: 3 passed, 1 failed" or pytest's "== 1 failed, 3 passed in 4.2s ==".
+total() {
+	grep -E '(^|[^0-9])[0-9]+ (passed|failed|errors?)' "$log" | tail -n 1 |
+		grep -oE "[0-9]+ $1" | grep -oE '^[0-9]+' || echo 0
+}
+
+# why WHAT CAUSE: the lines of the log that say what failed and why, or its end.
+why() {
+	{
+		grep -E "$2" "$log" | head -n 10
+		grep -E "$1" "$log" | head -n 20
+	} | grep . || tail -n 15 "$log"
+}
+
+# step NAME COMMAND...: run it, show its output as it comes, add up its totals.
+step() {
+	local name=$1 status=0 ok bad start
+	shift
+	start=$(date +%s)
+	say "" "==> $name"
+	"$@" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
+	ok=$(total passed)
+	bad=$(($(total failed) + $(total 'errors?')))
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+	if [ "$status" -eq 0 ] && [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+		echo "it ended well without a test" >>"$log"
+	fi
+	passed=$((passed + ok)) failed=$((failed + bad))
+	if [ "$bad" -ne 0 ]; then
+		{
+			echo "--- $name (exit $status):"
+			why '^(FAIL|FAILED|ERROR) ' '^[^ ]+:[0-9]+(:[0-9]+)?: error:'
+		} >>"$reasons"
+	fi
+	say "==> $name: $ok passed, $bad failed, $(($(date +%s) - start)) s"
+	[ "$bad" -eq 0 ]
+}
+
+# A step without tests of its own; the parts that need it are not run without it.
+prepare() {
+	local name=$1
+	shift
+	say "" "==> $name"
+	if "$@" 2>&1 | tee "$log"; then return; fi
+	failed=$((failed + 1))
+	{
+		echo "--- $name:"
+		why '\*\*\*' '^[^ ]+:[0-9]+:[0-9]+: (fatal )?error:'
+	} >>"$reasons"
+	return 1
+}
+set -o pipefail
+
+make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
+pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no "$@"; }
+
+for part in $parts; do
+	case $part in
+	lint)
+		step lint ci/dev.sh ci/lint.sh || :
+		;;
+	unit)
+		step "unit tests, AddressSanitizer and UBSan" make_in_dev unit CONFIG=asan || :
+		step "unit tests, ThreadSanitizer" make_in_dev unit CONFIG=tsan || :
+		;;
+	integration)
+		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries CONFIG=asan; then
+			BIN=build/asan/bin step "integration tests, AddressSanitizer and UBSan" \
+				pytest_in_dev tests/integration || :
+		fi
+		if prepare "services with ThreadSanitizer" make_in_dev binaries CONFIG=tsan; then
+			BIN=build/tsan/bin step "integration tests, ThreadSanitizer" \
+				pytest_in_dev -m tsan tests/integration || :
+		fi
+		;;
+	e2e)
+		if prepare "images" ci/images.sh; then
+			step "end-to-end tests" ci/dev.sh --docker python3 -m pytest -q -s --durations=5 --color=no tests/e2e || :
+		fi
+		;;
+	esac
+done
+
+say ""
+if [ -s "$reasons" ]; then
+	say "What failed:"
+	cat "$reasons"
+	say ""
+fi
+say "All parts: $(($(date +%s) - begin)) s"
+say "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
