@@ -1,0 +1,24 @@
+"""What the integration tests share: real brokers, real services, readers of what they leave."""
+
+from harness.broker import Broker
+from harness.certs import Certificates
+from harness.client import Client
+from harness.database import Database
+from harness.lab import Lab
+from harness.ledger import Ledger
+from harness.peer import Peer, reading
+from harness.service import Service
+from harness.wait import eventually
+
+__all__ = [
+    "Broker",
+    "Certificates",
+    "Client",
+    "Database",
+    "Lab",
+    "Ledger",
+    "Peer",
+    "Service",
+    "eventually",
+    "reading",
+]

@@ -1,0 +1,92 @@
+"""A real mosquitto on a free loopback port."""
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from harness.process import Process
+from harness.wait import eventually
+
+HOST = "127.0.0.1"
+
+
+def free_port():
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def find_mosquitto():
+    found = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    assert found, "mosquitto is not installed"
+    return found
+
+
+class Broker:
+    """Configuration, start, SIGKILL and restart of one mosquitto on one port.
+
+    certificates  a Certificates: the listener speaks TLS
+    users         {name: password}: nobody else may connect
+    persistence   keep sessions, queues and retained messages over a restart
+    """
+
+    def __init__(self, directory, certificates=None, users=None, persistence=False, port=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.certificates = certificates
+        lines = [
+            "user root",  # mosquitto's own switch to another user would close this directory
+            f"listener {self.port} {HOST}",
+            "max_inflight_messages 1000",
+            "max_queued_messages 100000",
+            "log_dest stderr",
+        ]
+        if users:
+            lines += ["allow_anonymous false", f"password_file {self._password_file(users)}"]
+        else:
+            lines += ["allow_anonymous true"]
+        if certificates:
+            lines += [f"certfile {certificates.cert}", f"keyfile {certificates.key}"]
+        if persistence:
+            lines += ["persistence true", f"persistence_location {self.directory}/"]
+            lines += ["autosave_interval 1"]
+        config = self.directory / "mosquitto.conf"
+        config.write_text("\n".join(lines) + "\n")
+        command = [find_mosquitto(), "-c", config]
+        self.process = Process("mosquitto", command, self.directory, None)
+
+    def _password_file(self, users):
+        path = self.directory / "passwords"
+        path.touch(mode=0o600)
+        for user, password in users.items():
+            command = ["mosquitto_passwd", "-b", str(path), user, password]
+            subprocess.run(command, check=True, capture_output=True, timeout=10)
+        return path
+
+    def url(self, user=None, password=None):
+        scheme = "mqtts" if self.certificates else "mqtt"
+        credentials = f"{user}:{password}@" if user else ""
+        return f"{scheme}://{credentials}{HOST}:{self.port}"
+
+    def start(self):
+        """Start it and wait until its port accepts connections."""
+        self.process.spawn()
+        eventually(self._accepts, f"mosquitto accepts connections on port {self.port}")
+
+    def _accepts(self):
+        assert self.process.running(), self.process.stderr()
+        try:
+            socket.create_connection((HOST, self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def kill(self):
+        """SIGKILL: connections break, what was not persisted is gone."""
+        self.process.kill()
+
+    def close(self):
+        self.process.kill()

@@ -1,0 +1,133 @@
+"""The broker's database, read as anyone may read it: from outside, read-only."""
+
+import sqlite3
+from collections import Counter
+
+from harness.ledger import row
+
+COLUMNS = ["temperature", "humidity", "v2", "v3", "v4", "v5", "v6", "v7"]
+
+
+class Database:
+    """Reads the file anew for every question.
+
+    Before the first service has made the file, it counts as empty.
+    """
+
+    def __init__(self, path):
+        self.path = path
+
+    def query(self, sql, *parameters):
+        """All rows of one statement, as tuples."""
+        return self._read(lambda connection: connection.execute(sql, parameters).fetchall(), [])
+
+    def _read(self, read, empty):
+        """read(connection) within one transaction: what it sees is of one instant."""
+        if not self.path.exists():
+            return empty
+        connection = sqlite3.connect(
+            f"file:{self.path}?mode=ro", uri=True, timeout=10, isolation_level=None
+        )
+        try:
+            connection.execute("BEGIN")
+            return read(connection)
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return empty
+            raise
+        finally:
+            connection.close()
+
+    def readings(self):
+        """[(sensor name, ts_us, {quantity: value})], one per row of `reading`."""
+        sql = (
+            "SELECT sensor.id, sensor.name, reading.ts, "
+            + ", ".join(f"reading.{column}" for column in COLUMNS)
+            + " FROM reading JOIN sensor ON sensor.id = reading.sensor"
+        )
+
+        def read(connection):
+            names = {}
+            for sensor, column, quantity in connection.execute(
+                "SELECT sensor, col, quantity FROM channel"
+            ):
+                names[sensor, column] = quantity
+            return [
+                (name, ts, _named(values, sensor, names))
+                for sensor, name, ts, *values in connection.execute(sql)
+            ]
+
+        return self._read(read, [])
+
+    def count(self):
+        """How many rows `reading` has."""
+        return sum(n for (n,) in self.query("SELECT count(*) FROM reading"))
+
+    def rows(self):
+        """Counter of readings, to hold against Ledger.rows()."""
+        return Counter(row(*reading) for reading in self.readings())
+
+    def topics(self):
+        """The topics under which readings are stored."""
+        sql = "SELECT DISTINCT topic FROM sensor JOIN reading ON reading.sensor = sensor.id"
+        return {topic for (topic,) in self.query(sql)}
+
+    def channels(self):
+        """{(quantity, unit)} of all sensors."""
+        return set(self.query("SELECT quantity, unit FROM channel"))
+
+    def clock_marks(self):
+        """The clock mark of each reading, by time."""
+        return [mark for (mark,) in self.query("SELECT clock FROM reading ORDER BY ts")]
+
+    def dht(self):
+        """(column names, rows) of the paper's query."""
+
+        def read(connection):
+            cursor = connection.execute("SELECT * FROM dht")
+            return [column[0] for column in cursor.description], cursor.fetchall()
+
+        return self._read(read, ([], []))
+
+    def lost(self, stream):
+        """[(first, last)] of a stream's lost numbers, neighbours joined."""
+        sql = (
+            "SELECT first, first + count - 1 FROM lost JOIN stream ON stream.id = lost.stream"
+            " WHERE stream.stream = ? ORDER BY first"
+        )
+        joined = []
+        for first, last in self.query(sql, bytes.fromhex(stream)):
+            if joined and joined[-1][1] + 1 == first:
+                joined[-1] = (joined[-1][0], last)
+            else:
+                joined.append((first, last))
+        return joined
+
+    def lost_count(self, stream):
+        """The counter of lost readings in the stream's own row."""
+        sql = "SELECT lost FROM stream WHERE stream = ?"
+        return sum(lost for (lost,) in self.query(sql, bytes.fromhex(stream)))
+
+    def intervals(self, stream):
+        """[(first, last)] of the numbers of a stream that are consumed."""
+        sql = (
+            "SELECT first, last FROM stream_interval JOIN stream"
+            " ON stream.id = stream_interval.stream WHERE stream.stream = ? ORDER BY first"
+        )
+        return self.query(sql, bytes.fromhex(stream))
+
+    def dead_letters(self):
+        """Rows of dead_letter as dictionaries, oldest first."""
+        names = ["topic", "reason", "bytes", "payload"]
+        rows = self.query(f"SELECT {', '.join(names)} FROM dead_letter ORDER BY id")
+        return [dict(zip(names, values)) for values in rows]
+
+    def lease(self, name):
+        """(holder, number) of a lease, or None."""
+        rows = self.query("SELECT holder, number FROM lease WHERE name = ? AND expires > 0", name)
+        return rows[0] if rows else None
+
+
+def _named(values, sensor, names):
+    """{quantity: value} of a row, by what each column of its sensor is called."""
+    return {names[sensor, at]: value for at, value in enumerate(values) if value is not None}

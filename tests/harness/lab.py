@@ -1,0 +1,105 @@
+"""Everything one test starts, in one directory, ended and checked with it."""
+
+from harness.broker import Broker
+from harness.client import Client
+from harness.database import Database
+from harness.service import Service
+
+
+class Lab:
+    """Brokers, services and clients of one test.
+
+    Services are named <service>-<number>, in the order they were made. Each
+    method that makes a service starts it and waits until it is healthy, unless
+    told start=False or healthy=False. Settings are the service's environment.
+    """
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.database_path = directory / "broker.db"
+        self.brokers = []
+        self.services = []
+        self.clients = []
+
+    def broker(self, start=True, **options):
+        broker = Broker(self.directory / f"mosquitto-{len(self.brokers)}", **options)
+        self.brokers.append(broker)
+        if start:
+            broker.start()
+        return broker
+
+    def client(self, broker, **options):
+        client = Client(broker, **options)
+        self.clients.append(client)
+        return client
+
+    @property
+    def database(self):
+        return Database(self.database_path)
+
+    def service(self, name, start=True, healthy=True, **settings):
+        instance = f"{name}-{len(self.services)}"
+        settings = {"INSTANCE": instance, "LOG_LEVEL": "debug", **settings}
+        # A Unix socket's path is short: so is the directory's.
+        service = Service(name, self.directory / f"s{len(self.services)}", settings)
+        self.services.append(service)
+        if start:
+            service.start(healthy)
+        return service
+
+    def sampler(self, local, sensors, **settings):
+        """A sampler with a ledger at sampler.ledger_path."""
+        ledger = self.directory / f"ledger-{len(self.services)}"
+        settings = {"MQTT_URL": local.url(), "SENSORS": sensors, "LEDGER": ledger, **settings}
+        sampler = self.service("sampler", **settings)
+        sampler.ledger_path = ledger
+        return sampler
+
+    def publisher(self, local, central, node="raspberrypi4", **settings):
+        """A publisher with an outbox at publisher.outbox_path."""
+        outbox = self.directory / f"outbox-{len(self.services)}.db"
+        settings = {
+            "NODE_NAME": node,
+            "MQTT_URL": local.url(),
+            "UPSTREAM_URL": central.url(),
+            "OUTBOX": outbox,
+            **settings,
+        }
+        publisher = self.service("publisher", **settings)
+        publisher.outbox_path = outbox
+        return publisher
+
+    def ingest(self, central, **settings):
+        return self.service("ingest", **{**self._centre(central), **settings})
+
+    def pruner(self, central, **settings):
+        return self.service("retention-pruner", **{**self._centre(central), **settings})
+
+    def _centre(self, central):
+        return {"MQTT_URL": central.url(), "STORE_URL": f"sqlite://{self.database_path}"}
+
+    def end(self):
+        """Stop what still runs and check it: a clean stop, no sanitizer report, no silent death."""
+        problems = []
+        for client in self.clients:
+            client.close()
+        # Senders stop before receivers, as they were made after them.
+        for service in reversed(self.services):
+            try:
+                if service.running():
+                    service.stop()
+                service.check_sanitizers()
+            except AssertionError as problem:
+                problems.append(str(problem))
+        self.kill_all()
+        assert not problems, "\n".join(problems)
+
+    def kill_all(self):
+        for process in self.services + [broker.process for broker in self.brokers]:
+            process.kill()
+
+    def log_tails(self, characters=3000):
+        """(name, end of its stderr) of everything that ran, for a failed test's report."""
+        tails = [(f"{s.name} in {s.directory.name}", s.stderr()) for s in self.services]
+        tails += [(b.directory.name, b.process.stderr()) for b in self.brokers]
+        return [(name, text[-characters:]) for name, text in tails if text]

@@ -1,0 +1,67 @@
+"""Fixtures and limits of the integration tests."""
+
+import signal
+
+import pytest
+
+from harness.lab import Lab
+from harness.service import BIN
+
+TEST_LIMIT_S = 120
+
+
+def pytest_report_header():
+    return f"services under test: {BIN}"
+
+
+def pytest_sessionstart():
+    if not BIN.is_dir():
+        pytest.exit(f"no services in {BIN}: build them, or set BIN", returncode=2)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows the end of every log it produced."""
+    outcome = yield
+    report = outcome.get_result()
+    lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    if report.failed and lab is not None:
+        for name, text in lab.log_tails():
+            report.sections.append((f"stderr of {name}", text))
+
+
+@pytest.fixture(autouse=True)
+def time_limit():
+    """No test hangs: past the limit it fails where it stands."""
+
+    def expired(_signal, _frame):
+        raise TimeoutError(f"the test took longer than {TEST_LIMIT_S} s")
+
+    previous = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(TEST_LIMIT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Brokers and services of one test; whatever happens, nothing survives it."""
+    lab = Lab(tmp_path)
+    try:
+        yield lab
+        lab.end()
+    finally:
+        lab.kill_all()
+
+
+@pytest.fixture
+def local(lab):
+    """The node's broker."""
+    return lab.broker()
+
+
+@pytest.fixture
+def central(lab):
+    """The broker stack's broker."""
+    return lab.broker()

@@ -1,0 +1,150 @@
+"""What people and other programs see of a node: status, state, a clean stop."""
+
+import json
+
+import pytest
+
+from harness import Ledger, Peer, eventually
+from harness.peer import new_stream
+
+
+def payloads(client, topic):
+    return [message.payload for message in client.messages(topic)]
+
+
+def test_online_offline_by_clean_stop(lab, local, central):
+    """status/<node> is a retained online while the publisher runs, a retained offline after."""
+    publisher = lab.publisher(local, central, node="pi")
+    watcher = lab.client(central)
+    watcher.subscribe("status/pi")
+    message = watcher.wait_message("status/pi")
+    assert (message.payload, message.retain) == (b"online", True)
+    publisher.stop()
+    watcher.wait_message("status/pi", lambda m: m.payload == b"offline")
+    late = lab.client(central)
+    late.subscribe("status/pi")
+    message = late.wait_message("status/pi")
+    assert (message.payload, message.retain) == (b"offline", True)
+
+
+def test_offline_by_last_will(lab, local, central):
+    """A publisher killed by SIGKILL goes offline by its last will, and online again after."""
+    publisher = lab.publisher(local, central, node="pi")
+    watcher = lab.client(central)
+    watcher.subscribe("status/pi")
+    watcher.wait_message("status/pi", lambda m: m.payload == b"online")
+    publisher.kill()
+    watcher.wait_message("status/pi", lambda m: m.payload == b"offline")
+    publisher.start()
+    eventually(
+        lambda: payloads(watcher, "status/pi") == [b"online", b"offline", b"online"],
+        "online, offline, online",
+    )
+
+
+def test_the_last_reading_of_each_sensor(lab, local, central):
+    """state/<node>/<sensor> is retained flat JSON: the values, and a time."""
+    lab.ingest(central)
+    lab.publisher(local, central, node="pi")
+    sampler = lab.sampler(local, "climate=sim@5,count=10", PERIOD_MS=1)
+    eventually(lambda: len(Ledger(sampler.ledger_path).accepted) == 10, "10 readings are accepted")
+    last = Ledger(sampler.ledger_path)
+    _, ts_us, values = last.readings[(last.runs[0], 10)]
+    client = lab.client(central)
+    client.subscribe("state/#")
+
+    def newest(message):
+        state = json.loads(message.payload)
+        return all(state.get(name) == value for name, value in values.items())
+
+    client.wait_message("state/pi/climate", newest)
+    late = lab.client(central)
+    late.subscribe("state/pi/climate")
+    message = late.wait_message("state/pi/climate")
+    assert message.retain
+    state = json.loads(message.payload)
+    assert {name: state[name] for name in values} == values
+    times = {name: value for name, value in state.items() if name not in values}
+    assert len(times) >= 1 and all(not isinstance(v, (dict, list)) for v in state.values())
+    assert any(str(ts_us // 10**6)[:8] in str(v) or "T" in str(v) for v in times.values()), state
+
+
+def test_an_old_reading_never_overwrites_a_newer_state(lab, local, central):
+    """Readings from the backlog are stored but do not become the last state."""
+    lab.ingest(central)
+    publisher = lab.publisher(local, central, node="pi", SPILL_AFTER_MS=50)
+    watcher = lab.client(central)
+    watcher.subscribe("state/pi/climate")
+    sampler = lab.sampler(local, "climate=sim@5,count=1500", PERIOD_MS=1)
+    eventually(lambda: len(lab.database.readings()) > 100, "readings flow")
+    central.kill()
+    sampled = len(Ledger(sampler.ledger_path).readings)
+    eventually(lambda: len(Ledger(sampler.ledger_path).readings) > sampled + 200, "a backlog")
+    central.start()
+    eventually(lambda: len(lab.database.readings()) == 1500, "everything is stored")
+    seen = []
+    for message in watcher.messages("state/pi/climate"):
+        state = json.loads(message.payload)
+        seen.append(tuple(state[name] for name in ("temperature", "humidity")))
+    order = {}
+    ledger = Ledger(sampler.ledger_path)
+    for (_, seq), (_, _, values) in ledger.readings.items():
+        order[(values["temperature"], values["humidity"])] = seq
+    numbers = [order[values] for values in seen]
+    assert numbers == sorted(numbers) and len(numbers) > 1
+    assert publisher.running()
+
+
+@pytest.mark.tsan
+def test_every_service_stops_cleanly_while_readings_flow(lab, local, central):
+    """SIGTERM in the middle of work: exit 0 within the stated time, for each service."""
+    services = [
+        lab.pruner(central),
+        lab.ingest(central),
+        lab.publisher(local, central),
+        lab.sampler(local, "bench=sim@42", PERIOD_MS=2),
+    ]
+    eventually(lambda: len(lab.database.readings()) > 50, "readings flow")
+    for service in reversed(services):
+        service.stop()
+        assert "exit=0" in service.stderr().splitlines()[-1]
+
+
+def test_a_clean_stop_loses_nothing(lab, local, central):
+    """What a stopping sampler had sampled, and a stopping publisher held, is stored later."""
+    publisher = lab.publisher(local, central, SPILL_AFTER_MS=60000)
+    sampler = lab.sampler(local, "bench=sim@42,count=200", PERIOD_MS=1)
+    # No ingest runs: the publisher holds the readings in memory only.
+    eventually(lambda: len(Ledger(sampler.ledger_path).readings) == 200, "200 are sampled")
+    publisher.stop()
+    lab.ingest(central)
+    publisher.start()
+    eventually(lambda: len(lab.database.readings()) == 200, "200 are stored")
+    assert lab.database.rows() == Ledger(sampler.ledger_path).rows()
+
+
+def test_statistics_of_every_service_reach_the_centre(lab, local, central):
+    """stats/<node>/<service>/<instance>: JSON counters, the node's relayed by its publisher."""
+    watcher = lab.client(central)
+    watcher.subscribe("stats/#")
+    lab.ingest(central, STATS_PERIOD_S=1)
+    lab.pruner(central, STATS_PERIOD_S=1)
+    lab.publisher(local, central, node="pi", STATS_PERIOD_S=1)
+    lab.sampler(local, "bench=sim@42,count=10", PERIOD_MS=1, STATS_PERIOD_S=1)
+    for topic in [
+        "stats/broker/ingest/ingest-0",
+        "stats/broker/retention-pruner/retention-pruner-1",
+        "stats/pi/publisher/publisher-2",
+        "stats/pi/sampler/sampler-3",
+    ]:
+        counters = json.loads(watcher.wait_message(topic).payload)
+        assert counters and all(isinstance(value, (int, float, str)) for value in counters.values())
+
+
+def test_a_batch_from_nowhere_does_not_make_a_node_online(lab, central):
+    """status/ belongs to publishers: ingest never writes it."""
+    lab.ingest(central)
+    watcher = lab.client(central)
+    watcher.subscribe("status/#")
+    assert "stored" in Peer(lab.client(central), node="ghost").batch(new_stream(), 1, 1)
+    assert watcher.messages() == []
