@@ -1,0 +1,134 @@
+"""One Compose project, driven with the commands a user types, watched from outside."""
+
+import json
+import os
+import re
+import subprocess
+import tarfile
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+from harness.wait import eventually
+
+REPO = Path(__file__).resolve().parents[2]
+REGISTRY = os.environ.get("REGISTRY") or "localhost/dewpoint"
+TAG = os.environ.get("TAG") or "latest"
+DOCKER = os.environ.get("DOCKER") or "docker"
+
+
+def image(name):
+    return f"{REGISTRY}/{name}:{TAG}"
+
+
+def docker(*arguments, check=True, binary=False, env=None):
+    """Run docker; its result, with text unless binary."""
+    command = [DOCKER, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=not binary, env=env, timeout=180)
+    if check and result.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} exited {result.returncode}:\n{result.stderr}")
+    return result
+
+
+class Container:
+    """A running container, as the engine and its own /proc describe it."""
+
+    def __init__(self, identity):
+        self.id = identity
+        self.state = json.loads(docker("inspect", identity).stdout)[0]
+        labels = self.state["Config"]["Labels"]
+        self.service = labels["com.docker.compose.service"]
+        self.is_mosquitto = self.service.endswith("mosquitto")
+
+    def __repr__(self):
+        return self.service
+
+    def health(self):
+        return self.state["State"].get("Health", {}).get("Status")
+
+    @cached_property
+    def proc(self):
+        """(status as {name: value}, mountinfo as lists of words) of the process.
+
+        Read by a container beside it, as this one has no program that could.
+        """
+        beside = ["--pid", f"container:{self.id}", "--cap-add", "SYS_PTRACE", "--user", "0"]
+        files = ["/proc/1/status", "/proc/1/mountinfo"]
+        lines = docker("run", "--rm", *beside, image("dev"), "cat", *files).stdout.splitlines()
+        status = dict(re.split(r":\s*", line, maxsplit=1) for line in lines if re.match(r"\w+:", line))
+        mounts = [line.split() for line in lines if line[0].isdigit()]
+        return status, mounts
+
+    def programs(self):
+        """Names of all executable files and links of the image."""
+        archive = docker("export", self.id, binary=True).stdout
+        with tarfile.open(fileobj=BytesIO(archive)) as tar:
+            return [
+                member.name
+                for member in tar.getmembers()
+                if (member.isfile() and member.mode & 0o111 and member.size) or member.issym()
+            ]
+
+
+class Stack:
+    """A project of one Compose file. Settings are the only environment it sees."""
+
+    def __init__(self, project, file, override=None, **settings):
+        self.project = project
+        self.files = [REPO / "compose" / file] + ([override] if override else [])
+        self.settings = settings
+
+    def compose(self, *arguments, check=True):
+        """docker compose, with no .env of the user's in the way."""
+        env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
+        env |= {"REGISTRY": REGISTRY, "TAG": TAG, **{k: str(v) for k, v in self.settings.items()}}
+        files = [word for file in self.files for word in ("-f", file)]
+        options = ["-p", self.project, "--env-file", "/dev/null", *files]
+        return docker("compose", *options, *arguments, check=check, env=env)
+
+    def up(self, *arguments):
+        self.compose("up", "--detach", "--no-build", *arguments)
+
+    def containers(self):
+        return [Container(name) for name in self.compose("ps", "--all", "-q").stdout.split()]
+
+    def container(self, service):
+        return next(c for c in self.containers() if c.service == service)
+
+    def all_healthy(self, deadline_s=60):
+        def healthy():
+            states = {f"{c.service} {c.id[:6]}": c.health() for c in self.containers()}
+            assert states and set(states.values()) == {"healthy"}, states
+            return True
+
+        return eventually(healthy, f"every container of {self.project} is healthy", deadline_s)
+
+    def query(self, sql):
+        """Rows of the project's database as lists of strings; none before it exists."""
+        volume = f"{self.project}_store:/data"
+        target = ["-v", volume, image("tool"), "-cmd", ".timeout 5000", "file:/data/broker.db?mode=ro"]
+        result = docker("run", "--rm", "--network", "none", *target, sql, check=False)
+        if result.returncode != 0:
+            absent = ("unable to open database", "no such table", "no such view")
+            assert any(reason in result.stderr for reason in absent), result.stderr
+            return []
+        return [line.split("|") for line in result.stdout.splitlines()]
+
+    def copy(self, service, path, target):
+        """Copy a file out of a container, running or not; whether it was there."""
+        source = f"{self.container(service).id}:{path}"
+        return docker("cp", source, target, check=False).returncode == 0
+
+    def stdout(self, service):
+        return docker("logs", self.container(service).id).stdout
+
+    def logs(self):
+        text = self.compose("--ansi", "never", "logs", "--tail", "15", check=False).stdout
+        return text.replace("\x1b[2K", "")
+
+    def remove(self):
+        """Containers, network and volumes of this project, whatever state they are in."""
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+
+
+PAPER_LINE = re.compile(r"^Topic=(\S+), Temp=(-?\d+\.\d)°C, Humidity=(\d+\.\d)%$")
