@@ -36,6 +36,7 @@
 #define YIELD_LIMIT_MS 600000
 #define MAX_PACKET_BYTES (8u << 20)
 #define MAX_PROPERTIES 16
+#define QUOTA 65535
 #define PACKETS_A_TURN 1000
 #define NUDGE_SIGNAL SIGUSR1
 
@@ -70,7 +71,7 @@ struct dp_bus {
 	uv_work_t work;
 	int connect_result;
 	int connect_errno;
-	int64_t connect_since_ms;
+	int64_t connect_since_ms, up_since_ms;
 	pthread_t worker;
 	atomic_int worker_state; /* 0 not yet in connect, 1 in it, 2 done */
 	void (*closed)(void *data);
@@ -130,13 +131,12 @@ static void update_poll(struct dp_bus *bus)
 {
 	if (bus->poll == NULL)
 		return;
-	int events = bus->paused || bus->held ? 0 : UV_READABLE;
+	bool reading = !bus->held && (!bus->paused || bus->state != BUS_UP);
+	int events = reading ? UV_READABLE : 0;
 	if (!bus->held && wants_write(bus))
 		events |= UV_WRITABLE;
-	if (events == 0)
-		uv_poll_stop(bus->poll);
-	else
-		uv_poll_start(bus->poll, events, on_ready);
+	/* Also while nothing is read the end of the connection must be seen. */
+	uv_poll_start(bus->poll, events != 0 ? events : UV_DISCONNECT, on_ready);
 }
 
 static void watched_closed(uv_handle_t *handle)
@@ -248,17 +248,25 @@ static void check_result(struct dp_bus *bus, int code)
 	bus->lost = true;
 }
 
+/* What TLS has decrypted is no longer in the socket. */
+static bool more_to_read(struct dp_bus *bus)
+{
+	int waiting = 0;
+	SSL *ssl = mosquitto_ssl_get(bus->mosq);
+	if (ssl != NULL && SSL_pending(ssl) > 0)
+		return true;
+	return ioctl(mosquitto_socket(bus->mosq), FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
 /* The library reads one packet a call: go on while there is more, up to a limit. */
 static int read_packets(struct dp_bus *bus)
 {
-	int code, waiting = 0;
+	int code;
 	unsigned n = 0;
 	do {
 		code = mosquitto_loop_read(bus->mosq, 1);
 	} while (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->closing && !bus->paused &&
-		 ++n < PACKETS_A_TURN &&
-		 ioctl(mosquitto_socket(bus->mosq), FIONREAD, &waiting) == 0 &&
-		 waiting > 0);
+		 ++n < PACKETS_A_TURN && more_to_read(bus));
 	return code;
 }
 
@@ -267,7 +275,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	struct dp_bus *bus = poll->data;
 	int code = MOSQ_ERR_SUCCESS;
 	bus->depth++;
-	if (status < 0)
+	if (status < 0 || (events & UV_DISCONNECT) != 0)
 		code = MOSQ_ERR_CONN_LOST;
 	if (code == MOSQ_ERR_SUCCESS && (events & UV_READABLE) != 0)
 		code = read_packets(bus);
@@ -310,6 +318,7 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 		return;
 	}
 	bus->state = BUS_UP;
+	bus->up_since_ms = (int64_t)uv_now(bus->loop);
 	bus->attempted = false;
 	bus->backoff_ms = BACKOFF_FIRST_MS;
 	bus->trouble[0] = '\0';
@@ -325,6 +334,8 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
  */
 static void yield_name(struct dp_bus *bus)
 {
+	if ((int64_t)uv_now(bus->loop) - bus->up_since_ms > YIELD_LIMIT_MS)
+		bus->yield_ms = YIELD_FIRST_MS;
 	dp_log(DP_LOG_ERROR,
 		"another client uses the same name; is it a second node of this name?",
 		"client_id=%s broker=%s:%d next_try_s=%lld", bus->options.client_id,
@@ -345,7 +356,8 @@ static void mosq_disconnected(
 			code >= 128 ? mosquitto_reason_string(code)
 				    : mosquitto_strerror(code));
 	bus->lost = true;
-	if (code == MQTT_RC_SESSION_TAKEN_OVER)
+	/* A held connection changes hands with its lease: that is nobody's mistake. */
+	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
 		yield_name(bus);
 }
 
@@ -497,6 +509,9 @@ static int make_handle(struct dp_bus *bus)
 		dp_log_out_of_memory("an MQTT connection");
 	mosquitto_int_option(bus->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
 	mosquitto_int_option(bus->mosq, MOSQ_OPT_TCP_NODELAY, 1);
+	/* The windows are the callers' and the broker's to bound, not the library's 20. */
+	mosquitto_int_option(bus->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, QUOTA);
+	mosquitto_int_option(bus->mosq, MOSQ_OPT_SEND_MAXIMUM, QUOTA);
 	/*
 	 * A handle for threads queues its packets, PUBACKs too, until the next
 	 * mosquitto_loop_write(); others write at once. Not documented: a test that

@@ -54,7 +54,9 @@ void dp_clock_system(struct dp_clock *clock)
 enum dp_clock_mark dp_clock_mark(
 	const struct dp_clock *clock, enum dp_clock_trust trust, int64_t earliest_s)
 {
-	if (trust == DP_CLOCK_TRUST_ALWAYS)
+	/* Times below 2^28 s (1978) mean "relative" in SenML: none can be sent. */
+	if (trust == DP_CLOCK_TRUST_ALWAYS &&
+		clock->wall_us(clock->data) >= (int64_t)1000000 << 28)
 		return DP_CLOCK_SYNCED;
 	if (clock->wall_us(clock->data) < earliest_s * 1000000)
 		return DP_CLOCK_NONE;

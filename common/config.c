@@ -215,6 +215,14 @@ static bool known(const struct dp_config_table *table, const char *name, size_t 
 	return false;
 }
 
+/* What stands behind the name, unless it may be a URL with a password. */
+static const char *shown(const char *rest)
+{
+	if (strchr(rest, '@') != NULL)
+		return "(hidden)";
+	return *rest == '=' ? rest + 1 : "";
+}
+
 /*
  * The environment holds other people's variables, so an unknown name is only an
  * error when it is all but one of ours: PERIOD_SM would otherwise be ignored.
@@ -234,8 +242,7 @@ static int find_misspelt(const struct dp_config_table *table)
 			dp_log(DP_LOG_ERROR, "bad setting",
 				"name=%.*s value=\"%s\" allowed=\"no such setting; did you "
 				"mean %s?\"",
-				(int)len, *entry,
-				(*entry)[len] == '=' ? *entry + len + 1 : "", option);
+				(int)len, *entry, shown(*entry + len), option);
 			err = -EINVAL;
 			break;
 		}

@@ -78,6 +78,8 @@ int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size)
 {
 	if (!dp_name_valid(reading->sensor.at, reading->sensor.len))
 		return -EINVAL;
+	if (reading->has_time && (double)reading->ts_us < RELATIVE_TIME_BELOW * 1e6)
+		return -EINVAL;
 	size_t len = 0;
 	for (unsigned i = 0; i < reading->n; i++) {
 		const struct dp_value *value = &reading->values[i];

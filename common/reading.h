@@ -42,7 +42,7 @@ struct dp_reading {
  * Write a reading as SenML records, without the array's brackets, so that
  * readings can be joined with commas.
  * @return bytes written (a NUL follows); -ENOSPC; -EINVAL a name or unit that the
- *         contract does not allow
+ *         contract does not allow, or a time before 1978, which would be relative
  */
 int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size);
 

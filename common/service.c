@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "random.h"
 #include "topic.h"
 #include "trim.h"
 #include "version.h"
@@ -29,12 +30,20 @@ static void print_help(const struct dp_service_info *info)
 		DP_EX_CONFIG);
 }
 
+static long random_suffix(void)
+{
+	uint32_t bits;
+	dp_random(&bits, sizeof(bits));
+	return (long)bits;
+}
+
 /* Host names may hold what names may not; replicas only need to differ. */
 static void name_instance(struct dp_service *service)
 {
 	if (gethostname(service->host, sizeof(service->host) - 1) != 0 ||
 		!dp_name_valid(service->host, strlen(service->host)))
-		memcpy(service->host, "unnamed", sizeof("unnamed"));
+		snprintf(service->host, sizeof(service->host), "unnamed-%ld",
+			random_suffix());
 	service->config->instance = service->host;
 }
 

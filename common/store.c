@@ -44,7 +44,7 @@ int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
 		" WHERE holder = ?2 OR expires < ?3 OR expires > ?3 + 2 * ?4"
 		" RETURNING number";
 	sqlite3_stmt *statement = NULL;
-	lease->held = false;
+	bool held = false;
 	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 	if (code == SQLITE_OK) {
 		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
@@ -56,9 +56,11 @@ int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
 	if (code == SQLITE_ROW) {
 		lease->number = sqlite3_column_int64(statement, 0);
 		code = sqlite3_step(statement);
-		lease->held = code == SQLITE_DONE;
+		held = code == SQLITE_DONE;
 	}
 	sqlite3_finalize(statement);
+	if (dp_sqlite_error(code) == 0)
+		lease->held = held;
 	return dp_sqlite_error(code);
 }
 

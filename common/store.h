@@ -28,7 +28,7 @@ struct dp_lease {
  * Take a lease that is free or over, or renew one's own. In a transaction of its own.
  * @param now_us  wall clock; a holder's clock may differ by less than the ttl
  * @return 0 with lease->held saying who has it; otherwise as dp_sqlite_error(), with
- *         held false
+ *         held as it was: who writes under a lease checks its number in the transaction
  */
 int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us);
 

@@ -13,7 +13,7 @@ static const char *copy_text(char **at, const char *text)
 }
 
 struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
-	const char *topic_prefix, int64_t received_us)
+	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock)
 {
 	char node[DP_NAME_MAX + 1] = "";
 	bool known = dp_topic_node(message->topic, topic_prefix, plain ? "" : "/batch",
@@ -28,8 +28,10 @@ struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
 	struct incoming *in = malloc(sizeof(*in) + texts + message->len + 1);
 	if (in == NULL)
 		return NULL;
-	*in = (struct incoming){
-		.plain = plain, .received_us = received_us, .len = message->len};
+	*in = (struct incoming){.plain = plain,
+		.received_us = received_us,
+		.clock = clock == DP_CLOCK_NONE ? DP_CLOCK_GUESSED : clock,
+		.len = message->len};
 	memcpy(in->node, node, sizeof(node));
 	char *at = in->text;
 	in->topic = copy_text(&at, message->topic);
@@ -46,6 +48,10 @@ struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
 		return in;
 	in->identity_error = dp_identity_decode(message->properties, message->n_properties,
 		&in->identity, &in->identity_why);
+	if (in->identity_error == 0 && in->identity.clock == DP_CLOCK_NONE) {
+		in->identity_error = -EBADMSG;
+		in->identity_why = "clock none is for a node's own broker only";
+	}
 	if (!known) {
 		in->identity_error = -EBADMSG;
 		in->identity_why = "the topic has no valid node name";

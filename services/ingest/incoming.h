@@ -18,7 +18,8 @@ struct incoming {
 	bool plain;		    /**< from anyone's device, without an identity */
 	char node[DP_NAME_MAX + 1]; /**< of a native batch's topic */
 	int64_t received_us;
-	int identity_error; /**< of dp_identity_decode() */
+	enum dp_clock_mark clock; /**< what received_us is worth: a plain message's time */
+	int identity_error;	  /**< of dp_identity_decode() */
 	const char *identity_why;
 	struct dp_identity identity;
 	size_t correlation_len;
@@ -43,11 +44,12 @@ struct results {
 };
 
 /**
- * Copy a message. A response topic outside `ack/<node>/` is left out.
+ * Copy a message. `clock` says what received_us is worth. A response topic outside
+ * `ack/<node>/` is left out.
  * @return NULL when out of memory
  */
 struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
-	const char *topic_prefix, int64_t received_us);
+	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock);
 
 /** Bytes that a copy holds. */
 size_t incoming_size(const struct incoming *in);

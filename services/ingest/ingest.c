@@ -11,6 +11,7 @@
 #include "log.h"
 #include "stats.h"
 #include "store.h"
+#include "version.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_LIMIT_MS 10000
@@ -42,7 +43,10 @@ struct ingest {
 	int trouble; /* why the last commit failed, 0 */
 	int64_t retry_ms, retry_at_ms;
 	struct dp_lease lease;
-	bool lease_due, release_due;
+	bool lease_due; /* set by the timer */
+	bool renewing;	/* the turn under way renews it */
+	bool release_due;
+	bool plain_gone; /* the plain connection ended while its messages were committed */
 	int lease_result;
 	uv_timer_t lease_timer, retry_timer;
 	uv_prepare_t prepare;
@@ -80,11 +84,18 @@ static bool full(const struct ingest *in)
 	return in->queue.bytes + in->batch.bytes >= (size_t)in->config->buffer_bytes;
 }
 
+/* A board without a clock boots in 1970: what it stores would be pruned at once. */
+static int64_t not_before_build(int64_t wall_us)
+{
+	return wall_us > dp_build_epoch * 1000000 ? wall_us : dp_build_epoch * 1000000;
+}
+
 static void enqueue(struct ingest *in, const struct dp_bus_message *message, bool plain)
 {
 	const struct dp_clock *clock = &in->service->clock;
-	struct incoming *copy = incoming_copy(
-		message, plain, in->config->topic_prefix, clock->wall_us(clock->data));
+	struct incoming *copy = incoming_copy(message, plain, in->config->topic_prefix,
+		not_before_build(clock->wall_us(clock->data)),
+		dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch));
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
 	*in->queue.end = copy;
@@ -113,22 +124,34 @@ static void limit_reading(struct ingest *in)
 		dp_bus_pause(in->plain, full(in));
 }
 
-/* The broker will send them again: what has not reached a transaction is forgotten. */
-static void forget_plain(struct ingest *in)
+static void forget_in(struct queue *queue)
 {
-	struct incoming **at = &in->queue.first;
-	in->queue.end = at;
+	struct incoming **at = &queue->first;
+	queue->end = at;
 	while (*at != NULL) {
 		struct incoming *message = *at;
 		if (!message->plain) {
 			at = &message->next;
-			in->queue.end = at;
+			queue->end = at;
 			continue;
 		}
 		*at = message->next;
-		in->queue.bytes -= incoming_size(message);
+		queue->bytes -= incoming_size(message);
 		free(message);
 	}
+}
+
+/*
+ * The plain connection is gone and the broker will send its messages again: what is
+ * not committed is forgotten. A transaction under way decides for itself.
+ */
+static void forget_plain(struct ingest *in)
+{
+	forget_in(&in->queue);
+	if (in->working)
+		in->plain_gone = true;
+	else
+		forget_in(&in->batch);
 }
 
 /* ---- answers out ---- */
@@ -203,7 +226,7 @@ static void answer_all(struct ingest *in)
 static void do_work(uv_work_t *work)
 {
 	struct ingest *in = work->data;
-	if (in->lease_due)
+	if (in->renewing)
 		in->lease_result = insert_lease(in->insert, &in->lease, in->commit_us);
 	if (in->batch.first != NULL)
 		in->commit_result = insert_commit(in->insert, in->batch.first, &in->lease,
@@ -265,6 +288,8 @@ static void note_commit(struct ingest *in)
 		in->counts = *insert_counts(in->insert);
 		return;
 	}
+	if (in->plain_gone)
+		forget_in(&in->batch);
 	in->retry_at_ms = now_ms(in) + in->retry_ms;
 	in->retry_ms =
 		in->retry_ms * 2 > RETRY_LIMIT_MS ? RETRY_LIMIT_MS : in->retry_ms * 2;
@@ -293,10 +318,8 @@ static void work_done(uv_work_t *work, int status)
 	struct ingest *in = work->data;
 	(void)status;
 	in->working = false;
-	if (in->lease_due) {
-		in->lease_due = false;
+	if (in->renewing)
 		note_lease(in);
-	}
 	if (in->batch.first != NULL)
 		note_commit(in);
 	if (in->release_due) {
@@ -308,8 +331,11 @@ static void work_done(uv_work_t *work, int status)
 static void start_work(struct ingest *in)
 {
 	const struct dp_clock *clock = &in->service->clock;
-	in->commit_us = clock->wall_us(clock->data);
+	in->commit_us = not_before_build(clock->wall_us(clock->data));
 	in->working = true;
+	in->renewing = in->lease_due;
+	in->lease_due = false;
+	in->plain_gone = false;
 	in->work.data = in;
 	uv_queue_work(&in->service->loop, &in->work, do_work, work_done);
 }
@@ -494,6 +520,7 @@ void ingest_stop(void *data)
 {
 	struct ingest *in = data;
 	in->stopping = true;
+	dp_bus_pause(in->native, true);
 	dp_stats_stop(&in->stats);
 	uv_close((uv_handle_t *)&in->lease_timer, NULL);
 	/* A group that is being committed is still acknowledged; the rest comes again. */

@@ -25,7 +25,7 @@ static int add_plain_senml(struct context *c)
 			if (!reading.has_time)
 				reading.ts_us = c->in->received_us;
 			err = insert_reading(
-				c->insert, c->in->topic, &reading, DP_CLOCK_SYNCED);
+				c->insert, c->in->topic, &reading, c->in->clock);
 			if (err != -E2BIG)
 				continue;
 			why = "the sensor has more than 8 quantities";
@@ -58,7 +58,7 @@ int insert_plain(struct context *c)
 		err = plain_decode(c->in->payload, c->in->len, c->in->received_us, &reading,
 			names, &why);
 	if (err == 0) {
-		err = insert_reading(c->insert, c->in->topic, &reading, DP_CLOCK_SYNCED);
+		err = insert_reading(c->insert, c->in->topic, &reading, c->in->clock);
 		if (err != -E2BIG)
 			return err;
 		why = "the sensor has more than 8 quantities";

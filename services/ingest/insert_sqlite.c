@@ -187,6 +187,8 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->print_len = 0;
 	insert->dead = false;
+	if (insert->series.n > SERIES_MAX)
+		series_clear(&insert->series);
 	/* IMMEDIATE: what is read below stays true until the commit, replicas or not. */
 	int err = dp_sqlite_exec(insert->db, "BEGIN IMMEDIATE");
 	if (err == 0)

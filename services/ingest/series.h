@@ -13,6 +13,7 @@
 #include "topic.h"
 
 #define SERIES_COLUMNS 8
+#define SERIES_MAX 20000 /**< more are not remembered for long */
 
 struct channel {
 	char quantity[DP_NAME_MAX + 1]; /**< empty: the column is free */

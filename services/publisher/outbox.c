@@ -195,10 +195,12 @@ int outbox_add_stream(struct outbox *outbox, const struct dp_stream_id *id,
 	sqlite3_bind_blob(statement, 1, id->bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 2, node, -1, SQLITE_STATIC);
 	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW)
+	if (code == SQLITE_ROW) {
 		*row = sqlite3_column_int64(statement, 0);
+		code = sqlite3_step(statement); /* where it commits */
+	}
 	sqlite3_reset(statement);
-	return code == SQLITE_ROW ? 0 : dp_sqlite_error(code);
+	return dp_sqlite_error(code);
 }
 
 int outbox_begin(struct outbox *outbox)

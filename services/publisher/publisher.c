@@ -149,18 +149,28 @@ static void refuse(struct relay *r, const struct dp_bus_message *message, const 
 		"topic=\"%s\" reason=\"%s\"", message->topic, why);
 }
 
+/* The sampler need not keep this one. */
+static void accept_again(struct stream *stream, uint64_t seq)
+{
+	if (dp_intervals_add(&stream->accepted, seq, seq) != 0)
+		dp_log_out_of_memory("an answer");
+}
+
 static void accept_reading(struct relay *r, struct stream *stream,
 	const struct dp_bus_message *message, const struct dp_identity *identity)
 {
 	const char *why = "";
 	struct held held = {.seq = identity->first, .arrived_ms = relay_now(r)};
+	if (dp_intervals_contains(&stream->answered, identity->first)) {
+		r->duplicates++;
+		accept_again(stream, identity->first);
+		return;
+	}
 	if (stream_holds(stream, identity->first)) {
 		r->duplicates++;
 		/* The sampler asks again: perhaps our answer was lost. */
-		if (dp_intervals_contains(&stream->stored, identity->first) &&
-			dp_intervals_add(
-				&stream->accepted, identity->first, identity->first) != 0)
-			dp_log_out_of_memory("an answer");
+		if (dp_intervals_contains(&stream->stored, identity->first))
+			accept_again(stream, identity->first);
 		return;
 	}
 	/* Not taken is not lost: the sampler keeps it and asks again. */
@@ -174,9 +184,7 @@ static void accept_reading(struct relay *r, struct stream *stream,
 	if (err != 0) {
 		refuse(r, message, why);
 		/* It will never be readable: the sampler need not keep it. */
-		if (dp_intervals_add(&stream->accepted, identity->first, identity->first) !=
-			0)
-			dp_log_out_of_memory("an answer");
+		accept_again(stream, identity->first);
 		return;
 	}
 	if (stream_hold(stream, &held) != 0)
@@ -450,6 +458,8 @@ void publisher_stop(void *data)
 	struct relay *r = data;
 	r->stopping = true;
 	r->flush = true;
+	if (r->local != NULL)
+		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */
 	uv_timer_start(&r->timer, on_timer, 0, 0);
 }

@@ -91,7 +91,8 @@ struct relay {
 	size_t page_at;	 /* the next of it to send */
 	bool page_stale; /* the turn under way loads what is no longer wanted */
 	int spill_error; /* why the last append failed, 0 */
-	int64_t spill_retry_ms;
+	int64_t spill_retry_ms, load_retry_ms;
+	bool remove_failed;
 	int64_t removed_ms; /* when answered readings were last removed */
 	bool flush;	    /* stopping: everything in memory goes to the outbox now */
 

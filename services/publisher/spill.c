@@ -167,8 +167,6 @@ static void appended(struct relay *r, struct append *append)
 		must(dp_intervals_remove(&stream->spilling, seq, seq));
 		must(dp_intervals_add(&stream->stored, seq, seq));
 		must(dp_intervals_add(&stream->accepted, seq, seq));
-		if (seq < stream->stored_from)
-			stream->stored_from = seq;
 	} else {
 		/* Answered while it was being written. */
 		must(dp_intervals_add(&stream->answered, seq, seq));
@@ -206,15 +204,68 @@ static void note_spill_result(struct relay *r, int err)
 		r->spill_retry_ms = relay_now(r) + SPILL_RETRY_MS;
 }
 
+/* What should be in the file and is not has been lost there: it is asked for no more. */
+static void drop_missing(struct relay *r)
+{
+	struct turn *t = &r->turn;
+	struct dp_intervals *stored = &t->load_stream->stored;
+	struct dp_interval end;
+	uint64_t last = t->load_seq;
+	if (r->page.n > 0 && r->page.readings[0].seq == t->load_seq)
+		return;
+	if (dp_intervals_missing(stored, t->load_seq, DP_SEQ_MAX, &end))
+		last = end.first - 1;
+	if (r->page.n > 0 && r->page.readings[0].seq <= last)
+		last = r->page.readings[0].seq - 1;
+	/* Answered while the page was loading: nothing is missing. */
+	if (last < t->load_seq || !dp_intervals_contains(stored, t->load_seq))
+		return;
+	dp_log(DP_LOG_ERROR, "readings are missing in the outbox",
+		"file=%s first=%llu count=%llu", r->config->outbox,
+		(unsigned long long)t->load_seq,
+		(unsigned long long)(last - t->load_seq + 1));
+	must(dp_intervals_remove(stored, t->load_seq, last));
+}
+
+static void loaded(struct relay *r)
+{
+	struct turn *t = &r->turn;
+	bool parked = t->load_stream->parked_until_ms > relay_now(r);
+	bool use = t->load_result == 0 && !r->page_stale && !parked;
+	r->page_stream = use ? t->load_stream : NULL;
+	r->page_at = 0;
+	if (t->load_result == 0) {
+		drop_missing(r);
+		return;
+	}
+	r->load_retry_ms = relay_now(r) + SPILL_RETRY_MS;
+	dp_log(DP_LOG_ERROR, "cannot read the outbox, trying again", "file=%s error=\"%s\"",
+		r->config->outbox, strerror(-t->load_result));
+}
+
+static void not_removed(struct relay *r)
+{
+	struct turn *t = &r->turn;
+	for (size_t i = 0; i < t->n_removes; i++)
+		must(dp_intervals_add(&t->removes[i].stream->answered,
+			t->removes[i].range.first, t->removes[i].range.last));
+	r->removed_ms = relay_now(r) + SPILL_RETRY_MS;
+	if (!r->remove_failed)
+		dp_log(DP_LOG_ERROR, "cannot remove answered readings from the outbox",
+			"file=%s error=\"%s\"", r->config->outbox,
+			strerror(-t->remove_result));
+}
+
 static void turn_done(uv_work_t *work, int status)
 {
 	struct relay *r = work->data;
 	struct turn *t = &r->turn;
 	(void)status;
 	t->running = false;
-	for (size_t i = 0; i < t->n_removes && t->remove_result != 0; i++)
-		must(dp_intervals_add(&t->removes[i].stream->answered,
-			t->removes[i].range.first, t->removes[i].range.last));
+	if (t->n_removes > 0 && t->remove_result != 0)
+		not_removed(r);
+	if (t->n_removes > 0)
+		r->remove_failed = t->remove_result != 0;
 	for (size_t i = 0; i < t->n_appends; i++) {
 		if (t->append_result == 0)
 			appended(r, &t->appends[i]);
@@ -224,14 +275,8 @@ static void turn_done(uv_work_t *work, int status)
 	if (t->n_news > 0 || t->n_appends > 0)
 		note_spill_result(
 			r, t->append_result != 0 ? t->append_result : t->news_result);
-	if (t->load) {
-		bool use = t->load_result == 0 && !r->page_stale;
-		r->page_stream = use ? t->load_stream : NULL;
-		r->page_at = 0;
-		if (t->load_result != 0)
-			dp_log(DP_LOG_ERROR, "cannot read the outbox", "error=\"%s\"",
-				strerror(-t->load_result));
-	}
+	if (t->load)
+		loaded(r);
 	free(t->news);
 	free(t->removes);
 	free(t->appends);
@@ -263,8 +308,10 @@ static bool removes_due(const struct relay *r)
 	size_t n = 0;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next)
 		n += s->answered.n;
-	return n > 0 && (n >= REMOVE_AT_ONCE || r->flush ||
-				relay_now(r) - r->removed_ms >= REMOVE_EVERY_MS);
+	if (n == 0 || (r->remove_failed && relay_now(r) < r->removed_ms))
+		return false;
+	return n >= REMOVE_AT_ONCE || r->flush ||
+	       relay_now(r) - r->removed_ms >= REMOVE_EVERY_MS;
 }
 
 static void collect_removes(struct relay *r)
@@ -337,13 +384,14 @@ static void collect_appends(struct relay *r)
 static bool wants_page(struct relay *r, struct stream **stream, uint64_t *seq)
 {
 	if (r->stopping || !dp_bus_connected(r->upstream) ||
+		relay_now(r) < r->load_retry_ms ||
 		(r->page_stream != NULL && r->page_at < r->page.n) ||
 		!dp_delivery_may_send(&r->delivery, DP_BACKLOG))
 		return false;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->stored.n == 0 || s->parked_until_ms > relay_now(r))
 			continue;
-		uint64_t at = s->stored_from;
+		uint64_t at = 0;
 		for (size_t i = 0; i < s->stored.n; i++) {
 			const struct dp_interval *range = &s->stored.at[i];
 			uint64_t end;
@@ -396,6 +444,8 @@ int64_t spill_deadline(const struct relay *r)
 	if (r->turn.running)
 		return INT64_MAX;
 	int64_t due = live_due(r);
+	if (r->load_retry_ms > relay_now(r) && r->load_retry_ms < due)
+		due = r->load_retry_ms;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->answered.n > 0 && r->removed_ms + REMOVE_EVERY_MS < due)
 			due = r->removed_ms + REMOVE_EVERY_MS;

@@ -174,8 +174,6 @@ void stream_unsend(struct stream *stream, uint64_t first, uint64_t count)
 		stream->live[i].in_flight = false;
 	if (first < stream->live_from)
 		stream->live_from = first;
-	if (first < stream->stored_from)
-		stream->stored_from = first;
 }
 
 void stream_unsend_all(struct stream *stream)
@@ -183,5 +181,4 @@ void stream_unsend_all(struct stream *stream)
 	for (size_t i = 0; i < stream->n_live; i++)
 		stream->live[i].in_flight = false;
 	stream->live_from = 0;
-	stream->stored_from = 0;
 }

@@ -39,7 +39,6 @@ struct stream {
 
 	struct dp_intervals spilling; /**< being written to the outbox, not answered */
 	struct dp_intervals stored;   /**< in the outbox, not answered */
-	uint64_t stored_from;	      /**< stored readings below it are all in flight */
 
 	struct dp_intervals accepted; /**< to be answered to the sampler */
 	struct dp_intervals answered; /**< in the outbox and answered: to be removed */

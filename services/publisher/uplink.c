@@ -9,6 +9,7 @@
 #include "relay.h"
 
 #define SESSION_EXPIRY_S 60
+#define RETRY_MS 1000
 #define PARK_FIRST_MS 5000
 #define PARK_LIMIT_MS 300000
 
@@ -74,9 +75,18 @@ static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_
 	struct dp_flight back;
 	dp_delivery_take(&r->delivery, number, &back);
 	stream_unsend(stream, first, count);
-	if (err != -ENOTCONN)
+	/* The page was read past it. */
+	if (stream == r->page_stream)
+		spill_forget_page(r);
+	if (err == -EMSGSIZE && count > 1) {
+		r->batch_limit = len / 2;
+		dp_log(DP_LOG_WARN, "the centre's broker refuses messages of this size",
+			"bytes=%zu next_bytes=%zu", len, r->batch_limit);
+	} else if (err != -ENOTCONN) {
 		dp_log(DP_LOG_ERROR, "cannot publish a batch", "error=\"%s\"",
 			strerror(-err));
+		r->load_retry_ms = relay_now(r) + RETRY_MS;
+	}
 	return false;
 }
 
@@ -140,7 +150,6 @@ static bool send_backlog(struct relay *r)
 		count++;
 		r->page_at++;
 	}
-	stream->stored_from = first + count;
 	return send_batch(r, stream, DP_BACKLOG, first, count, clock, len);
 }
 
@@ -162,7 +171,9 @@ void uplink_send(struct relay *r)
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r))
 			continue;
-		while (dp_delivery_may_send(&r->delivery, DP_LIVE) && send_live(r, s))
+		/* With 0 the disk comes first: they go out from the outbox. */
+		while (r->config->spill_after_ms > 0 &&
+			dp_delivery_may_send(&r->delivery, DP_LIVE) && send_live(r, s))
 			;
 		send_low(r, s);
 	}

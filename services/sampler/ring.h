@@ -37,7 +37,7 @@ void ring_finish(struct ring *ring);
 
 /**
  * Add a reading; item->state is ignored, item->json changes hands.
- * @return the number of readings dropped to make room: 0 or 1, it was ring->low - 1
+ * @return the number of readings dropped to make room: 0, or 1, which was ring->low
  */
 unsigned ring_push(struct ring *ring, const struct ring_item *item);
 

@@ -220,12 +220,15 @@ static void on_message(void *data, const struct dp_bus_message *message)
 	if (strcmp(message->topic, "local/hello") == 0) {
 		ring_rewind(&s->ring);
 	} else {
+		uint64_t low = s->ring.low;
 		int err = dp_ack_decode(
 			message->payload, message->len, on_range, on_error, s);
 		if (err != 0)
 			dp_log(DP_LOG_WARN, "malformed answer", "error=\"%s\"",
 				strerror(-err));
-		arm_resend(s);
+		/* Answers to others do not help the oldest: its time goes on. */
+		if (s->ring.low != low || s->ring.in_flight == 0)
+			arm_resend(s);
 	}
 	pump(s);
 	if (s->stopping && s->ring.low == s->ring.next)
@@ -271,12 +274,13 @@ static void keep(
 	memcpy(item.json, json, item.len);
 	ledger_reading(&s->ledger, s->ring.next, &reading);
 	s->readings++;
+	uint64_t oldest = s->ring.low;
 	if (ring_push(&s->ring, &item) > 0) {
 		if (s->dropped++ == 0)
 			dp_log(DP_LOG_ERROR,
 				"the ring is full, the oldest readings are dropped",
 				"ring_size=%lld", (long long)s->config->ring_size);
-		ledger_range(&s->ledger, "dropped", s->ring.low - 1, 1);
+		ledger_range(&s->ledger, "dropped", oldest, 1);
 	}
 	pump(s);
 }
