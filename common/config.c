@@ -16,8 +16,6 @@
 
 #define SECRET_MAX 4096
 
-extern char **environ;
-
 void dp_config_reject(const char *name, const char *value, const char *allowed)
 {
 	dp_log(DP_LOG_ERROR, "bad setting", "name=%s value=\"%s\" allowed=\"%s\"", name,

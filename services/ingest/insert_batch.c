@@ -236,7 +236,7 @@ int insert_batch(struct context *c)
 {
 	struct insert *insert = c->insert;
 	const struct dp_identity *id = &c->in->identity;
-	struct stored_stream stream;
+	struct stored_stream stream = {.id = 0};
 	if (c->in->identity_error == -EPROTONOSUPPORT)
 		return postpone(c, c->in->identity_why);
 	if (c->in->identity_error != 0) {

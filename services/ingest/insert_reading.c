@@ -38,7 +38,7 @@ static int series_row(struct insert *insert, enum statement which, const char *t
 static int find_series(
 	struct insert *insert, const char *topic, struct dp_slice name, struct series **out)
 {
-	int64_t id;
+	int64_t id = 0;
 	*out = series_find(&insert->series, topic, name);
 	if (*out != NULL)
 		return 0;
@@ -77,7 +77,7 @@ static void print_reading(
 	struct insert *insert, const char *topic, const struct dp_reading *reading)
 {
 	if (insert->print_size - insert->print_len < DP_READING_JSON) {
-		size_t size = insert->print_size * 2 + 2 * DP_READING_JSON;
+		size_t size = 2 * (insert->print_size + DP_READING_JSON);
 		char *print = realloc(insert->print, size);
 		if (print == NULL)
 			dp_log_out_of_memory("what is printed");

@@ -3,9 +3,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <yyjson.h>
 
@@ -69,35 +69,32 @@ static bool take_seconds(double seconds, struct dp_reading *reading)
 	return true;
 }
 
-/* Days since 1970-01-01 of a Gregorian date (Howard Hinnant, days_from_civil). */
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
-{
-	y -= m <= 2;
-	int64_t era = y / 400;
-	int64_t yoe = y - era * 400;
-	int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-	return era * 146097 + doe - 719468;
-}
-
 /* 2026-11-22T10:30:00[.123]Z, the offset being Z, +00:00 or absent. */
 static bool take_iso(const char *text, struct dp_reading *reading)
 {
-	int y, mo, d, h, mi, end = 0;
-	double s;
-	char sep;
-	if (sscanf(text, "%4d-%2d-%2d%c%2d:%2d:%9lf%n", &y, &mo, &d, &sep, &h, &mi, &s,
-		    &end) != 7 ||
-		(sep != 'T' && sep != ' '))
+	struct tm date = {.tm_year = 0};
+	double fraction = 0;
+	const char *rest = strptime(text, "%Y-%m-%d", &date);
+	if (rest == NULL || (*rest != 'T' && *rest != ' '))
 		return false;
-	if (strcmp(text + end, "Z") != 0 && strcmp(text + end, "+00:00") != 0 &&
-		text[end] != '\0')
+	rest = strptime(rest + 1, "%H:%M:%S", &date);
+	if (rest == NULL)
 		return false;
-	if (mo < 1 || mo > 12 || d < 1 || d > 31 || h < 0 || h > 23 || mi < 0 || mi > 59 ||
-		!(s >= 0 && s < 61))
+	if (*rest == '.') {
+		char digits[16];
+		size_t len = 1 + strspn(rest + 1, "0123456789");
+		if (len < 2 || len >= sizeof(digits) - 1)
+			return false;
+		digits[0] = '0';
+		memcpy(digits + 1, rest, len);
+		digits[len + 1] = '\0';
+		if (dp_parse_double(digits, &fraction) != 0)
+			return false;
+		rest += len;
+	}
+	if (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0 && *rest != '\0')
 		return false;
-	double day = (double)days_from_civil(y, mo, d);
-	return take_seconds(day * 86400 + h * 3600 + mi * 60 + s, reading);
+	return take_seconds((double)timegm(&date) + fraction, reading);
 }
 
 static bool is_time_key(const char *key, size_t len)

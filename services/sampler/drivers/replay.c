@@ -130,7 +130,7 @@ static void replay_read(void *state, struct driver_read *read)
 	struct replay *replay = state;
 	struct driver_outcome outcome = {.failure = NULL};
 	struct trace_transaction transaction;
-	struct dht_reading reading;
+	struct dht_reading reading = {.temp_mdegc = 0};
 	bool found = trace_next(&replay->trace, &replay->at, &transaction);
 	if (!found) {
 		replay->at = 0;

@@ -56,9 +56,9 @@ static void sim_read(void *state, struct driver_read *read)
 	if (sim->count == 0 || sim->n < sim->count) {
 		sim->n++;
 		/* Whole numbers of the last digit, so that the decimals are exact. */
-		double temperature = (double)(15000000 + sim->n % 10000000) / 1e6;
-		double humidity =
-			(double)(3000000 + sim->run + sim->n / 10000000 * 100) / 1e5;
+		uint64_t low = sim->n % 10000000, high = sim->n / 10000000;
+		double temperature = (double)(15000000 + low) / 1e6;
+		double humidity = (double)(3000000 + sim->run + high * 100) / 1e5;
 		outcome.n = 2;
 		outcome.values[0] = (struct dp_value){
 			dp_slice("temperature"), dp_slice("Cel"), temperature};
