@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -115,6 +116,8 @@ int dp_service_init(struct dp_service *service, const struct dp_service_info *in
 	enum dp_log_level level = DP_LOG_INFO;
 	dp_log_parse_level(service->config->log_level, &level);
 	dp_log_init(info->name, level);
+	/* Images start /service, a link; top and ps should say which. */
+	prctl(PR_SET_NAME, info->name);
 	dp_clock_system(&service->clock);
 	signal(SIGPIPE, SIG_IGN);
 	int err = uv_loop_init(&service->loop);

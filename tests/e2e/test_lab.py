@@ -42,8 +42,8 @@ def rows(lab, topic, after=0):
     Ids follow the order of arrival, and a live reading may overtake an older one.
     """
     sql = (
-        "SELECT temp, humidity FROM dht JOIN reading ON reading.id = dht.id"
-        f" WHERE topic = '{topic}' AND dht.id > {after} ORDER BY ts"
+        "SELECT dht.temp, dht.humidity FROM dht JOIN reading ON reading.id = dht.id"
+        f" WHERE dht.topic = '{topic}' AND dht.id > {after} ORDER BY reading.ts"
     )
     return [tuple(row) for row in lab.query(sql)]
 
