@@ -8,6 +8,9 @@
 #include "log.h"
 
 #define BUSY_TIMEOUT_MS 5000
+#define OPEN_TIMEOUT_MS 500
+#define OPEN_RETRIES 10
+#define RETRY_MS 20
 
 int dp_sqlite_error(int code)
 {
@@ -71,27 +74,41 @@ int dp_sqlite_run(sqlite3_stmt *statement)
 	return dp_sqlite_error(code);
 }
 
-/* Within one exclusive transaction, so that a second process waits and finds it done. */
-static int migrate(sqlite3 *db, const struct dp_schema *schema, const char *path)
+/* Whether the file is ours and not newer than we are; *version is its schema's. */
+static int check_file(
+	sqlite3 *db, const struct dp_schema *schema, const char *path, int64_t *version)
 {
-	int64_t version = 0, id = 0;
-	int err = dp_sqlite_exec(db, "BEGIN IMMEDIATE");
-	if (err == 0)
-		err = dp_sqlite_int(db, "PRAGMA user_version", &version);
+	int64_t id = 0, objects = 0;
+	*version = 0;
+	int err = dp_sqlite_int(db, "PRAGMA user_version", version);
 	if (err == 0)
 		err = dp_sqlite_int(db, "PRAGMA application_id", &id);
-	if (err == 0 && version > 0 && id != schema->application_id) {
+	/* A file without a version is ours to fill only when nothing is in it. */
+	if (err == 0 && *version == 0)
+		err = dp_sqlite_int(db, "SELECT count(*) FROM sqlite_master", &objects);
+	if (err != 0)
+		return err;
+	bool fresh = *version == 0 && id == 0 && objects == 0;
+	if (!fresh && id != schema->application_id) {
 		dp_log(DP_LOG_ERROR, "the file belongs to another program", "file=%s",
 			path);
-		err = -EPROTO;
+		return -EPROTO;
 	}
-	if (err == 0 && version > schema->version) {
-		dp_log(DP_LOG_ERROR,
-			"the file was written by a newer version; upgrade this one",
-			"file=%s %s_version=%lld known_version=%d", path, schema->what,
-			(long long)version, schema->version);
-		err = -EPROTO;
-	}
+	if (*version <= schema->version)
+		return 0;
+	dp_log(DP_LOG_ERROR, "the file was written by a newer version; upgrade this one",
+		"file=%s %s_version=%lld known_version=%d", path, schema->what,
+		(long long)*version, schema->version);
+	return -EPROTO;
+}
+
+/* Within one transaction, so that a second process waits and finds it done. */
+static int migrate(sqlite3 *db, const struct dp_schema *schema, const char *path)
+{
+	int64_t version = 0;
+	int err = dp_sqlite_exec(db, "BEGIN IMMEDIATE");
+	if (err == 0)
+		err = check_file(db, schema, path, &version);
 	bool changed = err == 0 && version < schema->version;
 	for (int64_t i = version; err == 0 && i < schema->version; i++)
 		err = dp_sqlite_exec(db, schema->migrations[i]);
@@ -110,25 +127,47 @@ static int migrate(sqlite3 *db, const struct dp_schema *schema, const char *path
 	return err;
 }
 
-int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *schema)
+static int open_once(sqlite3 **out, const char *path, const struct dp_schema *schema)
 {
-	sqlite3 *db = NULL;
-	*out = NULL;
-	int err = dp_sqlite_error(sqlite3_open_v2(path, &db,
+	int64_t version;
+	int err = dp_sqlite_error(sqlite3_open_v2(path, out,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
-	if (err == 0) {
-		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
-		/* auto_vacuum counts only before the first table; 2 MB of cache. */
-		err = dp_sqlite_exec(db,
+	if (err != 0)
+		return err;
+	sqlite3_busy_timeout(*out, OPEN_TIMEOUT_MS);
+	/* First: what is not ours must not be touched. */
+	err = dp_sqlite_exec(*out, "BEGIN");
+	if (err == 0)
+		err = check_file(*out, schema, path, &version);
+	if (err == 0)
+		err = dp_sqlite_exec(*out, "COMMIT");
+	/* auto_vacuum counts only before the first table; 2 MB of cache. */
+	if (err == 0)
+		err = dp_sqlite_exec(*out,
 			"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
 			"PRAGMA synchronous=FULL; PRAGMA secure_delete=OFF;"
 			"PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY;"
 			"PRAGMA journal_size_limit=16777216");
+	return err != 0 ? err : migrate(*out, schema, path);
+}
+
+int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *schema)
+{
+	sqlite3 *db = NULL;
+	int err = open_once(&db, path, schema);
+	/*
+	 * Several processes make the file at once: the switch to WAL does not wait for
+	 * the others as SQLite's busy handler does everywhere else.
+	 */
+	for (int waited = 0; err == -EBUSY && waited < BUSY_TIMEOUT_MS;
+		waited += RETRY_MS) {
+		sqlite3_close(db);
+		sqlite3_sleep(RETRY_MS);
+		err = open_once(&db, path, schema);
 	}
-	if (err == 0)
-		err = migrate(db, schema, path);
+	*out = err == 0 ? db : NULL;
 	if (err == 0) {
-		*out = db;
+		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 		return 0;
 	}
 	if (err != -EPROTO)

@@ -232,6 +232,14 @@ static int postpone(struct context *c, const char *reason)
 		c, DP_ACK_LATER, c->in->identity.first, c->in->identity.count, reason);
 }
 
+/* Open gaps: between the intervals, and before the first one. */
+static size_t gaps(const struct dp_intervals *set)
+{
+	if (set->n == 0)
+		return 0;
+	return set->at[0].first == 1 ? set->n - 1 : set->n;
+}
+
 int insert_batch(struct context *c)
 {
 	struct insert *insert = c->insert;
@@ -255,7 +263,7 @@ int insert_batch(struct context *c)
 		err = close_below(c, stream.id, id->low);
 	if (err == 0 && id->count > 0) {
 		uint64_t last = id->first + id->count - 1;
-		bool room = insert->set.n <= GAPS_MAX ||
+		bool room = gaps(&insert->set) < GAPS_MAX ||
 			    dp_intervals_joins(&insert->set, id->first, last);
 		err = room ? add_batch_readings(c)
 			   : postpone(c,

@@ -6,6 +6,13 @@
 
 #include "log.h"
 
+/* An empty slice may have no address; bound as it is, it would be NULL. */
+static void bind_slice(sqlite3_stmt *statement, int at, struct dp_slice slice)
+{
+	sqlite3_bind_text(statement, at, slice.len > 0 ? slice.at : "", (int)slice.len,
+		SQLITE_STATIC);
+}
+
 static int load_channels(struct insert *insert, struct series *series)
 {
 	sqlite3_stmt *statement = insert_bind(insert, FIND_CHANNELS, 1, &series->sensor);
@@ -27,7 +34,7 @@ static int series_row(struct insert *insert, enum statement which, const char *t
 {
 	sqlite3_stmt *statement = insert->statements[which];
 	sqlite3_bind_text(statement, 1, topic, -1, SQLITE_STATIC);
-	sqlite3_bind_text(statement, 2, name.at, (int)name.len, SQLITE_STATIC);
+	bind_slice(statement, 2, name);
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW)
 		*id = sqlite3_column_int64(statement, 0);
@@ -65,10 +72,8 @@ static int add_channel(struct insert *insert, struct series *series,
 	sqlite3_stmt *statement = insert->statements[ADD_CHANNEL];
 	sqlite3_bind_int64(statement, 1, series->sensor);
 	sqlite3_bind_int(statement, 2, *column);
-	sqlite3_bind_text(
-		statement, 3, value->quantity.at, (int)value->quantity.len, SQLITE_STATIC);
-	sqlite3_bind_text(
-		statement, 4, value->unit.at, (int)value->unit.len, SQLITE_STATIC);
+	bind_slice(statement, 3, value->quantity);
+	bind_slice(statement, 4, value->unit);
 	err = insert_run(insert, ADD_CHANNEL);
 	return err != 0 ? err : load_channels(insert, series);
 }

@@ -94,7 +94,10 @@ static bool take_iso(const char *text, struct dp_reading *reading)
 	}
 	if (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0 && *rest != '\0')
 		return false;
-	return take_seconds((double)timegm(&date) + fraction, reading);
+	/* strptime takes 30 February; timegm makes it March. */
+	int day = date.tm_mday;
+	time_t seconds = timegm(&date);
+	return date.tm_mday == day && take_seconds((double)seconds + fraction, reading);
 }
 
 static bool is_time_key(const char *key, size_t len)
