@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -221,9 +222,8 @@ static void drop_missing(struct relay *r)
 	if (last < t->load_seq || !dp_intervals_contains(stored, t->load_seq))
 		return;
 	dp_log(DP_LOG_ERROR, "readings are missing in the outbox",
-		"file=%s first=%llu count=%llu", r->config->outbox,
-		(unsigned long long)t->load_seq,
-		(unsigned long long)(last - t->load_seq + 1));
+		"file=%s first=%" PRIu64 " count=%" PRIu64, r->config->outbox, t->load_seq,
+		last - t->load_seq + 1);
 	must(dp_intervals_remove(stored, t->load_seq, last));
 }
 
