@@ -1,6 +1,7 @@
 """What the integration tests share: real brokers, real services, readers of what they leave."""
 
 from harness.broker import Broker
+from harness.centre import Centre
 from harness.certs import Certificates
 from harness.client import Client
 from harness.database import Database
@@ -12,6 +13,7 @@ from harness.wait import eventually
 
 __all__ = [
     "Broker",
+    "Centre",
     "Certificates",
     "Client",
     "Database",

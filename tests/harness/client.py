@@ -33,6 +33,7 @@ class Client:
         self._messages = []
         self._subscribed = set()
         self._filters = []
+        self._handlers = {}
         self._mqtt = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5
         )
@@ -54,6 +55,9 @@ class Client:
             client.subscribe(topic_filter, options=options)
 
     def _on_message(self, _client, _data, message):
+        for topic_filter, handler in self._handlers.items():
+            if mqtt.topic_matches_sub(topic_filter, message.topic):
+                handler(message)
         with self._lock:
             self._messages.append(message)
 
@@ -67,6 +71,11 @@ class Client:
         _, mid = self._mqtt.subscribe(topic_filter, options=options)
         eventually(lambda: mid in self._subscribed, f"subscribed to {topic_filter}")
         self._filters.append((topic_filter, options))
+
+    def listen(self, topic_filter, handler):
+        """Subscribe, and call handler(message) for each message, on the client's own thread."""
+        self._handlers[topic_filter] = handler
+        self.subscribe(topic_filter)
 
     def publish(self, topic, payload, qos=1, retain=False, properties=None):
         """Publish and wait until the broker has it."""

@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -71,19 +73,33 @@ static inline int remove_directory(void **state)
 	return err;
 }
 
+#define IN_DIRECTORY(test)                                                                 \
+	cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+
 /* A file in that directory. */
 static inline const char *path_in(void **state, const char *name, char path[PATH_SIZE])
 {
-	assert_true(snprintf(path, PATH_SIZE, "%s/%s", (const char *)*state, name) < PATH_SIZE);
+	assert_true(
+		snprintf(path, PATH_SIZE, "%s/%s", (const char *)*state, name) < PATH_SIZE);
 	return path;
+}
+
+/* As assert_true() where what follows makes no sense otherwise. */
+static inline void require(bool ok)
+{
+	if (!ok) {
+		fail_msg("%s", strerror(errno));
+		abort();
+	}
 }
 
 static inline void write_file(const char *path, const void *bytes, size_t len)
 {
-	FILE *file = fopen(path, "w");
-	assert_non_null(file);
-	assert_int_equal(fwrite(bytes, 1, len, file), len);
-	assert_int_equal(fclose(file), 0);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	require(fd >= 0);
+	ssize_t n = write(fd, bytes, len);
+	close(fd);
+	require(n == (ssize_t)len);
 }
 
 /* A connection beside the one under test. */
@@ -145,18 +161,17 @@ static inline int64_t db_int(const char *path, const char *sql)
 
 /* What a descriptor (1, 2) is given between the two calls. No assertion in between. */
 struct capture {
-	int descriptor, saved;
-	FILE *file;
+	int descriptor, saved, memory;
 };
 
 static inline void capture_begin(struct capture *capture, int descriptor)
 {
 	fflush(stdout);
-	*capture = (struct capture){
-		.descriptor = descriptor, .saved = dup(descriptor), .file = tmpfile()};
-	assert_true(capture->saved >= 0);
-	assert_non_null(capture->file);
-	dup2(fileno(capture->file), descriptor);
+	capture->descriptor = descriptor;
+	capture->saved = dup(descriptor);
+	capture->memory = memfd_create("capture", MFD_CLOEXEC);
+	require(capture->saved >= 0 && capture->memory >= 0);
+	dup2(capture->memory, descriptor);
 }
 
 static inline void capture_end(struct capture *capture, char *text, size_t size)
@@ -164,10 +179,9 @@ static inline void capture_end(struct capture *capture, char *text, size_t size)
 	fflush(stdout);
 	dup2(capture->saved, capture->descriptor);
 	close(capture->saved);
-	rewind(capture->file);
-	size_t len = fread(text, 1, size - 1, capture->file);
-	text[len] = '\0';
-	fclose(capture->file);
+	ssize_t n = pread(capture->memory, text, size - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	close(capture->memory);
 }
 
 #endif

@@ -7,8 +7,8 @@
 
 static const struct dp_stream_id stream = {
 	{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}};
-static const struct dp_stream_id stream_2 = {{255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
-	255, 255, 255, 255, 255, 255}};
+static const struct dp_stream_id stream_2 = {
+	{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
 
 /* What an answer says. */
 struct heard {
@@ -98,7 +98,8 @@ static void test_what_is_written_is_read_back(void **state)
 	assert_int_equal(heard.errors, 0);
 	for (size_t i = 0; i < RANGES_MAX; i++) {
 		assert_int_equal(heard.ranges[i].kind, ranges[i].kind);
-		assert_memory_equal(&heard.ranges[i].stream, &ranges[i].stream, DP_STREAM_BYTES);
+		assert_memory_equal(
+			&heard.ranges[i].stream, &ranges[i].stream, DP_STREAM_BYTES);
 		assert_true(heard.ranges[i].first == ranges[i].first);
 		assert_true(heard.ranges[i].count == ranges[i].count);
 		assert_string_equal(heard.reasons[i],
@@ -202,8 +203,9 @@ static void test_what_is_no_answer_is_refused(void **state)
 static void test_ranges_before_a_malformed_one_are_passed_on(void **state)
 {
 	(void)state;
-	static const char json[] = "{\"stored\":[[\"" HEX "\",1,2],[\"" HEX
-				   "\",0,2],[\"" HEX "\",5,2]],\"later\":[[\"" HEX "\",9,1]]}";
+	static const char json[] =
+		"{\"stored\":[[\"" HEX "\",1,2],[\"" HEX "\",0,2],[\"" HEX
+		"\",5,2]],\"later\":[[\"" HEX "\",9,1]]}";
 	assert_int_equal(decode(json, strlen(json), &heard), -EBADMSG);
 	assert_int_equal(heard.n, 1);
 	assert_int_equal(heard.ranges[0].first, 1);
@@ -230,7 +232,8 @@ int main(void)
 		cmocka_unit_test(test_an_answer_is_written_as_the_contract_says),
 		cmocka_unit_test(test_an_answer_about_nothing_is_an_empty_object),
 		cmocka_unit_test(test_what_is_written_is_read_back),
-		cmocka_unit_test(test_an_overlong_reason_is_cut_and_the_answer_stays_readable),
+		cmocka_unit_test(
+			test_an_overlong_reason_is_cut_and_the_answer_stays_readable),
 		cmocka_unit_test(test_an_answer_about_the_whole_message_has_a_reason_only),
 		cmocka_unit_test(test_unknown_members_are_ignored),
 		cmocka_unit_test(test_a_missing_reason_is_empty),

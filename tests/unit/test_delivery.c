@@ -3,8 +3,8 @@
 
 #define MAX 16
 #define RESERVE 4
-#define TIMEOUT_MS 1000
-#define LIMIT_MS 8000
+#define TIMEOUT_MS INT64_C(1000)
+#define LIMIT_MS INT64_C(8000)
 #define OWNER 1
 #define OTHER 2
 
@@ -24,8 +24,8 @@ static unsigned in_flight(const struct dp_delivery *d)
 }
 
 /* Send messages of 10 readings until the window says no. @return how many */
-static unsigned fill(struct dp_delivery *d, enum dp_delivery_class class, uint64_t first,
-	int64_t now_ms)
+static unsigned fill(
+	struct dp_delivery *d, enum dp_delivery_class class, uint64_t first, int64_t now_ms)
 {
 	unsigned n = 0;
 	while (dp_delivery_may_send(d, class)) {
@@ -39,8 +39,8 @@ static unsigned fill(struct dp_delivery *d, enum dp_delivery_class class, uint64
 static void widen(struct dp_delivery *d)
 {
 	for (int i = 0; i < MAX; i++) {
-		unsigned n = fill(d, DP_LIVE, 1, 0);
-		dp_delivery_answer(d, OWNER, 1, (uint64_t)n * 10);
+		fill(d, DP_LIVE, 1, 0);
+		dp_delivery_answer(d, OWNER, 1, MAX * UINT64_C(10));
 	}
 	assert_int_equal(d->window, MAX);
 	assert_int_equal(in_flight(d), 0);
@@ -140,7 +140,7 @@ static void test_an_answer_about_a_part_leaves_the_rest_in_flight(void **state)
 	init(&w);
 	const struct dp_flight *flight =
 		dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 100, 10, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 90, 10); /* just before it */
+	dp_delivery_answer(&w.delivery, OWNER, 90, 10);	 /* just before it */
 	dp_delivery_answer(&w.delivery, OWNER, 110, 10); /* just behind it */
 	assert_int_equal(flight->first, 100);
 	assert_int_equal(flight->count, 10);
@@ -195,6 +195,23 @@ static void test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it(voi
 	assert_false(dp_delivery_take(&w.delivery, second, &taken));
 	uint64_t third = dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 6, 5, 0)->number;
 	assert_true(third > second);
+}
+
+static void test_numbers_of_another_run_are_other_numbers(void **state)
+{
+	(void)state;
+	struct dp_delivery first, second;
+	struct dp_flight slots[2][MAX];
+	/* Seeds are random bits. */
+	dp_delivery_init(
+		&first, slots[0], MAX, RESERVE, 1, 1, UINT64_C(0x123456789abcdef0));
+	dp_delivery_init(
+		&second, slots[1], MAX, RESERVE, 1, 1, UINT64_C(0x0fedcba987654321));
+	uint64_t a = dp_delivery_send(&first, DP_LIVE, OWNER, 1, 1, 0)->number;
+	uint64_t b = dp_delivery_send(&second, DP_LIVE, OWNER, 1, 1, 0)->number;
+	assert_true(a - b > 1000000 && b - a > 1000000);
+	dp_delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_MAX);
+	assert_true(dp_delivery_send(&first, DP_LIVE, OWNER, 1, 1, 0)->number > 0);
 }
 
 static void test_a_message_comes_back_when_its_time_is_up_and_not_before(void **state)
@@ -342,7 +359,8 @@ static void test_jitter_spreads_over_a_quarter_to_either_side(void **state)
 	for (int64_t ms = 1; ms < 10; ms++) {
 		for (int i = 0; i < 100; i++) {
 			int64_t delay = dp_jitter_ms(&random, ms);
-			assert_true(delay >= 1 && 4 * delay >= 3 * ms && 4 * delay < 5 * ms + 4);
+			assert_true(delay >= 1 && 4 * delay >= 3 * ms &&
+				    4 * delay < 5 * ms + 4);
 		}
 	}
 }
@@ -361,13 +379,16 @@ int main(void)
 		cmocka_unit_test(test_an_answer_is_about_one_owner_only),
 		cmocka_unit_test(
 			test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it),
-		cmocka_unit_test(test_a_message_comes_back_when_its_time_is_up_and_not_before),
+		cmocka_unit_test(test_numbers_of_another_run_are_other_numbers),
+		cmocka_unit_test(
+			test_a_message_comes_back_when_its_time_is_up_and_not_before),
 		cmocka_unit_test(test_the_deadline_is_the_earliest_one),
 		cmocka_unit_test(test_a_lost_volley_shrinks_the_window_once),
 		cmocka_unit_test(
 			test_silence_ends_in_one_message_at_a_time_and_the_longest_timeout),
 		cmocka_unit_test(test_a_reset_returns_everything_and_begins_anew),
-		cmocka_unit_test(test_flights_are_found_by_reading_and_by_where_the_next_begins),
+		cmocka_unit_test(
+			test_flights_are_found_by_reading_and_by_where_the_next_begins),
 		cmocka_unit_test(test_jitter_spreads_over_a_quarter_to_either_side),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

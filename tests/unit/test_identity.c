@@ -11,7 +11,8 @@ static const struct dp_identity plain = {
 	.count = 3,
 };
 
-static int decode(const struct dp_property *properties, size_t n, struct dp_identity *identity)
+static int decode(
+	const struct dp_property *properties, size_t n, struct dp_identity *identity)
 {
 	const char *why = NULL;
 	int err = dp_identity_decode(properties, n, identity, &why);
@@ -107,8 +108,9 @@ enum { V, STREAM, FIRST, COUNT, LOW, CLOCK, BOOT_ID, BOOTTIME, ALL };
 
 static void all_properties(struct dp_property properties[ALL])
 {
-	static const struct dp_property good[ALL] = {{"v", "1"}, {"stream", HEX}, {"first", "7"},
-		{"count", "3"}, {"low", "5"}, {"clock", "none"}, {"boot", BOOT}, {"boottime", "12"}};
+	static const struct dp_property good[ALL] = {{"v", "1"}, {"stream", HEX},
+		{"first", "7"}, {"count", "3"}, {"low", "5"}, {"clock", "none"},
+		{"boot", BOOT}, {"boottime", "12"}};
 	memcpy(properties, good, sizeof(good));
 }
 
@@ -261,7 +263,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_properties_are_written_as_the_contract_says),
-		cmocka_unit_test(test_optional_properties_are_left_out_unless_they_say_something),
+		cmocka_unit_test(
+			test_optional_properties_are_left_out_unless_they_say_something),
 		cmocka_unit_test(test_what_is_written_is_read_back),
 		cmocka_unit_test(test_a_malformed_value_is_refused),
 		cmocka_unit_test(test_a_missing_property_is_refused),
@@ -270,7 +273,8 @@ int main(void)
 		cmocka_unit_test(test_a_known_property_that_comes_twice_is_refused),
 		cmocka_unit_test(test_unknown_properties_are_ignored_even_twice),
 		cmocka_unit_test(test_a_boot_id_counts_only_without_a_clock),
-		cmocka_unit_test(test_another_version_is_told_apart_and_says_which_readings),
+		cmocka_unit_test(
+			test_another_version_is_told_apart_and_says_which_readings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,7 +199,8 @@ static void check_ranges(const struct dp_intervals *set, const struct model *mod
 {
 	size_t range = 0;
 	for (unsigned i = 0; i < NUMBERS; i++) {
-		assert_int_equal(dp_intervals_contains(set, model->base + i), model->has[i]);
+		assert_int_equal(
+			dp_intervals_contains(set, model->base + i), model->has[i]);
 		if (!model->has[i])
 			continue;
 		assert_true(range < set->n);
@@ -212,14 +213,15 @@ static void check_ranges(const struct dp_intervals *set, const struct model *mod
 	assert_int_equal(set->n, range);
 }
 
-static void check_missing(
-	const struct dp_intervals *set, const struct model *model, unsigned first, unsigned last)
+static void check_missing(const struct dp_intervals *set, const struct model *model,
+	unsigned first, unsigned last)
 {
 	struct dp_interval gap = {0, 0};
 	unsigned from = first;
 	while (from <= last && model->has[from])
 		from++;
-	bool missing = dp_intervals_missing(set, model->base + first, model->base + last, &gap);
+	bool missing =
+		dp_intervals_missing(set, model->base + first, model->base + last, &gap);
 	assert_int_equal(missing, from <= last);
 	if (!missing)
 		return;
@@ -262,8 +264,8 @@ static void test_a_set_and_a_bitmap_agree(void **state)
 			for (unsigned i = first; i <= last; i++)
 				model.has[i] = adding;
 			check_ranges(&set, &model);
-			check_missing(&set, &model, (unsigned)random_below(&random, first + 1),
-				last);
+			check_missing(&set, &model,
+				(unsigned)random_below(&random, first + 1), last);
 		}
 		dp_intervals_finish(&set);
 	}
@@ -279,7 +281,8 @@ int main(void)
 		cmocka_unit_test(test_the_first_gap_is_found),
 		cmocka_unit_test(test_the_ends_of_the_numbers_are_numbers_too),
 		cmocka_unit_test(test_joining_means_not_becoming_more_ranges),
-		cmocka_unit_test(test_clearing_keeps_the_memory_and_finishing_gives_it_back),
+		cmocka_unit_test(
+			test_clearing_keeps_the_memory_and_finishing_gives_it_back),
 		cmocka_unit_test(test_a_set_and_a_bitmap_agree),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

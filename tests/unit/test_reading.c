@@ -71,11 +71,27 @@ static void test_microseconds_have_six_digits(void **state)
 	assert_non_null(strstr(json, "\"bt\":1732312345.000007,"));
 }
 
+static void test_a_time_that_would_be_relative_cannot_be_sent(void **state)
+{
+	(void)state;
+	struct dp_reading reading = dht_reading();
+	char json[DP_READING_JSON];
+	reading.ts_us = INT64_C(268435456000000);
+	assert_true(dp_reading_encode(&reading, json, sizeof(json)) > 0);
+	reading.ts_us--;
+	assert_int_equal(dp_reading_encode(&reading, json, sizeof(json)), -EINVAL);
+	reading.ts_us = -1;
+	assert_int_equal(dp_reading_encode(&reading, json, sizeof(json)), -EINVAL);
+	reading.has_time = false;
+	assert_true(dp_reading_encode(&reading, json, sizeof(json)) > 0);
+}
+
 static void test_names_and_values_that_the_contract_forbids_are_refused(void **state)
 {
 	(void)state;
 	char json[DP_READING_JSON], overlong[DP_NAME_MAX + 2];
-	static const char *const names[] = {"", "-a", "a b", "a/b", "a\"b", "a\\b", "\xc3\xa4"};
+	static const char *const names[] = {
+		"", "-a", "a b", "a/b", "a\"b", "a\\b", "\xc3\xa4"};
 	static const char *const units[] = {
 		"\"", "\\", "a b", "a\n", "\xc2\xb0", "12345678901234567"};
 	struct dp_reading reading;
@@ -111,8 +127,8 @@ static struct dp_reading largest_reading(char names[DP_READING_VALUES][DP_NAME_M
 	for (unsigned i = 0; i < DP_READING_VALUES; i++) {
 		memset(names[i], 'q', DP_NAME_MAX);
 		names[i][0] = (char)('a' + i);
-		reading.values[i] = (struct dp_value){
-			{names[i], DP_NAME_MAX}, dp_slice("1234567890123456"), -1.0 / 3e200};
+		reading.values[i] = (struct dp_value){{names[i], DP_NAME_MAX},
+			dp_slice("1234567890123456"), -1.0 / 3e200};
 	}
 	reading.sensor = reading.values[0].quantity;
 	return reading;
@@ -194,7 +210,8 @@ static void test_readings_are_read_back_exactly(void **state)
 		/* From 2^28 s, the earliest that is not relative, to 2^32 s. */
 		reading.ts_us = INT64_C(268435456000000) +
 				(int64_t)random_below(&random, UINT64_C(4026531840000000));
-		reading.values[0].value = (double)(int64_t)random_below(&random, 200000) / 1e3;
+		reading.values[0].value =
+			(double)(int64_t)random_below(&random, 200000) / 1e3;
 		memcpy(&reading.values[1].value, &bits, sizeof(bits));
 		if (!isfinite(reading.values[1].value))
 			continue;
@@ -209,7 +226,9 @@ int main(void)
 		cmocka_unit_test(test_a_reading_is_written_as_the_contract_shows_it),
 		cmocka_unit_test(test_a_reading_without_a_time_or_a_unit_leaves_them_out),
 		cmocka_unit_test(test_microseconds_have_six_digits),
-		cmocka_unit_test(test_names_and_values_that_the_contract_forbids_are_refused),
+		cmocka_unit_test(test_a_time_that_would_be_relative_cannot_be_sent),
+		cmocka_unit_test(
+			test_names_and_values_that_the_contract_forbids_are_refused),
 		cmocka_unit_test(test_the_largest_reading_fits_its_buffer),
 		cmocka_unit_test(test_a_buffer_that_is_too_small_is_never_overrun),
 		cmocka_unit_test(test_readings_are_read_back_exactly),

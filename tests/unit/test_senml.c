@@ -9,7 +9,8 @@
  * What a pack says, a reading a line: `sensor@ts quantity=value(unit) ...` or `!reason`;
  * `@-` without a time, `@now+x` relative to now.
  */
-static void describe(const char *json, size_t len, enum dp_senml_mode mode, char *text, size_t size)
+static void describe(
+	const char *json, size_t len, enum dp_senml_mode mode, char *text, size_t size)
 {
 	struct dp_senml *pack = NULL;
 	struct dp_reading reading;
@@ -33,7 +34,8 @@ static void describe(const char *json, size_t len, enum dp_senml_mode mode, char
 		const char *newline = used > 0 ? "\n" : "";
 		if (err < 0) {
 			assert_int_equal(err, -EBADMSG);
-			used += (size_t)snprintf(text + used, size - used, "%s!%s", newline, why);
+			used += (size_t)snprintf(
+				text + used, size - used, "%s!%s", newline, why);
 			continue;
 		}
 		used += (size_t)snprintf(text + used, size - used, "%s%.*s@", newline,
@@ -76,7 +78,8 @@ static void test_each_base_name_begins_a_native_reading(void **state)
 		    "{\"bn\":\"a/\",\"bt\":" TIME ",\"n\":\"t\",\"v\":3},"
 		    "{\"bn\":\"b/\",\"n\":\"t\",\"v\":-4.5e1}]",
 		DP_SENML_NATIVE,
-		"a@1732312345500000 t=1(Cel) h=2\na@1732312345500000 t=3\nb@1732312345500000 "
+		"a@1732312345500000 t=1(Cel) h=2\na@1732312345500000 "
+		"t=3\nb@1732312345500000 "
 		"t=-45");
 }
 
@@ -94,11 +97,13 @@ static void test_what_is_no_pack_cannot_be_opened(void **state)
 	static const char no_array[] = "!!not a SenML pack: the payload is no JSON array";
 	static const struct {
 		const char *json, *text;
-	} cases[] = {{"", not_json}, {"[", not_json}, {"[{]", not_json}, {"[] []", not_json},
-		{"[{\"n\":\"a\",\"v\":1},]", not_json}, {"[{'n':'a'}]", not_json},
-		{"[{\"n\":\"\xff\",\"v\":1}]", not_json}, {"[{\"n\":\"\xc0\x80\",\"v\":1}]", not_json},
-		{"[{\"n\":\"a\",\"v\":1e999}]", not_json}, {"[{\"n\":\"a\",\"v\":NaN}]", not_json},
-		{"{}", no_array}, {"\"a\"", no_array}, {"7", no_array}, {"null", no_array}};
+	} cases[] = {{"", not_json}, {"[", not_json}, {"[{]", not_json},
+		{"[] []", not_json}, {"[{\"n\":\"a\",\"v\":1},]", not_json},
+		{"[{'n':'a'}]", not_json}, {"[{\"n\":\"\xff\",\"v\":1}]", not_json},
+		{"[{\"n\":\"\xc0\x80\",\"v\":1}]", not_json},
+		{"[{\"n\":\"a\",\"v\":1e999}]", not_json},
+		{"[{\"n\":\"a\",\"v\":NaN}]", not_json}, {"{}", no_array},
+		{"\"a\"", no_array}, {"7", no_array}, {"null", no_array}};
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		assert_pack(cases[i].json, DP_SENML_NATIVE, cases[i].text);
 		assert_pack(cases[i].json, DP_SENML_ANY, cases[i].text);
@@ -189,7 +194,8 @@ static void test_records_that_cannot_be_used_say_why(void **state)
 static void test_members_that_need_not_be_understood_are_ignored(void **state)
 {
 	(void)state;
-	assert_pack("[{\"bver\":10,\"bn\":\"a/\",\"bt\":" TIME ",\"n\":\"t\",\"v\":1,\"ut\":5,"
+	assert_pack("[{\"bver\":10,\"bn\":\"a/\",\"bt\":" TIME
+		    ",\"n\":\"t\",\"v\":1,\"ut\":5,"
 		    "\"s\":3,\"colour\":\"blue\",\"_x\":null,\"\":1}]",
 		DP_SENML_NATIVE, "a@1732312345500000 t=1");
 }
@@ -197,7 +203,8 @@ static void test_members_that_need_not_be_understood_are_ignored(void **state)
 static void test_base_fields_carry_forward(void **state)
 {
 	(void)state;
-	assert_pack("[{\"bn\":\"a/\",\"bt\":1732312345,\"bu\":\"Cel\",\"bv\":10,\"n\":\"t\",\"v\":1},"
+	assert_pack("[{\"bn\":\"a/"
+		    "\",\"bt\":1732312345,\"bu\":\"Cel\",\"bv\":10,\"n\":\"t\",\"v\":1},"
 		    "{\"n\":\"h\",\"u\":\"%RH\",\"v\":2},"
 		    "{\"n\":\"t\",\"t\":0.5,\"v\":3},"
 		    "{\"bn\":\"b/\",\"bv\":0,\"n\":\"on\",\"vb\":true,\"u\":\"/\"}]",
@@ -210,30 +217,38 @@ static void test_base_fields_carry_forward(void **state)
 static void test_other_peoples_readings_are_cut_where_sensor_or_time_change(void **state)
 {
 	(void)state;
-	assert_pack("[{\"n\":\"a/t\",\"t\":" TIME ",\"v\":1},{\"n\":\"a/h\",\"t\":" TIME ",\"v\":2},"
-		    "{\"n\":\"b/t\",\"t\":" TIME ",\"v\":3},{\"n\":\"b/h\",\"t\":1732312346,\"v\":4},"
+	assert_pack("[{\"n\":\"a/t\",\"t\":" TIME ",\"v\":1},{\"n\":\"a/h\",\"t\":" TIME
+		    ",\"v\":2},"
+		    "{\"n\":\"b/t\",\"t\":" TIME
+		    ",\"v\":3},{\"n\":\"b/h\",\"t\":1732312346,\"v\":4},"
 		    "{\"n\":\"b/p\",\"t\":1732312346,\"v\":5}]",
 		DP_SENML_ANY,
-		"a@1732312345500000 t=1 h=2\nb@1732312345500000 t=3\nb@1732312346000000 h=4 p=5");
+		"a@1732312345500000 t=1 h=2\nb@1732312345500000 t=3\nb@1732312346000000 "
+		"h=4 p=5");
 }
 
 static void test_other_peoples_names_are_split_at_the_last_separator(void **state)
 {
 	(void)state;
-	assert_pack("[{\"bn\":\"urn:dev:ow:10e2073a0108006:\",\"n\":\"temperature\",\"v\":1}]",
+	assert_pack(
+		"[{\"bn\":\"urn:dev:ow:10e2073a0108006:\",\"n\":\"temperature\",\"v\":1}]",
 		DP_SENML_ANY, "urn:dev:ow:10e2073a0108006@- temperature=1");
-	assert_pack("[{\"n\":\"kitchen/wall/t\",\"v\":1}]", DP_SENML_ANY, "kitchen/wall@- t=1");
-	assert_pack("[{\"bn\":\"kit\",\"n\":\"chen:t\",\"v\":1}]", DP_SENML_ANY, "kitchen@- t=1");
+	assert_pack(
+		"[{\"n\":\"kitchen/wall/t\",\"v\":1}]", DP_SENML_ANY, "kitchen/wall@- t=1");
+	assert_pack("[{\"bn\":\"kit\",\"n\":\"chen:t\",\"v\":1}]", DP_SENML_ANY,
+		"kitchen@- t=1");
 	assert_pack("[{\"bn\":\"kitchen/t\",\"v\":1}]", DP_SENML_ANY, "kitchen@- t=1");
 	assert_pack("[{\"n\":\"t\",\"v\":1}]", DP_SENML_ANY, "@- t=1");
-	assert_pack("[{\"bn\":\"dev\",\"n\":\"ice\",\"v\":1}]", DP_SENML_ANY, "@- device=1");
+	assert_pack(
+		"[{\"bn\":\"dev\",\"n\":\"ice\",\"v\":1}]", DP_SENML_ANY, "@- device=1");
 	assert_pack("[{\"bn\":\"a/\",\"n\":\"b/t\",\"v\":1}]", DP_SENML_ANY, "a/b@- t=1");
 }
 
 static void test_joined_names_of_many_records_stay_apart(void **state)
 {
 	(void)state;
-	assert_pack("[{\"bn\":\"dev1:x-\",\"bt\":" TIME ",\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2},"
+	assert_pack("[{\"bn\":\"dev1:x-\",\"bt\":" TIME
+		    ",\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":2},"
 		    "{\"n\":\"c\",\"v\":3},{\"n\":\"d\",\"v\":4},{\"n\":\"e\",\"v\":5},"
 		    "{\"n\":\"f\",\"v\":6},{\"n\":\"g\",\"v\":7},{\"n\":\"h\",\"v\":8},"
 		    "{\"bn\":\"dev2:y-\",\"n\":\"a\",\"v\":9}]",
@@ -265,7 +280,8 @@ static void test_a_reading_has_at_most_eight_values_each_once(void **state)
 	size_t len = strlen(json);
 	memcpy(json + len, "]", 2);
 	assert_pack(json, DP_SENML_NATIVE, "a@- q0=0 q1=1 q2=2 q3=3 q4=4 q5=5 q6=6 q7=7");
-	static const char more[] = ",{\"n\":\"q8\",\"v\":8},{\"bn\":\"b/\",\"n\":\"t\",\"v\":1}]";
+	static const char more[] =
+		",{\"n\":\"q8\",\"v\":8},{\"bn\":\"b/\",\"n\":\"t\",\"v\":1}]";
 	memcpy(json + len, more, sizeof(more));
 	assert_pack(json, DP_SENML_NATIVE, "!a reading has more than 8 values\nb@- t=1");
 	assert_pack("[{\"bn\":\"a/\",\"n\":\"t\",\"v\":0},{\"n\":\"t\",\"v\":1}]",
@@ -278,13 +294,16 @@ static void test_names_may_be_64_bytes_long(void **state)
 	char name[DP_READING_JSON], json[512], text[512];
 	memset(name, 'n', sizeof(name));
 	for (int len = 64; len <= 65; len++) {
-		snprintf(json, sizeof(json), "[{\"bn\":\"%.*s/\",\"n\":\"t\",\"v\":1}]", len, name);
+		snprintf(json, sizeof(json), "[{\"bn\":\"%.*s/\",\"n\":\"t\",\"v\":1}]",
+			len, name);
 		describe(json, strlen(json), DP_SENML_NATIVE, text, sizeof(text));
 		assert_int_equal(text[0] == '!', len > 64);
-		snprintf(json, sizeof(json), "[{\"bn\":\"a/\",\"n\":\"%.*s\",\"v\":1}]", len, name);
+		snprintf(json, sizeof(json), "[{\"bn\":\"a/\",\"n\":\"%.*s\",\"v\":1}]",
+			len, name);
 		describe(json, strlen(json), DP_SENML_NATIVE, text, sizeof(text));
 		assert_int_equal(text[0] == '!', len > 64);
-		snprintf(json, sizeof(json), "[{\"n\":\"%.*s/%.*s\",\"v\":1}]", len, name, 64, name);
+		snprintf(json, sizeof(json), "[{\"n\":\"%.*s/%.*s\",\"v\":1}]", len, name,
+			64, name);
 		describe(json, strlen(json), DP_SENML_ANY, text, sizeof(text));
 		assert_int_equal(text[0] == '!', len > 64);
 	}
@@ -293,9 +312,10 @@ static void test_names_may_be_64_bytes_long(void **state)
 static void test_the_records_of_a_reading_can_be_had_as_text(void **state)
 {
 	(void)state;
-	static const char json[] = "[{\"bn\":\"a/\",\"n\":\"t\",\"v\":1},{\"n\":\"h\",\"v\":2},"
-				   "{\"bn\":\"a/\",\"n\":7},{\"x\":[1,2]},3,"
-				   "{\"bn\":\"a/\",\"n\":\"t\",\"v\":3}]";
+	static const char json[] =
+		"[{\"bn\":\"a/\",\"n\":\"t\",\"v\":1},{\"n\":\"h\",\"v\":2},"
+		"{\"bn\":\"a/\",\"n\":7},{\"x\":[1,2]},3,"
+		"{\"bn\":\"a/\",\"n\":\"t\",\"v\":3}]";
 	static const char *const texts[] = {
 		"[{\"bn\":\"a/\",\"n\":\"t\",\"v\":1},{\"n\":\"h\",\"v\":2}]",
 		"[{\"bn\":\"a/\",\"n\":7},{\"x\":[1,2]},3]",
@@ -307,7 +327,8 @@ static void test_the_records_of_a_reading_can_be_had_as_text(void **state)
 	assert_int_equal(
 		dp_senml_open(&pack, json, strlen(json), DP_SENML_NATIVE, NOW_US, &why), 0);
 	for (size_t i = 0; i < LENGTH(texts); i++) {
-		assert_int_equal(dp_senml_next(pack, &reading, &why), i == 1 ? -EBADMSG : 1);
+		assert_int_equal(
+			dp_senml_next(pack, &reading, &why), i == 1 ? -EBADMSG : 1);
 		char *text = dp_senml_text(pack);
 		assert_string_equal(text, texts[i]);
 		free(text);
@@ -319,9 +340,10 @@ static void test_the_records_of_a_reading_can_be_had_as_text(void **state)
 static void test_damaged_packs_never_break_the_decoder(void **state)
 {
 	(void)state;
-	static const char json[] =
-		"[{\"bn\":\"urn:a:\",\"bt\":" TIME ",\"bv\":1,\"n\":\"x/t\",\"u\":\"Cel\",\"v\":1},"
-		"{\"n\":\"h\",\"t\":-1,\"vb\":true},{\"bn\":\"b/\",\"n\":\"t\",\"v\":3,\"bver\":10}]";
+	static const char json[] = "[{\"bn\":\"urn:a:\",\"bt\":" TIME
+				   ",\"bv\":1,\"n\":\"x/t\",\"u\":\"Cel\",\"v\":1},"
+				   "{\"n\":\"h\",\"t\":-1,\"vb\":true},{\"bn\":\"b/"
+				   "\",\"n\":\"t\",\"v\":3,\"bver\":10}]";
 	static char text[8192];
 	uint64_t random = 20261122;
 	print_message("seed %llu\n", (unsigned long long)random);
@@ -329,7 +351,8 @@ static void test_damaged_packs_never_break_the_decoder(void **state)
 		char damaged[sizeof(json)];
 		memcpy(damaged, json, sizeof(json));
 		for (uint64_t n = 1 + random_below(&random, 3); n > 0; n--) {
-			static const char with[] = "\"{}[],:-+0123456789eE. /bntuvs_\x80\xff";
+			static const char with[] =
+				"\"{}[],:-+0123456789eE. /bntuvs_\x80\xff";
 			damaged[random_below(&random, sizeof(json) - 1)] =
 				with[random_below(&random, sizeof(with))];
 		}
@@ -346,7 +369,8 @@ int main(void)
 		cmocka_unit_test(test_each_base_name_begins_a_native_reading),
 		cmocka_unit_test(test_an_empty_pack_has_no_readings),
 		cmocka_unit_test(test_what_is_no_pack_cannot_be_opened),
-		cmocka_unit_test(test_a_reading_of_a_native_pack_is_of_one_sensor_and_one_time),
+		cmocka_unit_test(
+			test_a_reading_of_a_native_pack_is_of_one_sensor_and_one_time),
 		cmocka_unit_test(test_a_bad_reading_does_not_spoil_its_neighbours),
 		cmocka_unit_test(test_records_that_cannot_be_used_say_why),
 		cmocka_unit_test(test_members_that_need_not_be_understood_are_ignored),

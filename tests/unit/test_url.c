@@ -23,8 +23,10 @@ static void test_urls_are_taken_apart(void **state)
 		{"mqtt://ann:p@ss@host", false, "host", 1883, "ann", "p@ss"},
 		{"mqtt://a%40b:p%3aw%2F%25@host", false, "host", 1883, "a@b", "p:w/%"},
 		{"mqtt://[::1]", false, "::1", 1883, "", ""},
-		{"mqtts://ann:pw@[fe80::1%eth0]:1884/", true, "fe80::1%eth0", 1884, "ann", "pw"},
-		{"mqtt://under_score-1.example", false, "under_score-1.example", 1883, "", ""},
+		{"mqtts://ann:pw@[fe80::1%eth0]:1884/", true, "fe80::1%eth0", 1884, "ann",
+			"pw"},
+		{"mqtt://under_score-1.example", false, "under_score-1.example", 1883, "",
+			""},
 	};
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		struct dp_mqtt_url url;

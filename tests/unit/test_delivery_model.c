@@ -1,0 +1,505 @@
+/*
+ * A sampler's ring, a publisher's stream, window and outbox, and a centre with its
+ * interval set, joined by channels that lose, repeat and reorder messages, while
+ * connections break and the publisher is killed. Whatever happens, each reading that was
+ * accepted is stored once, and what is lost was dropped by the full ring.
+ */
+#include "delivery.h"
+#include "intervals.h"
+#include "publisher/stream.h"
+#include "sampler/ring.h"
+#include "support.h"
+
+#define READINGS 1500
+#define SLOTS 16
+#define RESERVE 4
+#define BATCH 40
+#define TICK_MS 20
+#define TIMEOUT_MS 400
+#define TIMEOUT_LIMIT_MS 3000
+#define RESEND_MS 1000
+#define SAMPLER_WINDOW 50
+#define TICKS_MAX 200000
+#define IN_CHANNEL 8192
+
+struct conditions {
+	unsigned loss, repeat; /* of 100 messages */
+	unsigned delay_ticks;  /* at most */
+	unsigned ring_size;
+	unsigned spill_ticks; /* age at which a reading goes to the outbox; 0 never */
+	unsigned kills;	      /* of 10000 ticks */
+	unsigned breaks;      /* of the upstream connection, of 10000 ticks */
+};
+
+struct message {
+	unsigned at; /* tick of arrival */
+	uint64_t first, count, low;
+};
+
+struct channel {
+	struct message messages[IN_CHANNEL];
+	size_t n;
+};
+
+struct world {
+	const struct conditions *conditions;
+	uint64_t random;
+	unsigned tick;
+
+	struct ring ring;
+	unsigned resend_at;
+	bool accepted[READINGS + 1], dropped[READINGS + 1];
+
+	struct channel readings, acceptances, batches, answers;
+
+	struct stream *stream;
+	struct dp_delivery delivery;
+	struct dp_flight slots[SLOTS];
+	bool writing; /* it takes some turns until what is written is known to be */
+	bool appending[READINGS + 1];
+	struct dp_intervals disk;
+	uint64_t disk_low;
+
+	struct dp_intervals set;
+	unsigned stored[READINGS + 1];
+	bool lost[READINGS + 1];
+};
+
+static bool chance(struct world *w, unsigned of_100)
+{
+	return random_below(&w->random, 100) < of_100;
+}
+
+static void ok(int err)
+{
+	assert_int_equal(err, 0);
+}
+
+static void put(struct world *w, struct channel *channel, uint64_t first, uint64_t count,
+	uint64_t low)
+{
+	unsigned copies = chance(w, w->conditions->loss) ? 0 : 1;
+	copies += chance(w, w->conditions->repeat);
+	while (copies-- > 0) {
+		unsigned delay =
+			1 + (unsigned)random_below(&w->random, w->conditions->delay_ticks);
+		assert_true(channel->n < IN_CHANNEL);
+		channel->messages[channel->n++] =
+			(struct message){w->tick + delay, first, count, low};
+	}
+}
+
+static bool get(const struct world *w, struct channel *channel, struct message *message)
+{
+	for (size_t i = 0; i < channel->n; i++) {
+		if (channel->messages[i].at <= w->tick) {
+			*message = channel->messages[i];
+			channel->messages[i] = channel->messages[--channel->n];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- the sampler ---- */
+
+static void sample(struct world *w)
+{
+	uint64_t oldest = w->ring.low;
+	const struct ring_item item = {.json = malloc(1), .len = 1};
+	assert_non_null(item.json);
+	if (ring_push(&w->ring, &item) > 0)
+		w->dropped[oldest] = true;
+}
+
+static void sampler_turn(struct world *w)
+{
+	struct message message;
+	uint64_t seq;
+	while (get(w, &w->acceptances, &message)) {
+		for (seq = message.first; seq < message.first + message.count; seq++)
+			w->accepted[seq] = !w->dropped[seq];
+		ring_accept(&w->ring, message.first, message.count);
+	}
+	if (w->ring.next <= READINGS && chance(w, 60))
+		sample(w);
+	if (w->ring.in_flight > 0 && w->tick >= w->resend_at)
+		ring_rewind(&w->ring);
+	while (w->ring.in_flight < SAMPLER_WINDOW && ring_send(&w->ring, &seq) != NULL) {
+		put(w, &w->readings, seq, 1, w->ring.low);
+		w->resend_at = w->tick + RESEND_MS / TICK_MS;
+	}
+	assert_true(w->ring.in_flight <= SAMPLER_WINDOW);
+	assert_true(w->ring.next - w->ring.low <= w->conditions->ring_size);
+}
+
+/* ---- the publisher ---- */
+
+static void take_reading(struct world *w, const struct message *message)
+{
+	struct stream *s = w->stream;
+	struct held held = {.seq = message->first, .arrived_ms = w->tick, .len = 1};
+	if (message->low > s->heard_low)
+		s->heard_low = message->low;
+	if (stream_holds(s, message->first) ||
+		dp_intervals_contains(&s->answered, message->first)) {
+		if (dp_intervals_contains(&s->stored, message->first) ||
+			dp_intervals_contains(&s->answered, message->first))
+			ok(dp_intervals_add(&s->accepted, message->first, message->first));
+		return;
+	}
+	held.json = malloc(1);
+	assert_non_null(held.json);
+	ok(stream_hold(s, &held));
+}
+
+/*
+ * No more may be on its way than the window allows, and no reading twice unless the centre
+ * has it already (an answer about the middle of a message leaves the message as it is).
+ */
+static void check_flight(
+	const struct world *w, enum dp_delivery_class class, uint64_t first, uint64_t count)
+{
+	const struct dp_delivery *d = &w->delivery;
+	unsigned n[DP_DELIVERY_CLASSES] = {0, 0};
+	uint64_t end;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (d->slots[i].count > 0)
+			n[d->slots[i].class]++;
+	}
+	assert_int_equal(n[DP_LIVE], d->in_flight[DP_LIVE]);
+	assert_int_equal(n[DP_BACKLOG], d->in_flight[DP_BACKLOG]);
+	assert_true(n[DP_LIVE] + n[DP_BACKLOG] < SLOTS);
+	if (class == DP_BACKLOG)
+		assert_true(n[DP_BACKLOG] + RESERVE < d->window || n[DP_BACKLOG] == 0);
+	else
+		assert_true(n[DP_LIVE] < RESERVE || n[DP_LIVE] + n[DP_BACKLOG] < d->window);
+	for (uint64_t seq = first; seq < first + count; seq++)
+		assert_true(!dp_delivery_in_flight(d, 1, seq, &end) ||
+			    dp_intervals_contains(&w->set, seq));
+}
+
+static void send_batch(
+	struct world *w, enum dp_delivery_class class, uint64_t first, uint32_t count)
+{
+	check_flight(w, class, first, count);
+	dp_delivery_send(&w->delivery, class, 1, first, count, (int64_t)w->tick * TICK_MS);
+	put(w, &w->batches, first, count, stream_low(w->stream));
+}
+
+static bool send_live(struct world *w)
+{
+	struct stream *s = w->stream;
+	struct held *held = stream_next_live(s);
+	uint32_t count = 0;
+	if (held == NULL)
+		return false;
+	uint64_t first = held->seq;
+	while (held < s->live + s->n_live && held->seq == first + count &&
+		!held->in_flight && count < BATCH) {
+		held->in_flight = true;
+		held++;
+		count++;
+	}
+	send_batch(w, DP_LIVE, first, count);
+	return true;
+}
+
+static bool send_backlog(struct world *w)
+{
+	struct stream *s = w->stream;
+	for (size_t i = 0; i < s->stored.n; i++) {
+		uint64_t at = s->stored.at[i].first, end, last = s->stored.at[i].last;
+		while (at <= last && dp_delivery_in_flight(&w->delivery, 1, at, &end))
+			at = end;
+		if (at > last)
+			continue;
+		uint64_t next = dp_delivery_next_flight(&w->delivery, 1, at);
+		if (next <= last)
+			last = next - 1;
+		if (last - at >= BATCH)
+			last = at + BATCH - 1;
+		send_batch(w, DP_BACKLOG, at, (uint32_t)(last + 1 - at));
+		return true;
+	}
+	return false;
+}
+
+/* The write that was under way is done. */
+static void end_spill(struct world *w)
+{
+	struct stream *s = w->stream;
+	for (uint64_t seq = 1; seq <= READINGS; seq++) {
+		if (!w->appending[seq])
+			continue;
+		if (dp_intervals_contains(&s->spilling, seq)) {
+			ok(dp_intervals_remove(&s->spilling, seq, seq));
+			ok(dp_intervals_add(&s->stored, seq, seq));
+			ok(dp_intervals_add(&s->accepted, seq, seq));
+			/* It was answered, came again and was written again. */
+			ok(dp_intervals_remove(&s->answered, seq, seq));
+		} else {
+			ok(dp_intervals_add(&s->answered, seq, seq));
+		}
+	}
+	assert_int_equal(s->spilling.n, 0);
+	memset(w->appending, 0, sizeof(w->appending));
+	w->writing = false;
+}
+
+/* What has waited too long is committed to the outbox; it takes some turns to know. */
+static void begin_spill(struct world *w)
+{
+	struct stream *s = w->stream;
+	size_t kept = 0;
+	uint64_t low = stream_low(s);
+	for (size_t i = 0; i < s->n_live; i++) {
+		struct held *held = &s->live[i];
+		if (held->arrived_ms + w->conditions->spill_ticks > w->tick) {
+			s->live[kept++] = *held;
+			continue;
+		}
+		ok(dp_intervals_add(&s->spilling, held->seq, held->seq));
+		ok(dp_intervals_add(&w->disk, held->seq, held->seq));
+		free(held->json);
+		w->appending[held->seq] = true;
+		w->disk_low = low;
+		w->writing = true;
+	}
+	s->n_live = kept;
+}
+
+static void outbox_turn(struct world *w)
+{
+	struct stream *s = w->stream;
+	if (w->writing) {
+		if (chance(w, 30))
+			end_spill(w);
+		return;
+	}
+	if (chance(w, 20)) {
+		for (size_t i = 0; i < s->answered.n; i++)
+			ok(dp_intervals_remove(
+				&w->disk, s->answered.at[i].first, s->answered.at[i].last));
+		dp_intervals_clear(&s->answered);
+	}
+	if (w->conditions->spill_ticks > 0)
+		begin_spill(w);
+}
+
+static void publisher_turn(struct world *w)
+{
+	struct message message;
+	struct dp_flight flight;
+	size_t bytes;
+	int64_t now_ms = (int64_t)w->tick * TICK_MS;
+	while (get(w, &w->readings, &message))
+		take_reading(w, &message);
+	while (get(w, &w->answers, &message)) {
+		dp_delivery_answer(&w->delivery, 1, message.first, message.count);
+		assert_true(stream_settle(
+				    w->stream, message.first, message.count, &bytes) >= 0);
+	}
+	bool due = dp_delivery_deadline(&w->delivery) <= now_ms;
+	bool expired = false;
+	while (dp_delivery_expire(&w->delivery, now_ms, &flight)) {
+		stream_unsend(w->stream, flight.first, flight.count);
+		expired = true;
+	}
+	assert_int_equal(due, expired);
+	while (dp_delivery_may_send(&w->delivery, DP_LIVE) && send_live(w))
+		;
+	while (dp_delivery_may_send(&w->delivery, DP_BACKLOG) && send_backlog(w))
+		;
+	outbox_turn(w);
+	/* What is to be sent from the outbox is there. */
+	for (size_t i = 0; i < w->stream->stored.n; i++) {
+		struct dp_interval gap, *range = &w->stream->stored.at[i];
+		assert_false(
+			dp_intervals_missing(&w->disk, range->first, range->last, &gap));
+	}
+	struct dp_intervals *accepted = &w->stream->accepted;
+	for (size_t i = 0; i < accepted->n; i++)
+		put(w, &w->acceptances, accepted->at[i].first,
+			accepted->at[i].last + 1 - accepted->at[i].first, 0);
+	dp_intervals_clear(accepted);
+}
+
+static void start_publisher(struct world *w)
+{
+	static const struct dp_stream_id id = {{1}};
+	w->stream = stream_create(&id, "n");
+	assert_non_null(w->stream);
+	w->stream->heard_low = w->disk_low;
+	for (size_t i = 0; i < w->disk.n; i++)
+		ok(dp_intervals_add(
+			&w->stream->stored, w->disk.at[i].first, w->disk.at[i].last));
+	memset(w->appending, 0, sizeof(w->appending));
+	w->writing = false;
+	dp_delivery_init(&w->delivery, w->slots, SLOTS, RESERVE, TIMEOUT_MS,
+		TIMEOUT_LIMIT_MS, next_random(&w->random));
+}
+
+/* SIGKILL: only the outbox is left. The sampler hears that there is a new one. */
+static void kill_publisher(struct world *w)
+{
+	stream_destroy(w->stream);
+	start_publisher(w);
+	ring_rewind(&w->ring);
+}
+
+static void break_connection(struct world *w)
+{
+	struct dp_flight flight;
+	while (dp_delivery_reset(&w->delivery, &flight))
+		;
+	assert_int_equal(
+		w->delivery.in_flight[DP_LIVE] + w->delivery.in_flight[DP_BACKLOG], 0);
+	stream_unsend_all(w->stream);
+}
+
+/* ---- the centre ---- */
+
+static void take_batch(struct world *w, const struct message *message)
+{
+	struct dp_interval gap;
+	while (message->low > 1 &&
+		dp_intervals_missing(&w->set, 1, message->low - 1, &gap)) {
+		for (uint64_t seq = gap.first; seq <= gap.last; seq++)
+			w->lost[seq] = true;
+		ok(dp_intervals_add(&w->set, gap.first, gap.last));
+	}
+	if (message->count == 0)
+		return;
+	for (uint64_t seq = message->first; seq < message->first + message->count; seq++)
+		w->stored[seq] += !dp_intervals_contains(&w->set, seq);
+	ok(dp_intervals_add(&w->set, message->first, message->first + message->count - 1));
+	put(w, &w->answers, message->first, message->count, 0);
+}
+
+static void centre_turn(struct world *w)
+{
+	struct message message;
+	while (get(w, &w->batches, &message))
+		take_batch(w, &message);
+}
+
+/* ---- runs ---- */
+
+static bool finished(const struct world *w)
+{
+	return w->ring.next > READINGS && w->ring.low == w->ring.next &&
+	       w->stream->n_live == 0 && w->stream->spilling.n == 0 &&
+	       w->stream->stored.n == 0;
+}
+
+static struct world world; /* too large for the stack */
+
+/* The same mix of mishaps until every reading has been taken, then to the end. */
+static void run(const struct conditions *conditions, uint64_t seed)
+{
+	struct world *w = &world;
+	memset(w, 0, sizeof(*w));
+	w->conditions = conditions;
+	w->random = seed;
+	ok(ring_init(&w->ring, conditions->ring_size));
+	start_publisher(w);
+	for (; !finished(w); w->tick++) {
+		assert_true(w->tick < TICKS_MAX);
+		sampler_turn(w);
+		publisher_turn(w);
+		centre_turn(w);
+		if (random_below(&w->random, 10000) < conditions->kills)
+			kill_publisher(w);
+		if (random_below(&w->random, 10000) < conditions->breaks)
+			break_connection(w);
+	}
+	/* The sampler says goodbye: what is missing now will never come. */
+	const struct message goodbye = {.first = w->ring.next, .low = w->ring.low};
+	take_batch(w, &goodbye);
+	assert_int_equal(w->set.n, 1);
+	assert_true(w->set.at[0].first == 1 && w->set.at[0].last == READINGS);
+	unsigned lost = 0;
+	for (uint64_t seq = 1; seq <= READINGS; seq++) {
+		lost += w->lost[seq];
+		assert_int_equal(w->stored[seq] + w->lost[seq], 1);
+		if (w->lost[seq])
+			assert_true(w->dropped[seq] && !w->accepted[seq]);
+	}
+	if (conditions->ring_size > READINGS)
+		assert_int_equal(lost, 0);
+	break_connection(w);
+	ring_finish(&w->ring);
+	stream_destroy(w->stream);
+	dp_intervals_finish(&w->disk);
+	dp_intervals_finish(&w->set);
+}
+
+static void run_seeds(unsigned seeds, struct conditions conditions)
+{
+	for (uint64_t i = 1; i <= seeds; i++) {
+		uint64_t seed = i * 7919;
+		print_message("seed %llu\n", (unsigned long long)seed);
+		run(&conditions, seed);
+	}
+}
+
+#define ENOUGH (2 * READINGS) /* of the ring: it drops nothing */
+
+/* loss, repeat, delay_ticks, ring_size, spill_ticks, kills, breaks */
+
+static void test_a_perfect_channel_loses_nothing(void **state)
+{
+	(void)state;
+	run_seeds(2, (struct conditions){0, 0, 1, ENOUGH, 0, 0, 0});
+}
+
+static void test_lost_repeated_and_reordered_messages_do_no_harm(void **state)
+{
+	(void)state;
+	run_seeds(6, (struct conditions){20, 20, 30, ENOUGH, 0, 0, 0});
+}
+
+static void test_half_of_all_messages_may_be_lost(void **state)
+{
+	(void)state;
+	run_seeds(3, (struct conditions){50, 0, 5, ENOUGH, 0, 0, 0});
+}
+
+static void test_broken_connections_do_no_harm(void **state)
+{
+	(void)state;
+	run_seeds(6, (struct conditions){5, 5, 40, ENOUGH, 0, 0, 300});
+}
+
+static void test_the_outbox_takes_part(void **state)
+{
+	(void)state;
+	run_seeds(6, (struct conditions){20, 20, 30, ENOUGH, 10, 0, 100});
+}
+
+static void test_a_killed_publisher_loses_nothing_that_it_accepted(void **state)
+{
+	(void)state;
+	run_seeds(8, (struct conditions){10, 10, 30, ENOUGH, 10, 200, 100});
+}
+
+static void test_what_a_full_ring_drops_is_all_that_is_lost(void **state)
+{
+	(void)state;
+	run_seeds(8, (struct conditions){30, 10, 40, 60, 50, 100, 100});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_perfect_channel_loses_nothing),
+		cmocka_unit_test(test_lost_repeated_and_reordered_messages_do_no_harm),
+		cmocka_unit_test(test_half_of_all_messages_may_be_lost),
+		cmocka_unit_test(test_broken_connections_do_no_harm),
+		cmocka_unit_test(test_the_outbox_takes_part),
+		cmocka_unit_test(test_a_killed_publisher_loses_nothing_that_it_accepted),
+		cmocka_unit_test(test_what_a_full_ring_drops_is_all_that_is_lost),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+#include "ingest/incoming.h"
+#include "support.h"
+
+#define HEX "000102030405060708090a0b0c0d0e0f"
+#define PREFIX "/data"
+
+static const struct dp_property properties[] = {
+	{"v", "1"}, {"stream", HEX}, {"first", "7"}, {"count", "3"}};
+
+static struct dp_bus_message native_message(void)
+{
+	return (struct dp_bus_message){
+		.topic = "/data/orangepi0/batch",
+		.payload = "[1,2]",
+		.len = 5,
+		.response_topic = "ack/orangepi0/0123",
+		.correlation = "42",
+		.correlation_len = 2,
+		.properties = properties,
+		.n_properties = LENGTH(properties),
+	};
+}
+
+static struct incoming *copy(const struct dp_bus_message *message, bool plain)
+{
+	struct incoming *in =
+		incoming_copy(message, plain, PREFIX, 1234, DP_CLOCK_UNSYNCED);
+	assert_non_null(in);
+	return in;
+}
+
+static void test_a_batch_is_copied_with_all_that_is_needed(void **state)
+{
+	(void)state;
+	/* What it was copied from may go. */
+	char topic[] = "/data/orangepi0/batch", payload[] = "[1,2]";
+	char response[] = "ack/orangepi0/0123", correlation[] = {0, 1, 2};
+	struct dp_bus_message message = native_message();
+	message.topic = topic;
+	message.payload = payload;
+	message.response_topic = response;
+	message.correlation = correlation;
+	message.correlation_len = sizeof(correlation);
+	struct incoming *in = copy(&message, false);
+	memset(topic, 'x', sizeof(topic));
+	memset(payload, 'x', sizeof(payload));
+	memset(response, 'x', sizeof(response));
+	memset(correlation, 'x', sizeof(correlation));
+	assert_false(in->plain);
+	assert_null(in->next);
+	assert_string_equal(in->topic, "/data/orangepi0/batch");
+	assert_string_equal(in->node, "orangepi0");
+	assert_int_equal(in->len, 5);
+	assert_memory_equal(in->payload, "[1,2]", 6); /* a NUL follows */
+	assert_string_equal(in->response_topic, "ack/orangepi0/0123");
+	assert_int_equal(in->correlation_len, 3);
+	assert_memory_equal(in->correlation, "\0\1\2", 3);
+	assert_int_equal(in->received_us, 1234);
+	assert_int_equal(in->clock, DP_CLOCK_UNSYNCED);
+	assert_int_equal(in->identity_error, 0);
+	assert_int_equal(in->identity.first, 7);
+	assert_int_equal(in->identity.count, 3);
+	assert_in_range(incoming_size(in), sizeof(*in) + 5, sizeof(*in) + 5 + 64);
+	incoming_free(in);
+}
+
+static void test_answers_go_only_to_the_nodes_own_topic(void **state)
+{
+	(void)state;
+	static const char *const elsewhere[] = {NULL, "", "ack/other/1", "ack/orangepi0",
+		"ack/orangepi0/a/b", "cmd/orangepi0/relay/set", "ack/orangepi0/#"};
+	for (size_t i = 0; i < LENGTH(elsewhere); i++) {
+		struct dp_bus_message message = native_message();
+		message.response_topic = elsewhere[i];
+		struct incoming *in = copy(&message, false);
+		assert_null(in->response_topic);
+		assert_int_equal(in->correlation_len, 0);
+		assert_int_equal(in->identity_error, 0);
+		incoming_free(in);
+	}
+}
+
+static void test_correlation_data_has_at_most_64_bytes(void **state)
+{
+	(void)state;
+	char correlation[CORRELATION_MAX + 1];
+	struct dp_bus_message message = native_message();
+	memset(correlation, 'c', sizeof(correlation));
+	message.correlation = correlation;
+	message.correlation_len = CORRELATION_MAX;
+	struct incoming *in = copy(&message, false);
+	assert_int_equal(in->correlation_len, CORRELATION_MAX);
+	assert_memory_equal(in->correlation, correlation, CORRELATION_MAX);
+	incoming_free(in);
+	message.correlation_len = CORRELATION_MAX + 1;
+	in = copy(&message, false);
+	assert_null(in->response_topic);
+	incoming_free(in);
+}
+
+static void test_a_batch_without_correlation_data_can_be_answered(void **state)
+{
+	(void)state;
+	struct dp_bus_message message = native_message();
+	message.correlation = NULL;
+	message.correlation_len = 0;
+	struct incoming *in = copy(&message, false);
+	assert_string_equal(in->response_topic, "ack/orangepi0/0123");
+	assert_int_equal(in->correlation_len, 0);
+	incoming_free(in);
+}
+
+static void test_a_batch_without_identity_says_what_is_wrong(void **state)
+{
+	(void)state;
+	struct dp_bus_message message = native_message();
+	message.n_properties = 2;
+	struct incoming *in = copy(&message, false);
+	assert_int_equal(in->identity_error, -EBADMSG);
+	assert_non_null(in->identity_why);
+	assert_non_null(in->response_topic);
+	incoming_free(in);
+}
+
+static void test_a_batch_whose_topic_has_no_valid_node_cannot_be_stored(void **state)
+{
+	(void)state;
+	static const char *const topics[] = {
+		"/data/-/batch", "/data//batch", "/other/a/batch"};
+	for (size_t i = 0; i < LENGTH(topics); i++) {
+		struct dp_bus_message message = native_message();
+		message.topic = topics[i];
+		struct incoming *in = copy(&message, false);
+		assert_int_equal(in->identity_error, -EBADMSG);
+		assert_string_equal(in->identity_why, "the topic has no valid node name");
+		assert_null(in->response_topic);
+		incoming_free(in);
+	}
+}
+
+static void test_a_batch_without_a_clock_is_for_a_nodes_own_broker_only(void **state)
+{
+	(void)state;
+	struct dp_bus_message message = native_message();
+	struct dp_property all[LENGTH(properties) + 3];
+	memcpy(all, properties, sizeof(properties));
+	all[LENGTH(properties)] = (struct dp_property){"clock", "none"};
+	all[LENGTH(properties) + 1] = (struct dp_property){"boot", "b"};
+	all[LENGTH(properties) + 2] = (struct dp_property){"boottime", "1"};
+	message.properties = all;
+	message.n_properties = LENGTH(all);
+	struct incoming *in = copy(&message, false);
+	assert_int_equal(in->identity_error, -EBADMSG);
+	assert_non_null(strstr(in->identity_why, "clock none"));
+	incoming_free(in);
+	all[LENGTH(properties)].value = "guessed";
+	in = copy(&message, false);
+	assert_int_equal(in->identity_error, 0);
+	incoming_free(in);
+}
+
+static void test_a_time_by_a_clock_that_is_worth_nothing_is_a_guess(void **state)
+{
+	(void)state;
+	const struct dp_bus_message message = native_message();
+	struct incoming *in = incoming_copy(&message, true, PREFIX, 1234, DP_CLOCK_NONE);
+	assert_non_null(in);
+	assert_int_equal(in->clock, DP_CLOCK_GUESSED);
+	incoming_free(in);
+}
+
+static void test_a_plain_message_has_no_identity_and_no_answer(void **state)
+{
+	(void)state;
+	struct dp_bus_message message = native_message();
+	message.topic = "/data/kitchen";
+	message.payload = "";
+	message.len = 0;
+	struct incoming *in = copy(&message, true);
+	assert_true(in->plain);
+	assert_string_equal(in->topic, "/data/kitchen");
+	assert_null(in->response_topic);
+	assert_int_equal(in->identity.count, 0);
+	assert_int_equal(in->len, 0);
+	assert_string_equal(in->payload, "");
+	incoming_free(in);
+}
+
+static void test_a_payload_may_hold_any_byte(void **state)
+{
+	(void)state;
+	static const char payload[] = "a\0\xff\nb";
+	struct dp_bus_message message = native_message();
+	message.payload = payload;
+	message.len = sizeof(payload);
+	struct incoming *in = copy(&message, false);
+	assert_int_equal(in->len, sizeof(payload));
+	assert_memory_equal(in->payload, payload, sizeof(payload));
+	incoming_free(in);
+}
+
+static void test_a_list_is_freed_as_a_whole(void **state)
+{
+	(void)state;
+	const struct dp_bus_message message = native_message();
+	struct incoming *list = NULL;
+	for (int i = 0; i < 10; i++) {
+		struct incoming *in = copy(&message, i % 2 == 0);
+		in->next = list;
+		list = in;
+	}
+	incoming_free(list);
+	incoming_free(NULL);
+}
+
+static void test_results_are_kept_in_order(void **state)
+{
+	(void)state;
+	struct results results = {.n = 0};
+	for (uint64_t i = 0; i < 1000; i++) {
+		const struct result result = {.range = {.first = i + 1}};
+		assert_int_equal(results_add(&results, &result), 0);
+	}
+	assert_int_equal(results.n, 1000);
+	for (uint64_t i = 0; i < 1000; i++)
+		assert_int_equal(results.at[i].range.first, i + 1);
+	free(results.at);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_batch_is_copied_with_all_that_is_needed),
+		cmocka_unit_test(test_answers_go_only_to_the_nodes_own_topic),
+		cmocka_unit_test(test_correlation_data_has_at_most_64_bytes),
+		cmocka_unit_test(test_a_batch_without_correlation_data_can_be_answered),
+		cmocka_unit_test(test_a_batch_without_identity_says_what_is_wrong),
+		cmocka_unit_test(
+			test_a_batch_whose_topic_has_no_valid_node_cannot_be_stored),
+		cmocka_unit_test(
+			test_a_batch_without_a_clock_is_for_a_nodes_own_broker_only),
+		cmocka_unit_test(test_a_time_by_a_clock_that_is_worth_nothing_is_a_guess),
+		cmocka_unit_test(test_a_plain_message_has_no_identity_and_no_answer),
+		cmocka_unit_test(test_a_payload_may_hold_any_byte),
+		cmocka_unit_test(test_a_list_is_freed_as_a_whole),
+		cmocka_unit_test(test_results_are_kept_in_order),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

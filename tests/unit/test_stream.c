@@ -1,0 +1,325 @@
+#include "publisher/stream.h"
+#include "support.h"
+
+static const struct dp_stream_id id = {{1, 2, 3}};
+
+static struct stream *make_stream(void)
+{
+	struct stream *stream = stream_create(&id, "orangepi0");
+	assert_non_null(stream);
+	return stream;
+}
+
+static struct held reading(uint64_t seq)
+{
+	struct held held = {.seq = seq, .json = malloc(10), .len = 10};
+	assert_non_null(held.json);
+	return held;
+}
+
+static void hold(struct stream *stream, uint64_t seq)
+{
+	const struct held held = reading(seq);
+	assert_int_equal(stream_hold(stream, &held), 0);
+}
+
+static void hold_run(struct stream *stream, uint64_t first, uint64_t last)
+{
+	for (uint64_t seq = first; seq <= last; seq++)
+		hold(stream, seq);
+}
+
+static void add(struct dp_intervals *set, uint64_t first, uint64_t last)
+{
+	assert_int_equal(dp_intervals_add(set, first, last), 0);
+}
+
+static void assert_set(const struct dp_intervals *set, const char *expected)
+{
+	char text[256] = "";
+	for (size_t i = 0; i < set->n; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d-%d",
+			i > 0 ? " " : "", (int)set->at[i].first, (int)set->at[i].last);
+	assert_string_equal(text, expected);
+}
+
+/* The next live readings that are not in flight, in flight from now on: their numbers. */
+static void sends(struct stream *stream, uint64_t first, uint64_t last)
+{
+	for (uint64_t seq = first; seq <= last; seq++) {
+		struct held *held = stream_next_live(stream);
+		assert_non_null(held);
+		assert_int_equal(held->seq, seq);
+		held->in_flight = true;
+	}
+}
+
+static int settle(struct stream *stream, uint64_t first, uint64_t count)
+{
+	size_t bytes = 99;
+	int n = stream_settle(stream, first, count, &bytes);
+	if (n >= 0)
+		assert_int_equal(bytes, 10 * (size_t)n);
+	return n;
+}
+
+static void test_a_new_stream_is_empty_and_knows_whose_it_is(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	assert_true(stream_empty(stream));
+	assert_memory_equal(&stream->id, &id, sizeof(id));
+	assert_string_equal(stream->node, "orangepi0");
+	assert_null(stream_next_live(stream));
+	assert_false(stream_holds(stream, 1));
+	stream_destroy(stream);
+	stream_destroy(NULL);
+}
+
+static void test_a_stream_is_found_by_its_id(void **state)
+{
+	(void)state;
+	static const struct dp_stream_id other = {{1, 2, 4}};
+	struct stream *first = make_stream();
+	struct stream *second = stream_create(&other, "n");
+	assert_non_null(second);
+	first->next = second;
+	assert_ptr_equal(stream_find(first, &id), first);
+	assert_ptr_equal(stream_find(first, &other), second);
+	assert_null(stream_find(second, &id));
+	assert_null(stream_find(NULL, &id));
+	stream_destroy(first);
+	stream_destroy(second);
+}
+
+static void test_the_longest_node_name_fits(void **state)
+{
+	(void)state;
+	char name[DP_NAME_MAX + 1];
+	memset(name, 'n', DP_NAME_MAX);
+	name[DP_NAME_MAX] = '\0';
+	struct stream *stream = stream_create(&id, name);
+	assert_non_null(stream);
+	assert_string_equal(stream->node, name);
+	stream_destroy(stream);
+}
+
+static void test_a_reading_is_held_once_wherever_it_is(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold(stream, 5);
+	add(&stream->spilling, 7, 7);
+	add(&stream->stored, 9, 9);
+	assert_false(stream_empty(stream));
+	for (uint64_t seq = 5; seq <= 9; seq += 2) {
+		struct held again = reading(seq);
+		assert_true(stream_holds(stream, seq));
+		assert_int_equal(stream_hold(stream, &again), -EEXIST);
+		free(again.json);
+	}
+	assert_false(stream_holds(stream, 6));
+	assert_int_equal(stream->n_live, 1);
+	stream_destroy(stream);
+}
+
+static void test_readings_are_kept_and_sent_in_order_however_they_come(void **state)
+{
+	(void)state;
+	static const uint64_t order[] = {5, 1, 9, 3, 2, 7, 8, 4, 6};
+	struct stream *stream = make_stream();
+	for (size_t i = 0; i < LENGTH(order); i++)
+		hold(stream, order[i]);
+	for (size_t i = 0; i < stream->n_live; i++)
+		assert_int_equal(stream->live[i].seq, i + 1);
+	sends(stream, 1, 9);
+	assert_null(stream_next_live(stream));
+	stream_destroy(stream);
+}
+
+static void test_a_reading_that_fills_a_gap_is_the_next_to_send(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 1, 2);
+	hold_run(stream, 4, 6);
+	sends(stream, 1, 2);
+	sends(stream, 4, 5);
+	hold(stream, 3);
+	sends(stream, 3, 3);
+	sends(stream, 6, 6);
+	stream_destroy(stream);
+}
+
+static void test_many_readings_are_held(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 1, 1000);
+	assert_int_equal(stream->n_live, 1000);
+	assert_int_equal(settle(stream, 101, 800), 800);
+	sends(stream, 1, 100);
+	sends(stream, 901, 1000);
+	stream_destroy(stream);
+}
+
+static void test_low_is_unknown_until_the_sampler_has_spoken(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	assert_int_equal(stream_low(stream), 0);
+	hold(stream, 5);
+	add(&stream->stored, 3, 3);
+	assert_int_equal(stream_low(stream), 0);
+	stream_destroy(stream);
+}
+
+static void test_low_is_the_oldest_that_anyone_up_to_here_holds(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	stream->heard_low = 50;
+	assert_int_equal(stream_low(stream), 50);
+	hold(stream, 60);
+	assert_int_equal(stream_low(stream), 50);
+	hold(stream, 40);
+	assert_int_equal(stream_low(stream), 40);
+	add(&stream->spilling, 30, 31);
+	assert_int_equal(stream_low(stream), 30);
+	add(&stream->stored, 20, 25);
+	assert_int_equal(stream_low(stream), 20);
+	/* What is answered is held no more, though it may still be in the file. */
+	add(&stream->answered, 1, 10);
+	add(&stream->accepted, 1, 10);
+	assert_int_equal(stream_low(stream), 20);
+	stream->heard_low = 2;
+	assert_int_equal(stream_low(stream), 2);
+	stream_destroy(stream);
+}
+
+static void test_settled_live_readings_go_and_are_to_be_accepted(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 1, 10);
+	sends(stream, 1, 10);
+	assert_int_equal(settle(stream, 4, 3), 3);
+	assert_int_equal(stream->n_live, 7);
+	assert_false(stream_holds(stream, 4));
+	assert_false(stream_holds(stream, 6));
+	assert_true(stream_holds(stream, 3));
+	assert_true(stream_holds(stream, 7));
+	assert_set(&stream->accepted, "4-6");
+	assert_set(&stream->answered, "");
+	assert_int_equal(settle(stream, 1, 100), 7);
+	assert_set(&stream->accepted, "1-10");
+	stream_destroy(stream);
+}
+
+static void test_settling_again_does_nothing(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 1, 3);
+	assert_int_equal(settle(stream, 1, 3), 3);
+	dp_intervals_clear(&stream->accepted);
+	assert_int_equal(settle(stream, 1, 3), 0);
+	assert_int_equal(settle(stream, 100, UINT64_C(1) << 53), 0);
+	assert_true(stream_empty(stream));
+	stream_destroy(stream);
+}
+
+static void test_settled_readings_of_the_outbox_are_to_be_removed(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	add(&stream->stored, 1, 10);
+	add(&stream->stored, 20, 30);
+	assert_int_equal(settle(stream, 8, 15), 0);
+	assert_set(&stream->stored, "1-7 23-30");
+	assert_set(&stream->answered, "8-10 20-22");
+	/* The sampler has heard of them when they were stored. */
+	assert_set(&stream->accepted, "");
+	assert_false(stream_holds(stream, 8));
+	stream_destroy(stream);
+}
+
+static void test_what_is_answered_while_it_is_written_is_to_be_accepted(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	add(&stream->spilling, 5, 9);
+	assert_int_equal(settle(stream, 1, 6), 0);
+	assert_set(&stream->spilling, "7-9");
+	assert_set(&stream->accepted, "5-6");
+	assert_set(&stream->answered, "");
+	stream_destroy(stream);
+}
+
+static void test_one_answer_may_cover_memory_and_outbox(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	add(&stream->stored, 1, 3);
+	add(&stream->spilling, 4, 6);
+	hold_run(stream, 7, 9);
+	assert_int_equal(settle(stream, 1, 9), 3);
+	assert_set(&stream->accepted, "4-9");
+	assert_set(&stream->answered, "1-3");
+	dp_intervals_clear(&stream->accepted);
+	assert_false(stream_empty(stream));
+	dp_intervals_clear(&stream->answered);
+	assert_true(stream_empty(stream));
+	stream_destroy(stream);
+}
+
+static void test_a_flight_that_comes_back_is_sent_again(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 1, 10);
+	sends(stream, 1, 10);
+	settle(stream, 4, 2);
+	stream_unsend(stream, 3, 4);
+	sends(stream, 3, 3);
+	sends(stream, 6, 6);
+	assert_null(stream_next_live(stream));
+	stream_destroy(stream);
+}
+
+static void test_without_a_connection_everything_is_to_be_sent_again(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	hold_run(stream, 3, 6);
+	sends(stream, 3, 6);
+	stream_unsend_all(stream);
+	sends(stream, 3, 6);
+	assert_null(stream_next_live(stream));
+	stream_destroy(stream);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_new_stream_is_empty_and_knows_whose_it_is),
+		cmocka_unit_test(test_a_stream_is_found_by_its_id),
+		cmocka_unit_test(test_the_longest_node_name_fits),
+		cmocka_unit_test(test_a_reading_is_held_once_wherever_it_is),
+		cmocka_unit_test(
+			test_readings_are_kept_and_sent_in_order_however_they_come),
+		cmocka_unit_test(test_a_reading_that_fills_a_gap_is_the_next_to_send),
+		cmocka_unit_test(test_many_readings_are_held),
+		cmocka_unit_test(test_low_is_unknown_until_the_sampler_has_spoken),
+		cmocka_unit_test(test_low_is_the_oldest_that_anyone_up_to_here_holds),
+		cmocka_unit_test(test_settled_live_readings_go_and_are_to_be_accepted),
+		cmocka_unit_test(test_settling_again_does_nothing),
+		cmocka_unit_test(test_settled_readings_of_the_outbox_are_to_be_removed),
+		cmocka_unit_test(
+			test_what_is_answered_while_it_is_written_is_to_be_accepted),
+		cmocka_unit_test(test_one_answer_may_cover_memory_and_outbox),
+		cmocka_unit_test(test_a_flight_that_comes_back_is_sent_again),
+		cmocka_unit_test(test_without_a_connection_everything_is_to_be_sent_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
