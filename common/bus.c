@@ -426,6 +426,8 @@ static void mosq_message(struct mosquitto *mosq, void *data,
 
 /* ---- connecting, on the work queue: names are resolved and TCP waits there ---- */
 
+static pthread_mutex_t tls_setup = PTHREAD_MUTEX_INITIALIZER;
+
 static void nudged(int number)
 {
 	(void)number; /* its only effect is EINTR */
@@ -439,6 +441,9 @@ static void connect_work(uv_work_t *work)
 	sigemptyset(&nudge);
 	sigaddset(&nudge, NUDGE_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
+	/* The library sets TLS up at the first connection, and without a lock. */
+	if (bus->url.tls)
+		pthread_mutex_lock(&tls_setup);
 	bus->worker = pthread_self();
 	atomic_store(&bus->worker_state, 1);
 
@@ -451,8 +456,10 @@ static void connect_work(uv_work_t *work)
 		bus->mosq, bus->url.host, bus->url.port, KEEPALIVE_S, NULL, properties);
 	bus->connect_errno = errno;
 	mosquitto_property_free_all(&properties);
-	pthread_sigmask(SIG_BLOCK, &nudge, NULL);
 	atomic_store(&bus->worker_state, 2);
+	if (bus->url.tls)
+		pthread_mutex_unlock(&tls_setup);
+	pthread_sigmask(SIG_BLOCK, &nudge, NULL);
 }
 
 /*

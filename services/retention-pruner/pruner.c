@@ -241,8 +241,10 @@ void pruner_stop(void *data)
 const char *pruner_health(void *data)
 {
 	struct pruner *p = data;
-	return p->trouble != 0 ? "the store cannot be pruned; it may be locked or full"
-			       : NULL;
+	if (p->trouble != 0)
+		return "the store cannot be pruned; it may be locked or full";
+	/* It prunes without a broker, but nobody hears of it. */
+	return dp_bus_connected(p->bus) ? NULL : dp_bus_trouble(p->bus);
 }
 
 void pruner_destroy(struct pruner *p)

@@ -43,11 +43,12 @@ def unhealthy_with_reason(service):
 
 
 def start_of_each(lab, broker):
-    """Each service that is nothing without its broker; none waits for health."""
+    """Each service; none waits for health."""
     return [
         lab.sampler(broker, "bench=sim@1", healthy=False),
         lab.publisher(broker, broker, healthy=False),
         lab.ingest(broker, healthy=False),
+        lab.pruner(broker, healthy=False),
     ]
 
 

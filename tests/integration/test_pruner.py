@@ -61,7 +61,7 @@ def test_pruning_needs_no_broker(lab, central):
     """The pruner tells its statistics to the broker; without it, old readings go all the same."""
     store(lab, central, [at(10 * DAY_S, 1), at(0, 2)])
     central.kill()
-    lab.pruner(central, RETENTION="raw:2d", PRUNE_INTERVAL_S=1)
+    lab.pruner(central, healthy=False, RETENTION="raw:2d", PRUNE_INTERVAL_S=1)
     eventually(lambda: temperatures(lab) == [2], "the old reading is gone")
 
 
