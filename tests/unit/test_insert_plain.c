@@ -212,6 +212,24 @@ static void test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up(void *
 	insert_close(other.insert);
 }
 
+static void test_an_earlier_holding_of_the_same_name_counts_no_more(void **state)
+{
+	struct store first, other;
+	open_with_lease(state, &first, &defaults);
+	store_open(state, &other);
+	other.fence.holder = "other";
+	assert_int_equal(insert_lease(other.insert, &other.fence, NOW_US + 2 * HOUR_US), 0);
+	struct dp_lease again = first.fence;
+	assert_int_equal(insert_lease(other.insert, &again, NOW_US + 4 * HOUR_US), 0);
+	assert_int_equal(again.number, 3);
+	/* The holder is called as before, and is another one. */
+	assert_int_equal(store_commit(&first, both(), NOW_US), 0);
+	assert_string_equal(first.answers, "#1 stored 1+1");
+	assert_false(first.fence.held);
+	insert_close(first.insert);
+	insert_close(other.insert);
+}
+
 static void test_a_released_lease_is_taken_by_another_at_once(void **state)
 {
 	struct store first, second;
@@ -243,6 +261,7 @@ int main(void)
 			test_a_device_with_too_many_quantities_does_not_block_the_others),
 		IN_DIRECTORY(test_without_the_lease_plain_messages_are_left_out),
 		IN_DIRECTORY(test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up),
+		IN_DIRECTORY(test_an_earlier_holding_of_the_same_name_counts_no_more),
 		IN_DIRECTORY(test_a_released_lease_is_taken_by_another_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,11 @@ static void test_a_file_that_has_lost_its_next_id_is_corrupt_and_not_written(voi
 			NOW_US),
 		-EUCLEAN);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
+	/* The failed transaction is over: the file can be mended, and written. */
+	db_exec(store.path, "INSERT INTO next_id VALUES (7)");
+	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 1}),
+		"#0 stored 1+1");
+	assert_db_text(store.path, "SELECT id FROM reading", "7");
 	insert_close(store.insert);
 }
 

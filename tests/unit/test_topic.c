@@ -70,6 +70,8 @@ static void test_topics_of_another_form_have_no_node(void **state)
 		{"/data/", "/data", ""},
 		{"/data/a/b", "/data", ""},
 		{"/datax/a", "/data", ""},
+		{"/dataxa", "/data", ""},
+		{"/data-a/batch", "/data", "/batch"},
 		{"data/a", "/data", ""},
 		{"/data/-a", "/data", ""},
 		{"/data/batch", "/data", "/batch"},
