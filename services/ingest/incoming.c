@@ -73,6 +73,43 @@ void incoming_free(struct incoming *list)
 	}
 }
 
+void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.end = &queue->first};
+}
+
+void queue_add(struct queue *queue, struct incoming *in)
+{
+	*queue->end = in;
+	queue->end = &in->next;
+	queue->bytes += incoming_size(in);
+}
+
+void queue_move(struct queue *from, struct queue *to)
+{
+	*to = *from;
+	if (to->first == NULL)
+		to->end = &to->first;
+	queue_init(from);
+}
+
+void queue_forget_plain(struct queue *queue)
+{
+	struct incoming **at = &queue->first;
+	queue->end = at;
+	while (*at != NULL) {
+		struct incoming *message = *at;
+		if (!message->plain) {
+			at = &message->next;
+			queue->end = at;
+			continue;
+		}
+		*at = message->next;
+		queue->bytes -= incoming_size(message);
+		free(message);
+	}
+}
+
 int results_add(struct results *results, const struct result *result)
 {
 	if (results->n == results->size) {

@@ -31,6 +31,12 @@ struct incoming {
 	char text[];		    /* what the strings point into */
 };
 
+/** Messages in the order they came; made by queue_init(). */
+struct queue {
+	struct incoming *first, **end;
+	size_t bytes;
+};
+
 /** What is to be answered about a message, or a part of it. */
 struct result {
 	const struct incoming *about;
@@ -56,6 +62,17 @@ size_t incoming_size(const struct incoming *in);
 
 /** Free a list. */
 void incoming_free(struct incoming *list);
+
+void queue_init(struct queue *queue);
+
+/** Append a message, which changes hands. */
+void queue_add(struct queue *queue, struct incoming *in);
+
+/** Move all of `from` to `to`, which is empty. */
+void queue_move(struct queue *from, struct queue *to);
+
+/** Free the plain messages in it: the broker will send them again. */
+void queue_forget_plain(struct queue *queue);
 
 /** @return 0 or -ENOMEM */
 int results_add(struct results *results, const struct result *result);

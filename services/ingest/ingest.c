@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "bus.h"
 #include "incoming.h"
 #include "insert.h"
@@ -19,14 +20,7 @@
 #define LEASE_EVERY_MS 5000
 #define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
 #define PLAIN_SESSION_S (7 * 86400)
-#define ANSWER_RANGES 256
 #define STATS 9
-
-/* Messages in the order they came. */
-struct queue {
-	struct incoming *first, **end;
-	size_t bytes;
-};
 
 struct ingest {
 	struct dp_service *service;
@@ -66,19 +60,6 @@ static int64_t now_ms(const struct ingest *in)
 
 /* ---- messages in ---- */
 
-static void queue_init(struct queue *queue)
-{
-	*queue = (struct queue){.end = &queue->first};
-}
-
-static void queue_move(struct queue *from, struct queue *to)
-{
-	*to = *from;
-	if (to->first == NULL)
-		to->end = &to->first;
-	queue_init(from);
-}
-
 static bool full(const struct ingest *in)
 {
 	return in->queue.bytes + in->batch.bytes >= (size_t)in->config->buffer_bytes;
@@ -98,9 +79,7 @@ static void enqueue(struct ingest *in, const struct dp_bus_message *message, boo
 		dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch));
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
-	*in->queue.end = copy;
-	in->queue.end = &copy->next;
-	in->queue.bytes += incoming_size(copy);
+	queue_add(&in->queue, copy);
 	/* At once: the bus may have more at hand. */
 	if (full(in))
 		dp_bus_pause(plain ? in->plain : in->native, true);
@@ -124,101 +103,17 @@ static void limit_reading(struct ingest *in)
 		dp_bus_pause(in->plain, full(in));
 }
 
-static void forget_in(struct queue *queue)
-{
-	struct incoming **at = &queue->first;
-	queue->end = at;
-	while (*at != NULL) {
-		struct incoming *message = *at;
-		if (!message->plain) {
-			at = &message->next;
-			queue->end = at;
-			continue;
-		}
-		*at = message->next;
-		queue->bytes -= incoming_size(message);
-		free(message);
-	}
-}
-
 /*
  * The plain connection is gone and the broker will send its messages again: what is
  * not committed is forgotten. A transaction under way decides for itself.
  */
 static void forget_plain(struct ingest *in)
 {
-	forget_in(&in->queue);
+	queue_forget_plain(&in->queue);
 	if (in->working)
 		in->plain_gone = true;
 	else
-		forget_in(&in->batch);
-}
-
-/* ---- answers out ---- */
-
-static void publish_answer(struct ingest *in, const struct result *about, const char *json,
-	size_t len, bool one_message)
-{
-	const struct dp_bus_message message = {
-		.topic = about->about->response_topic,
-		.payload = json,
-		.len = len,
-		.qos = 1,
-		.content_type = "application/json",
-		.correlation = about->about->correlation,
-		.correlation_len = one_message ? about->about->correlation_len : 0,
-	};
-	int err = dp_bus_publish(in->native, &message);
-	/* Not heard is asked again: the batch comes once more and is answered then. */
-	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_WARN, "cannot answer a batch", "topic=%s error=\"%s\"",
-			about->about->response_topic, strerror(-err));
-}
-
-static void answer_whole(struct ingest *in, const struct result *result)
-{
-	char *json;
-	size_t len;
-	if (dp_ack_encode_error(result->range.reason, &json, &len) != 0)
-		dp_log_out_of_memory("an answer");
-	publish_answer(in, result, json, len, true);
-	free(json);
-}
-
-/* One answer for the results [i, end): of one publisher, in the order they came. */
-static size_t answer_ranges(struct ingest *in, size_t i)
-{
-	const struct result *first = &in->results.at[i];
-	struct dp_ack_range ranges[ANSWER_RANGES];
-	size_t n = 0;
-	bool one_message = true;
-	for (; i < in->results.n && n < ANSWER_RANGES; i++) {
-		const struct result *result = &in->results.at[i];
-		if (result->whole || strcmp(result->about->response_topic,
-					     first->about->response_topic) != 0)
-			break;
-		one_message = one_message && result->about == first->about;
-		ranges[n++] = result->range;
-	}
-	char *json;
-	size_t len;
-	if (dp_ack_encode(ranges, n, &json, &len) != 0)
-		dp_log_out_of_memory("an answer");
-	publish_answer(in, first, json, len, one_message);
-	free(json);
-	return i;
-}
-
-static void answer_all(struct ingest *in)
-{
-	size_t i = 0;
-	while (i < in->results.n) {
-		if (in->results.at[i].whole)
-			answer_whole(in, &in->results.at[i++]);
-		else
-			i = answer_ranges(in, i);
-	}
-	in->results.n = 0;
+		queue_forget_plain(&in->batch);
 }
 
 /* ---- the work queue: one commit or lease at a time ---- */
@@ -281,7 +176,7 @@ static void note_commit(struct ingest *in)
 	in->trouble = err;
 	if (err == 0) {
 		in->retry_ms = RETRY_FIRST_MS;
-		answer_all(in);
+		answer_all(in->native, &in->results);
 		acknowledge_plain(in);
 		incoming_free(in->batch.first);
 		queue_init(&in->batch);
@@ -289,7 +184,7 @@ static void note_commit(struct ingest *in)
 		return;
 	}
 	if (in->plain_gone)
-		forget_in(&in->batch);
+		queue_forget_plain(&in->batch);
 	in->retry_at_ms = now_ms(in) + in->retry_ms;
 	in->retry_ms =
 		in->retry_ms * 2 > RETRY_LIMIT_MS ? RETRY_LIMIT_MS : in->retry_ms * 2;

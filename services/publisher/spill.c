@@ -167,6 +167,9 @@ static void appended(struct relay *r, struct append *append)
 	if (dp_intervals_contains(&stream->spilling, seq)) {
 		must(dp_intervals_remove(&stream->spilling, seq, seq));
 		must(dp_intervals_add(&stream->stored, seq, seq));
+		/* It was answered, came again and was written again: not to be removed now.
+		 */
+		must(dp_intervals_remove(&stream->answered, seq, seq));
 		must(dp_intervals_add(&stream->accepted, seq, seq));
 	} else {
 		/* Answered while it was being written. */

@@ -458,11 +458,6 @@ static void test_lost_repeated_and_reordered_messages_do_no_harm(void **state)
 {
 	(void)state;
 	run_seeds(6, (struct conditions){20, 20, 30, ENOUGH, 0, 0, 0});
-}
-
-static void test_half_of_all_messages_may_be_lost(void **state)
-{
-	(void)state;
 	run_seeds(3, (struct conditions){50, 0, 5, ENOUGH, 0, 0, 0});
 }
 
@@ -495,7 +490,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_perfect_channel_loses_nothing),
 		cmocka_unit_test(test_lost_repeated_and_reordered_messages_do_no_harm),
-		cmocka_unit_test(test_half_of_all_messages_may_be_lost),
 		cmocka_unit_test(test_broken_connections_do_no_harm),
 		cmocka_unit_test(test_the_outbox_takes_part),
 		cmocka_unit_test(test_a_killed_publisher_loses_nothing_that_it_accepted),

@@ -213,6 +213,84 @@ static void test_a_list_is_freed_as_a_whole(void **state)
 	incoming_free(NULL);
 }
 
+/* The queue's messages in order: p plain, n native; its bytes are theirs. */
+static void assert_queue(const struct queue *queue, const char *expected)
+{
+	char text[64];
+	size_t n = 0, bytes = 0;
+	for (const struct incoming *in = queue->first; in != NULL; in = in->next) {
+		assert_true(n < sizeof(text) - 1);
+		text[n++] = in->plain ? 'p' : 'n';
+		bytes += incoming_size(in);
+	}
+	text[n] = '\0';
+	assert_string_equal(text, expected);
+	assert_int_equal(queue->bytes, bytes);
+	assert_null(*queue->end);
+}
+
+static void add_all(struct queue *queue, const char *kinds)
+{
+	const struct dp_bus_message message = native_message();
+	for (; *kinds != '\0'; kinds++)
+		queue_add(queue, copy(&message, *kinds == 'p'));
+}
+
+static void test_a_queue_keeps_its_order_and_counts_its_bytes(void **state)
+{
+	(void)state;
+	struct queue queue;
+	queue_init(&queue);
+	assert_queue(&queue, "");
+	add_all(&queue, "npn");
+	assert_queue(&queue, "npn");
+	add_all(&queue, "p");
+	assert_queue(&queue, "npnp");
+	incoming_free(queue.first);
+}
+
+static void test_a_queue_is_moved_as_a_whole(void **state)
+{
+	(void)state;
+	struct queue from, to;
+	queue_init(&from);
+	queue_move(&from, &to);
+	assert_queue(&to, "");
+	add_all(&to, "n");
+	assert_queue(&to, "n");
+	incoming_free(to.first);
+	add_all(&from, "pn");
+	queue_move(&from, &to);
+	assert_queue(&from, "");
+	assert_queue(&to, "pn");
+	add_all(&from, "p");
+	add_all(&to, "n");
+	assert_queue(&from, "p");
+	assert_queue(&to, "pnn");
+	incoming_free(from.first);
+	incoming_free(to.first);
+}
+
+static void test_plain_messages_are_forgotten_and_batches_kept(void **state)
+{
+	(void)state;
+	static const char *const cases[][2] = {{"", ""}, {"p", ""}, {"n", "n"}, {"ppp", ""},
+		{"pnp", "n"}, {"npn", "nn"}, {"nnp", "nn"}, {"pnnppn", "nnn"}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct queue queue;
+		char after[16];
+		queue_init(&queue);
+		add_all(&queue, cases[i][0]);
+		queue_forget_plain(&queue);
+		assert_queue(&queue, cases[i][1]);
+		/* What comes then is behind what was kept. */
+		add_all(&queue, "p");
+		snprintf(after, sizeof(after), "%sp", cases[i][1]);
+		assert_queue(&queue, after);
+		incoming_free(queue.first);
+	}
+}
+
 static void test_results_are_kept_in_order(void **state)
 {
 	(void)state;
@@ -243,6 +321,9 @@ int main(void)
 		cmocka_unit_test(test_a_plain_message_has_no_identity_and_no_answer),
 		cmocka_unit_test(test_a_payload_may_hold_any_byte),
 		cmocka_unit_test(test_a_list_is_freed_as_a_whole),
+		cmocka_unit_test(test_a_queue_keeps_its_order_and_counts_its_bytes),
+		cmocka_unit_test(test_a_queue_is_moved_as_a_whole),
+		cmocka_unit_test(test_plain_messages_are_forgotten_and_batches_kept),
 		cmocka_unit_test(test_results_are_kept_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,7 +184,7 @@ static pid_t open_in_child(const char *path, int gate_read, int gate_write)
 static void test_several_processes_may_make_the_file_at_once(void **state)
 {
 	char name[32], path[PATH_SIZE];
-	for (int round = 0; round < 60; round++) {
+	for (int round = 0; round < 40; round++) {
 		pid_t children[PROCESSES];
 		int gate[2], failed = 0;
 		snprintf(name, sizeof(name), "%d.db", round);
