@@ -113,7 +113,7 @@ start_engine() {
 	until as_root "$DOCKER" version >/dev/null 2>&1; do
 		tries=$((tries + 1))
 		if [ "$tries" -ge 150 ]; then
-			as_root tail -n 5 "$log" >&2 || true
+			[ ! -e "$log" ] || as_root tail -n 5 "$log" >&2
 			fail "Docker Engine does not answer after 30 s: see $log or journalctl -u docker"
 		fi
 		sleep 0.2
