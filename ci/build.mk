@@ -6,7 +6,11 @@
 #   make -f ci/build.mk unit     [CONFIG=asan]
 #
 # A folder in services/ with a main.c is a service; a tests/unit/test_*.c is a
-# unit test. Nothing is listed by hand. Programs land in build/$(CONFIG)/bin.
+# unit test. Nothing is listed by hand. Programs land in build/$(CONFIG)/bin; the
+# services of `clocked` are the same with a clock that a test can set, those of `faked`
+# with GPIO chips made of files; `fault-programs` are what the fault matrix starts
+# besides, `bench-programs` what the benchmarks do, and `rig` is what runs in the guest of
+# tests/rig/.
 
 CONFIG ?= release
 CROSS ?=
@@ -18,7 +22,7 @@ AR := $(CROSS)gcc-ar
 PKG_CONFIG ?= $(if $(CROSS),$(CROSS)pkg-config,pkg-config)
 
 SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
-PACKAGES := libuv libmosquitto sqlite3 yyjson libcrypto libssl
+PACKAGES := libuv libmosquitto sqlite3 yyjson libgpiod jansson libcrypto libssl
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The build date bounds what a plausible wall clock is (see common/clock.h).
@@ -49,13 +53,33 @@ TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c)
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 
-.PHONY: binaries unit unit-programs
+CLOCKED := sampler publisher ingest
+
+FAKED := sampler
+
+FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/nodes
+
+RIG := $(OUT)/rig/init
+
+BENCHES := $(OUT)/test/noise
+
+.PHONY: binaries clocked faked unit unit-programs fault-programs bench-programs rig FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 binaries: $(SERVICES:%=$(OUT)/bin/%)
 
+clocked: $(CLOCKED:%=$(OUT)/clocked/%)
+
+faked: $(FAKED:%=$(OUT)/faked/%)
+
 unit-programs: $(TESTS)
+
+fault-programs: $(FAULT_TESTS)
+
+rig: $(RIG)
+
+bench-programs: $(BENCHES)
 
 unit: $(TESTS)
 	@ci/run-unit.sh $(TESTS)
@@ -73,10 +97,14 @@ $(OUT)/gen/version.stamp: FORCE
 	@echo '$(VERSION) $(SOURCE_DATE_EPOCH)' | cmp -s - $@ || echo '$(VERSION) $(SOURCE_DATE_EPOCH)' > $@
 FORCE:
 
-# schema.sql becomes a C string literal, line by line.
-$(OUT)/gen/schema.sql.h: common/schema.sql
+# Each migration of the schema becomes a C string literal, line by line. A test builds
+# services of a version to come with one more: tests/fault/test_upgrade.py.
+MIGRATIONS ?= common/schema.sql
+$(OUT)/gen/schema.sql.h: $(MIGRATIONS)
 	@mkdir -p $(@D)
-	@sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+	@for file in $(MIGRATIONS); do \
+		sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $$file && echo ,; \
+	done > $@
 
 $(OUT)/lib/common.a: $(COMMON_OBJ)
 	@mkdir -p $(@D)
@@ -93,6 +121,18 @@ $(OUT)/bin/$1: $(OUT)/obj/services/$1/main.o $(OUT)/lib/$1.a $(OUT)/lib/common.a
 	@mkdir -p $$(@D)
 	@echo '  LINK $$@'
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+
+$(OUT)/faked/$1: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/gpio_fake.o \
+		$(OUT)/lib/$1.a $(OUT)/lib/common.a
+	@mkdir -p $$(@D)
+	@echo '  LINK $$@'
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+
+$(OUT)/clocked/$1: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/clock_file.o \
+		$(OUT)/lib/$1.a $(OUT)/lib/common.a
+	@mkdir -p $$(@D)
+	@echo '  LINK $$@'
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
 
@@ -100,5 +140,28 @@ $(OUT)/test/%: $(OUT)/obj/tests/unit/%.o $(ARCHIVES) $(OUT)/lib/common.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+$(OUT)/test/power_cut: $(OUT)/obj/tests/fault/power_cut.o $(OUT)/obj/tests/fault/cut_vfs.o \
+		$(OUT)/lib/publisher.a $(OUT)/lib/ingest.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/test/noise: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/noise/*.c)) \
+		$(OUT)/lib/sampler.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/rig/init: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/rig/*.c)) \
+		$(OUT)/lib/sampler.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -9,9 +9,11 @@ cd "$(dirname "$0")/.."
 here=$(pwd)
 image=${REGISTRY:-localhost/dewpoint}/dev:${TAG:-latest}
 # The repository is at its own path, so that paths mean the same inside and out.
-# ThreadSanitizer switches address randomisation off, which seccomp forbids.
+# ThreadSanitizer switches address randomisation off, which seccomp forbids; the fault
+# tests mount file systems in a namespace of their own, which AppArmor forbids as well.
 set -- "$image" "$@"
-options="--rm --init --security-opt seccomp=unconfined --user $(id -u):$(id -g)"
+options="--rm --init --security-opt seccomp=unconfined
+	--security-opt apparmor=unconfined --user $(id -u):$(id -g)"
 if [ "${2:-}" = --docker ]; then
 	shift 2
 	set -- "$image" "$@"

@@ -7,11 +7,11 @@ BEGIN {
 	only["gpiod.h"] = "^services/sampler/gpio_libgpiod[.]c$"
 	# A unit test may look into the file that it made.
 	only["sqlite3.h"] = "^(common/(sqlite|store)[.][ch]|services/publisher/outbox[^/]*" \
-		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/unit/[^/]*)$"
+		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"
 
 	# Bytes, numbers and a time in, results out.
 	pure_files = "^(common/(number|url|topic|reading|identity|ack|intervals|delivery)" \
-		"|services/sampler/(dht_decode|trace|ring))[.][ch]$"
+		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream))[.][ch]$"
 	pure_headers = "^(uv|mosquitto|sqlite3|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \
 		"|getline|getdelim|fopen|fdopen|freopen|fclose|fread|fwrite|fseeko?|ftello?|rewind" \

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <mosquitto.h>
@@ -30,6 +31,7 @@
 #define MISC_PERIOD_MS 5000
 #define HANDSHAKE_TIMEOUT_MS 10000
 #define NUDGE_PERIOD_MS 200
+#define LEAVE_MS 500
 #define BACKOFF_FIRST_MS 250
 #define BACKOFF_LIMIT_MS 10000
 #define YIELD_FIRST_MS 30000
@@ -45,6 +47,7 @@ enum bus_state {
 	BUS_CONNECTING, /* the work queue has the handle, nobody else may touch it */
 	BUS_HANDSHAKE,	/* TLS and CONNACK */
 	BUS_UP,
+	BUS_LEAVING, /* DISCONNECT is on its way or out */
 	BUS_CLOSED,
 };
 
@@ -224,12 +227,48 @@ static void finish_close(struct dp_bus *bus)
 	uv_close((uv_handle_t *)&bus->timer, timer_closed);
 }
 
+static void on_leave_timeout(uv_timer_t *timer)
+{
+	finish_close(timer->data);
+}
+
+/* What the broker still sends is read until it hangs up. */
+static void on_leaving(uv_poll_t *poll, int status, int events)
+{
+	char bytes[512];
+	ssize_t n;
+	(void)events;
+	do {
+		n = recv(((struct watched *)poll)->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	} while (n > 0);
+	if (status < 0 || n == 0 || (errno != EAGAIN && errno != EINTR))
+		finish_close(poll->data);
+}
+
+/*
+ * To close over unread bytes resets the connection, and the broker may never read what we
+ * sent last. The library's descriptor closes with its DISCONNECT, ours does not.
+ */
+static void go_on_leaving(struct dp_bus *bus)
+{
+	bool out = mosquitto_socket(bus->mosq) < 0;
+	if (bus->lost && !out)
+		finish_close(bus);
+	else if (!out && wants_write(bus))
+		/* Nothing is read: it would be acknowledged and lost. */
+		uv_poll_start(bus->poll, UV_WRITABLE, on_ready);
+	else
+		uv_poll_start(bus->poll, UV_READABLE, on_leaving);
+}
+
 /* After each call into the library: what it said is acted on here, not within it. */
 static void settle(struct dp_bus *bus)
 {
 	if (bus->depth > 0 || bus->state == BUS_CONNECTING || bus->state == BUS_CLOSED)
 		return;
-	if (bus->closing)
+	if (bus->state == BUS_LEAVING)
+		go_on_leaving(bus);
+	else if (bus->closing)
 		finish_close(bus);
 	else if (bus->lost)
 		retry_later(bus);
@@ -379,6 +418,8 @@ static void take_properties(
 		list, MQTT_PROP_RESPONSE_TOPIC, &r->response_topic, false);
 	mosquitto_property_read_binary(
 		list, MQTT_PROP_CORRELATION_DATA, &r->correlation, &len, false);
+	mosquitto_property_read_int32(
+		list, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, &message->expiry_s, false);
 	const mosquitto_property *at = list;
 	bool skip = false;
 	size_t n = 0;
@@ -678,6 +719,8 @@ void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 		bus->depth++;
 		mosquitto_disconnect_v5(bus->mosq, 0, NULL);
 		bus->depth--;
+		bus->state = BUS_LEAVING;
+		uv_timer_start(&bus->timer, on_leave_timeout, LEAVE_MS, 0);
 	}
 	bus->closing = true;
 	bus->closed = closed;

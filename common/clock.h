@@ -44,4 +44,7 @@ const char *dp_clock_mark_name(enum dp_clock_mark mark);
 /** @return 0 and *mark for one of those texts, or -EINVAL */
 int dp_clock_parse_mark(const char *name, enum dp_clock_mark *mark);
 
+/** `auto`, `kernel`, `always`. @return 0 and *trust, or -EINVAL */
+int dp_clock_parse_trust(const char *name, enum dp_clock_trust *trust);
+
 #endif

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "number.h"
 #include "topic.h"
@@ -48,6 +49,20 @@ const char *dp_check_log_level(const char *value)
 {
 	enum dp_log_level level;
 	return dp_log_parse_level(value, &level) == 0 ? NULL : "debug, info, warn, error";
+}
+
+const char *dp_check_clock_trust(const char *value)
+{
+	enum dp_clock_trust trust;
+	return dp_clock_parse_trust(value, &trust) == 0 ? NULL : "auto, kernel, always";
+}
+
+const char *dp_check_duration(const char *value)
+{
+	int64_t ms;
+	return dp_parse_duration_ms(value, &ms) == 0
+		       ? NULL
+		       : "a number and ms, s, m, h, d, w or y, such as 90s or 1h";
 }
 
 void dp_config_files_finish(struct dp_config_files *files)

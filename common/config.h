@@ -66,5 +66,7 @@ const char *dp_check_mqtt_url(const char *value);
 const char *dp_check_name(const char *value);
 const char *dp_check_topic_prefix(const char *value);
 const char *dp_check_log_level(const char *value);
+const char *dp_check_clock_trust(const char *value);
+const char *dp_check_duration(const char *value); /* as dp_parse_duration_ms() */
 
 #endif

@@ -10,7 +10,7 @@
 #define DP_CONTRACT_VERSION "1"
 #define DP_CONTENT_TYPE "application/senml+json"
 #define DP_STREAM_BYTES 16
-#define DP_STREAM_HEX (2 * DP_STREAM_BYTES)
+#define DP_STREAM_HEX ((size_t)2 * DP_STREAM_BYTES)
 #define DP_SEQ_MAX ((uint64_t)1 << 53) /**< beyond it a JSON number is no longer exact */
 #define DP_COUNT_MAX 10000u
 

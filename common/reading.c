@@ -114,6 +114,47 @@ int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size)
 	return (int)len;
 }
 
+/* What follows the base name of records that dp_reading_encode() wrote, or NULL. */
+static const char *after_base_name(const char *json, size_t len)
+{
+	const size_t begin = strlen("{\"bn\":\"");
+	const char *quote = len > begin ? memchr(json + begin, '"', len - begin) : NULL;
+	return quote != NULL && quote + 1 < json + len && quote[1] == ',' ? quote + 1
+									  : NULL;
+}
+
+int dp_reading_date(const char *json, size_t len, int64_t ts_us, char *buf, size_t size)
+{
+	const char *rest = after_base_name(json, len);
+	char time[40];
+	if (rest == NULL || ts_us < (int64_t)RELATIVE_TIME_BELOW * 1000000)
+		return -EINVAL;
+	int n = snprintf(time, sizeof(time), ",\"bt\":%" PRId64 ".%06" PRId64,
+		ts_us / 1000000, ts_us % 1000000);
+	size_t head = (size_t)(rest - json), middle = (size_t)n;
+	if (len + middle > size)
+		return -ENOSPC;
+	memcpy(buf, json, head);
+	memcpy(buf + head, time, middle);
+	memcpy(buf + head + middle, rest, len - head);
+	return (int)(len + middle);
+}
+
+int dp_reading_time(const char *json, size_t len, int64_t *ts_us)
+{
+	static const char key[] = ",\"bt\":";
+	const char *rest = after_base_name(json, len), *end = json + len;
+	if (rest == NULL || (size_t)(end - rest) <= strlen(key) ||
+		memcmp(rest, key, strlen(key)) != 0)
+		return -ENOENT;
+	*ts_us = 0;
+	for (rest += strlen(key); rest < end && *rest != ','; rest++) {
+		if (*rest >= '0' && *rest <= '9')
+			*ts_us = *ts_us * 10 + (*rest - '0');
+	}
+	return 0;
+}
+
 int dp_senml_open(struct dp_senml **out, const char *json, size_t len,
 	enum dp_senml_mode mode, int64_t now_us, const char **why)
 {
@@ -331,6 +372,16 @@ static const char *take_record(
 	return NULL;
 }
 
+/* What SenML allows and our own contract does not. */
+static const char *against_contract(const struct record *r)
+{
+	if (r->sensor.len > 0 && !dp_name_valid(r->sensor.at, r->sensor.len))
+		return "a sensor name with characters that the contract does not allow";
+	if (r->has_time && r->time < RELATIVE_TIME_BELOW)
+		return "a relative time; the contract wants seconds since 1970";
+	return NULL;
+}
+
 int dp_senml_next(struct dp_senml *pack, struct dp_reading *out, const char **why)
 {
 	if (pack->ahead == NULL && !look_ahead(pack))
@@ -350,6 +401,8 @@ int dp_senml_next(struct dp_senml *pack, struct dp_reading *out, const char **wh
 			*why = bad;
 		pack->records++;
 	} while (look_ahead(pack) && same_reading(pack, &first, &pack->next));
+	if (*why == NULL && pack->mode == DP_SENML_NATIVE)
+		*why = against_contract(&first);
 	if (*why != NULL)
 		return -EBADMSG;
 	out->sensor = first.sensor;

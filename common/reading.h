@@ -46,18 +46,29 @@ struct dp_reading {
  */
 int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size);
 
+/**
+ * Give a time to the records that dp_reading_encode() wrote without one.
+ * @return bytes written (no NUL follows); -ENOSPC; -EINVAL not such records, or a time
+ *         that may not be sent
+ */
+int dp_reading_date(const char *json, size_t len, int64_t ts_us, char *buf, size_t size);
+
+/** The time in records that dp_reading_encode() wrote. @return 0; -ENOENT it has none */
+int dp_reading_time(const char *json, size_t len, int64_t *ts_us);
+
 /** A SenML pack being read. */
 struct dp_senml;
 
-/** What begins a new reading. */
+/** Whose rules hold, and what begins a new reading. */
 enum dp_senml_mode {
-	DP_SENML_NATIVE, /**< `bn` and nothing else, as our own contract says */
-	DP_SENML_ANY,	 /**< `bn`, another sensor or another time */
+	/** Our own contract: `bn` and nothing else; absolute times, our names' charset */
+	DP_SENML_NATIVE,
+	DP_SENML_ANY, /**< SenML: `bn`, another sensor or another time */
 };
 
 /**
  * Parse a pack: a JSON array of records.
- * @param now_us  what a relative time (below 2^28 s) is relative to
+ * @param now_us  what a relative time (below 2^28 s) is relative to, with DP_SENML_ANY
  * @param out     owned by the caller, dp_senml_close() frees it
  * @param why     set on failure: a literal
  * @return 0; -EBADMSG not a pack that may be read; -ENOMEM

@@ -48,9 +48,20 @@ static void name_instance(struct dp_service *service)
 	service->config->instance = service->host;
 }
 
-static int parse_arguments(const struct dp_service_info *info, int argc, char **argv,
-	bool *check_only, bool *ask_health)
+/* What the command line asks for, once the settings are loaded. */
+enum request { REQUEST_RUN, REQUEST_CHECK, REQUEST_HEALTH, REQUEST_TOOL };
+
+static int unknown_arguments(char **argv)
 {
+	dp_log(DP_LOG_ERROR, "unknown arguments; --help lists what there is",
+		"argument=\"%s\"", argv[1]);
+	return DP_EX_CONFIG;
+}
+
+static int parse_arguments(
+	const struct dp_service_info *info, int argc, char **argv, enum request *request)
+{
+	*request = REQUEST_RUN;
 	if (argc == 1)
 		return -1;
 	if (info->command != NULL) {
@@ -66,22 +77,21 @@ static int parse_arguments(const struct dp_service_info *info, int argc, char **
 		printf("%s %s\n", info->name, dp_version);
 		return EXIT_SUCCESS;
 	}
-	*check_only = argc == 2 && strcmp(argv[1], "--check-config") == 0;
-	*ask_health = argc == 2 && strcmp(argv[1], "--healthcheck") == 0;
-	if (*check_only || *ask_health)
-		return -1;
-	dp_log(DP_LOG_ERROR, "unknown arguments; --help lists what there is",
-		"argument=\"%s\"", argv[1]);
-	return DP_EX_CONFIG;
+	if (argc == 2 && strcmp(argv[1], "--check-config") == 0)
+		*request = REQUEST_CHECK;
+	else if (argc == 2 && strcmp(argv[1], "--healthcheck") == 0)
+		*request = REQUEST_HEALTH;
+	else if (info->tool != NULL)
+		*request = REQUEST_TOOL;
+	else
+		return unknown_arguments(argv);
+	return -1;
 }
 
-static int check_settings(
-	struct dp_service *service, void *config, bool check_only, bool ask_health)
+static int check_settings(struct dp_service *service, void *config, enum request request)
 {
 	const struct dp_service_info *info = service->info;
 	char path[108];
-	if (dp_config_load(&info->table, config, &service->files) != 0)
-		return DP_EX_CONFIG;
 	if (service->config->instance == NULL)
 		name_instance(service);
 	if (dp_health_path(path, service->config->run_dir, info->name,
@@ -89,25 +99,37 @@ static int check_settings(
 		dp_config_reject("RUN_DIR", service->config->run_dir, "a shorter path");
 		return DP_EX_CONFIG;
 	}
-	if (ask_health)
+	if (request == REQUEST_HEALTH)
 		return dp_health_ask(path);
 	if (info->check != NULL && info->check(config) != 0)
 		return DP_EX_CONFIG;
-	if (!check_only)
+	if (request == REQUEST_RUN)
 		return -1;
 	printf("%s: the settings are good\n", info->name);
 	return EXIT_SUCCESS;
 }
 
+static int use_settings(struct dp_service *service, void *config, int argc, char **argv,
+	enum request request)
+{
+	const struct dp_service_info *info = service->info;
+	if (dp_config_load(&info->table, config, &service->files) != 0)
+		return DP_EX_CONFIG;
+	if (request != REQUEST_TOOL)
+		return check_settings(service, config, request);
+	int code = info->tool(argc, argv, config);
+	return code >= 0 ? code : unknown_arguments(argv);
+}
+
 int dp_service_init(struct dp_service *service, const struct dp_service_info *info,
 	void *config, int argc, char **argv)
 {
-	bool check_only = false, ask_health = false;
+	enum request request;
 	*service = (struct dp_service){.info = info, .config = config};
 	dp_log_init(info->name, DP_LOG_INFO);
-	int code = parse_arguments(info, argc, argv, &check_only, &ask_health);
+	int code = parse_arguments(info, argc, argv, &request);
 	if (code < 0)
-		code = check_settings(service, config, check_only, ask_health);
+		code = use_settings(service, config, argc, argv, request);
 	if (code >= 0) {
 		dp_config_files_finish(&service->files);
 		return code;

@@ -61,6 +61,8 @@ struct dp_service_info {
 	/** Another command line: @return exit code, or -1 when it is not one. May be NULL.
 	 */
 	int (*command)(int argc, char **argv);
+	/** The same with the settings loaded, not yet checked by `check`. May be NULL. */
+	int (*tool)(int argc, char **argv, const void *config);
 };
 
 struct dp_service {

@@ -170,7 +170,8 @@ int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *sche
 		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 		return 0;
 	}
-	if (err != -EPROTO)
+	/* What is damaged is for the caller to judge, and to say. */
+	if (err != -EPROTO && err != -EUCLEAN)
 		dp_log(DP_LOG_ERROR,
 			"cannot open the file; its folder must exist and be writable",
 			"what=%s file=%s error=\"%s\"", schema->what, path,

@@ -1,11 +1,22 @@
 #include "store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "aside.h"
+#include "log.h"
 #include "sqlite.h"
 
 #define SCHEME "sqlite://"
+#define LOCK_WAIT_MS 1000
+#define LOCK_RETRY_MS 20
 #define APPLICATION_ID 0x44506277 /* "DPbw" */
 
 /* Append, never change: files of every version are out there. */
@@ -29,12 +40,224 @@ const char *dp_check_store_url(const char *value)
 	return "sqlite:///absolute/path/of/file.db";
 }
 
-int dp_store_open(sqlite3 **out, const char *url)
+/* ---- the lock file ---- */
+
+static int open_lock(struct dp_store *store)
 {
-	return dp_sqlite_open(out, url + strlen(SCHEME), &schema);
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s-lock", store->path);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	return store->lock >= 0 ? 0 : -errno;
 }
 
-int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
+static int lock(struct dp_store *store, int how)
+{
+	int waited = 0;
+	while (flock(store->lock, how | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
+			return errno == EWOULDBLOCK ? -EBUSY : -errno;
+		sqlite3_sleep(LOCK_RETRY_MS);
+		waited += LOCK_RETRY_MS;
+	}
+	return 0;
+}
+
+static void unlock(struct dp_store *store)
+{
+	flock(store->lock, LOCK_UN);
+}
+
+/* ---- opening ---- */
+
+static bool same_file(const struct dp_store *store)
+{
+	struct stat status;
+	return stat(store->path, &status) == 0 && status.st_dev == store->device &&
+	       status.st_ino == store->inode;
+}
+
+static int mark_used(struct dp_store *store)
+{
+	int err = dp_file_mark(store->lock);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "cannot write the lock file",
+			"file=%s-lock error=\"%s\"", store->path, strerror(-err));
+	return err;
+}
+
+/* With the lock held: nobody replaces the file between the steps. */
+static int open_locked(struct dp_store *store, enum dp_file_state state)
+{
+	struct stat status;
+	int err = state == DP_FILE_EMPTIED
+			  ? -EUCLEAN
+			  : dp_sqlite_open(&store->db, store->path, &schema);
+	if ((err == 0 || err == -EUCLEAN) && stat(store->path, &status) == 0) {
+		store->device = status.st_dev;
+		store->inode = status.st_ino;
+	}
+	if (err == 0)
+		err = dp_sqlite_prepare(store->db, "PRAGMA user_version", &store->version);
+	if (err == 0)
+		err = mark_used(store);
+	return err;
+}
+
+static void close_database(struct dp_store *store)
+{
+	sqlite3_finalize(store->version);
+	sqlite3_close(store->db);
+	store->version = NULL;
+	store->db = NULL;
+}
+
+int dp_store_open(struct dp_store *store, const char *url)
+{
+	*store = (struct dp_store){.path = url + strlen(SCHEME), .lock = -1};
+	int err = open_lock(store);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR,
+			"cannot open the file; its folder must exist and be writable",
+			"what=database file=%s-lock error=\"%s\"", store->path,
+			strerror(-err));
+	if (err == 0)
+		err = dp_store_reopen(store);
+	if (err != 0 && err != -EUCLEAN)
+		dp_store_close(store);
+	return err;
+}
+
+void dp_store_close(struct dp_store *store)
+{
+	close_database(store);
+	if (store->lock >= 0)
+		close(store->lock);
+	store->lock = -1;
+}
+
+/* With the lock held alone: a database that was deleted leaves nothing to the next. */
+static int bury(struct dp_store *store)
+{
+	dp_log(DP_LOG_WARN, "the database that was here is gone; a new one is begun",
+		"file=%s", store->path);
+	int err = dp_remove_shm(store->path);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "cannot remove the deleted database's shared memory",
+			"file=%s-shm error=\"%s\"", store->path, strerror(-err));
+	return err;
+}
+
+int dp_store_reopen(struct dp_store *store)
+{
+	close_database(store);
+	int err = lock(store, LOCK_SH);
+	if (err != 0)
+		return err;
+	enum dp_file_state state = dp_file_state(store->lock, store->path);
+	if (state == DP_FILE_GONE) {
+		unlock(store);
+		err = lock(store, LOCK_EX);
+		if (err != 0)
+			return err;
+		/* Somebody else may have begun one meanwhile. */
+		state = dp_file_state(store->lock, store->path);
+		if (state == DP_FILE_GONE)
+			err = bury(store);
+	}
+	if (err == 0)
+		err = open_locked(store, state);
+	if (err != 0)
+		close_database(store);
+	unlock(store);
+	return err;
+}
+
+int dp_store_replace(struct dp_store *store, int64_t now_us)
+{
+	char name[PATH_MAX];
+	close_database(store);
+	int err = lock(store, LOCK_EX);
+	if (err != 0)
+		return err;
+	if (same_file(store)) {
+		err = dp_set_aside(store->path, now_us, name, sizeof(name));
+		if (err == 0)
+			dp_log(DP_LOG_ERROR,
+				"the database is damaged and was set aside; a new one is "
+				"begun, what only the old one has can be read there",
+				"file=%s aside=%s", store->path, name);
+		else
+			dp_log(DP_LOG_ERROR,
+				"the database is damaged and cannot be set aside",
+				"file=%s error=\"%s\"", store->path, strerror(-err));
+	}
+	if (err == 0)
+		err = open_locked(store, dp_file_state(store->lock, store->path));
+	if (err != 0)
+		close_database(store);
+	unlock(store);
+	return err;
+}
+
+/* ---- transactions ---- */
+
+static int check_version(struct dp_store *store)
+{
+	int code = sqlite3_step(store->version);
+	int64_t version = code == SQLITE_ROW ? sqlite3_column_int64(store->version, 0) : 0;
+	sqlite3_reset(store->version);
+	if (code != SQLITE_ROW)
+		return dp_sqlite_error(code);
+	if (version <= schema.version)
+		return 0;
+	dp_log(DP_LOG_ERROR,
+		"a newer version of a service has changed the database; upgrade this one",
+		"file=%s database_version=%lld known_version=%d", store->path,
+		(long long)version, schema.version);
+	return -EPROTO;
+}
+
+int dp_store_begin(struct dp_store *store)
+{
+	int err = lock(store, LOCK_SH);
+	if (err != 0)
+		return err;
+	/* Before anything is read from it: it may be gone, or half of it. */
+	if (!same_file(store)) {
+		unlock(store);
+		return -ESTALE;
+	}
+	err = dp_sqlite_exec(store->db, "BEGIN IMMEDIATE");
+	if (err == 0)
+		err = check_version(store);
+	if (err != 0)
+		dp_store_rollback(store);
+	return err;
+}
+
+int dp_store_commit(struct dp_store *store)
+{
+	int err = dp_sqlite_exec(store->db, "COMMIT");
+	if (err != 0)
+		dp_store_rollback(store);
+	else
+		unlock(store);
+	return err;
+}
+
+void dp_store_rollback(struct dp_store *store)
+{
+	/* SQLite may have rolled back by itself; then there is nothing to do. */
+	if (sqlite3_get_autocommit(store->db) == 0)
+		dp_sqlite_exec(store->db, "ROLLBACK");
+	unlock(store);
+}
+
+/* ---- leases ---- */
+
+static int renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us, bool *held)
 {
 	static const char sql[] =
 		"INSERT INTO lease (name, holder, number, expires) VALUES (?1, ?2, 1, ?3 + "
@@ -44,7 +267,7 @@ int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
 		" WHERE holder = ?2 OR expires < ?3 OR expires > ?3 + 2 * ?4"
 		" RETURNING number";
 	sqlite3_stmt *statement = NULL;
-	bool held = false;
+	*held = false;
 	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 	if (code == SQLITE_OK) {
 		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
@@ -56,15 +279,29 @@ int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
 	if (code == SQLITE_ROW) {
 		lease->number = sqlite3_column_int64(statement, 0);
 		code = sqlite3_step(statement);
-		held = code == SQLITE_DONE;
+		*held = code == SQLITE_DONE;
 	}
 	sqlite3_finalize(statement);
-	if (dp_sqlite_error(code) == 0)
-		lease->held = held;
 	return dp_sqlite_error(code);
 }
 
-int dp_lease_release(sqlite3 *db, struct dp_lease *lease)
+int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us)
+{
+	bool held;
+	int err = dp_store_begin(store);
+	if (err != 0)
+		return err;
+	err = renew(store->db, lease, now_us, &held);
+	if (err == 0)
+		err = dp_store_commit(store);
+	else
+		dp_store_rollback(store);
+	if (err == 0)
+		lease->held = held;
+	return err;
+}
+
+static int release(sqlite3 *db, const struct dp_lease *lease)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(db,
@@ -78,6 +315,19 @@ int dp_lease_release(sqlite3 *db, struct dp_lease *lease)
 		code = sqlite3_step(statement);
 	}
 	sqlite3_finalize(statement);
-	lease->held = false;
 	return dp_sqlite_error(code);
+}
+
+int dp_lease_release(struct dp_store *store, struct dp_lease *lease)
+{
+	lease->held = false;
+	int err = dp_store_begin(store);
+	if (err != 0)
+		return err;
+	err = release(store->db, lease);
+	if (err != 0) {
+		dp_store_rollback(store);
+		return err;
+	}
+	return dp_store_commit(store);
 }

@@ -1,6 +1,11 @@
 /*
- * The broker's database: opening it and its leases. ingest inserts, the pruner
- * deletes; both do so with statements of their own on the handle from here.
+ * The broker's database: opening it, its transactions, its leases. ingest inserts, the
+ * pruner deletes; both do so with statements of their own on the handle from here.
+ *
+ * The file may be damaged. ingest then sets it aside and begins a new one, and nobody
+ * may go on with the old: who writes holds a lock (a file beside the database) shared
+ * for the length of a transaction and looks, inside it, whether the file is still the
+ * one at the path; who sets it aside holds the lock alone.
  */
 #ifndef DP_STORE_H
 #define DP_STORE_H
@@ -13,8 +18,48 @@
 /** What STORE_URL may be, when the value is none; else NULL. For config tables. */
 const char *dp_check_store_url(const char *value);
 
-/** Open the database at a checked STORE_URL; as dp_sqlite_open(). */
-int dp_store_open(sqlite3 **out, const char *url);
+struct dp_store {
+	sqlite3 *db;	  /**< NULL while it is not open */
+	const char *path; /**< of the database */
+	sqlite3_stmt *version;
+	int lock; /**< descriptor of the lock file; -1 while there is none */
+	uint64_t device, inode;
+};
+
+/**
+ * Open the database at a checked STORE_URL, which outlives the store.
+ * @return 0; -EUCLEAN it is damaged (not logged): dp_store_replace() or dp_store_close()
+ *         may follow; otherwise as dp_sqlite_open(), logged, and the store is closed
+ */
+int dp_store_open(struct dp_store *store, const char *url);
+
+/** With the statements of the caller finalized. Harmless when it is closed already. */
+void dp_store_close(struct dp_store *store);
+
+/**
+ * Close it and open what is at its path now.
+ * @return as dp_store_open()
+ */
+int dp_store_reopen(struct dp_store *store);
+
+/**
+ * It is damaged: set it aside, unless somebody else has done so, and open a new one.
+ * Logs one line. For ingest alone; its statements are finalized.
+ * @return 0; -EBUSY somebody is using it just now, try again; as dp_store_open()
+ */
+int dp_store_replace(struct dp_store *store, int64_t now_us);
+
+/**
+ * Begin a transaction that may write.
+ * @return 0; -ESTALE the file at the path is another one now: dp_store_reopen();
+ *         -EPROTO a newer version has been there meanwhile, logged; -EBUSY; otherwise as
+ *         dp_sqlite_error()
+ */
+int dp_store_begin(struct dp_store *store);
+
+/** End it. @return 0, or as dp_sqlite_error() with nothing done */
+int dp_store_commit(struct dp_store *store);
+void dp_store_rollback(struct dp_store *store);
 
 struct dp_lease {
 	const char *name;   /**< "plain", "prune" */
@@ -27,12 +72,12 @@ struct dp_lease {
 /**
  * Take a lease that is free or over, or renew one's own. In a transaction of its own.
  * @param now_us  wall clock; a holder's clock may differ by less than the ttl
- * @return 0 with lease->held saying who has it; otherwise as dp_sqlite_error(), with
+ * @return 0 with lease->held saying who has it; otherwise as dp_store_begin(), with
  *         held as it was: who writes under a lease checks its number in the transaction
  */
-int dp_lease_renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us);
+int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us);
 
-/** Give it up, so that the next one need not wait. @return as dp_sqlite_error() */
-int dp_lease_release(sqlite3 *db, struct dp_lease *lease);
+/** Give it up, so that the next one need not wait. @return as dp_store_begin() */
+int dp_lease_release(struct dp_store *store, struct dp_lease *lease);
 
 #endif

@@ -38,6 +38,12 @@ static void answer_whole(struct dp_bus *bus, const struct result *result)
 	free(json);
 }
 
+/* There was nothing to store, and it need not be said again. */
+static void answer_heard(struct dp_bus *bus, const struct result *result)
+{
+	publish_answer(bus, result, "{}", 2, true);
+}
+
 /* One answer for the results [i, end): of one publisher, in the order they came. */
 static size_t answer_ranges(struct dp_bus *bus, const struct results *results, size_t i)
 {
@@ -47,8 +53,9 @@ static size_t answer_ranges(struct dp_bus *bus, const struct results *results, s
 	bool one_message = true;
 	for (; i < results->n && n < ANSWER_RANGES; i++) {
 		const struct result *result = &results->at[i];
-		if (result->whole || strcmp(result->about->response_topic,
-					     first->about->response_topic) != 0)
+		if (result->whole || result->heard ||
+			strcmp(result->about->response_topic,
+				first->about->response_topic) != 0)
 			break;
 		one_message = one_message && result->about == first->about;
 		ranges[n++] = result->range;
@@ -68,6 +75,8 @@ void answer_all(struct dp_bus *bus, struct results *results)
 	while (i < results->n) {
 		if (results->at[i].whole)
 			answer_whole(bus, &results->at[i++]);
+		else if (results->at[i].heard)
+			answer_heard(bus, &results->at[i++]);
 		else
 			i = answer_ranges(bus, results, i);
 	}

@@ -41,6 +41,7 @@ struct queue {
 struct result {
 	const struct incoming *about;
 	bool whole; /**< not even the identity could be read */
+	bool heard; /**< it only carried a `low`, which is noted; no range */
 	struct dp_ack_range range;
 };
 

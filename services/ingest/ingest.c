@@ -40,6 +40,9 @@ struct ingest {
 	bool lease_due; /* set by the timer */
 	bool renewing;	/* the turn under way renews it */
 	bool release_due;
+	bool counting; /* the turn under way counts the gaps */
+	int64_t count_at_ms;
+	uint64_t gaps, counted_gaps;
 	bool plain_gone; /* the plain connection ended while its messages were committed */
 	int lease_result;
 	uv_timer_t lease_timer, retry_timer;
@@ -123,6 +126,9 @@ static void do_work(uv_work_t *work)
 	struct ingest *in = work->data;
 	if (in->renewing)
 		in->lease_result = insert_lease(in->insert, &in->lease, in->commit_us);
+	/* It cannot be read: the commits say why. */
+	if (in->counting && insert_gaps(in->insert, &in->counted_gaps) != 0)
+		in->counted_gaps = in->gaps;
 	if (in->batch.first != NULL)
 		in->commit_result = insert_commit(in->insert, in->batch.first, &in->lease,
 			&in->results, in->commit_us);
@@ -157,6 +163,13 @@ static void acknowledge_plain(struct ingest *in)
 		dp_bus_release(in->plain);
 }
 
+/* A newer version stores here: a replica that cannot leaves the others its share. */
+static void leave(struct ingest *in)
+{
+	in->lease.held = false;
+	dp_service_stop(in->service, EXIT_FAILURE);
+}
+
 static void note_commit(struct ingest *in)
 {
 	int err = in->commit_result;
@@ -174,6 +187,8 @@ static void note_commit(struct ingest *in)
 				in->config->store_url);
 	}
 	in->trouble = err;
+	if (err == -EPROTO)
+		leave(in);
 	if (err == 0) {
 		in->retry_ms = RETRY_FIRST_MS;
 		answer_all(in->native, &in->results);
@@ -192,7 +207,9 @@ static void note_commit(struct ingest *in)
 
 static void note_lease(struct ingest *in)
 {
-	if (in->lease_result != 0 && in->lease_result != -EBUSY)
+	if (in->lease_result == -EPROTO)
+		leave(in);
+	else if (in->lease_result != 0 && in->lease_result != -EBUSY)
 		dp_log(DP_LOG_WARN, "cannot renew the lease for plain messages",
 			"error=\"%s\"", strerror(-in->lease_result));
 	if (in->stopping)
@@ -215,6 +232,8 @@ static void work_done(uv_work_t *work, int status)
 	in->working = false;
 	if (in->renewing)
 		note_lease(in);
+	if (in->counting)
+		in->gaps = in->counted_gaps;
 	if (in->batch.first != NULL)
 		note_commit(in);
 	if (in->release_due) {
@@ -230,6 +249,9 @@ static void start_work(struct ingest *in)
 	in->working = true;
 	in->renewing = in->lease_due;
 	in->lease_due = false;
+	in->counting = in->renewing && now_ms(in) >= in->count_at_ms;
+	if (in->counting)
+		in->count_at_ms = now_ms(in) + in->config->service.stats_period_s * 1000;
 	in->plain_gone = false;
 	in->work.data = in;
 	uv_queue_work(&in->service->loop, &in->work, do_work, work_done);
@@ -351,12 +373,12 @@ static void start_stats(struct ingest *in)
 		{"readings", &c->readings}, {"duplicates", &c->duplicates},
 		{"dead_letters", &c->dead_letters}, {"lost", &c->lost},
 		{"later", &c->later}, {"commits", &c->commits},
-		{"queued_bytes", &in->queued}};
+		{"queued_bytes", &in->queued}, {"gaps", &in->gaps}};
 	memcpy(in->table, table, sizeof(table));
 	snprintf(in->stats_topic, sizeof(in->stats_topic), "stats/%s/ingest/%s",
 		in->config->node_name, in->config->service.instance);
 	dp_stats_start(&in->stats, &in->service->loop, in->native, in->stats_topic,
-		in->table, STATS - 1, in->config->service.stats_period_s);
+		in->table, STATS, in->config->service.stats_period_s);
 }
 
 struct ingest *ingest_start(struct dp_service *service, const struct ingest_config *config)
@@ -375,7 +397,9 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		.dead_letters_max = config->dead_letters_max,
 		.print = config->print_readings,
 	};
-	if (insert_open(&in->insert, &options) != 0) {
+	const struct dp_clock *clock = &service->clock;
+	if (insert_open(&in->insert, &options,
+		    not_before_build(clock->wall_us(clock->data))) != 0) {
 		free(in);
 		return NULL;
 	}

@@ -26,8 +26,12 @@ struct insert_counts {
 	uint64_t messages, readings, duplicates, dead_letters, lost, commits, later;
 };
 
-/** Open the store. @return 0 or as dp_store_open(), logged */
-int insert_open(struct insert **out, const struct insert_options *options);
+/**
+ * Open the store; a damaged file is set aside and a new one begun.
+ * @param now_us  wall clock
+ * @return 0 or as dp_store_open(), logged
+ */
+int insert_open(struct insert **out, const struct insert_options *options, int64_t now_us);
 void insert_close(struct insert *insert);
 
 /**
@@ -36,12 +40,19 @@ void insert_close(struct insert *insert);
  *                 changed hands they are left out and fence->held becomes false
  * @param results  added to; to be answered when this returns 0
  * @param now_us   wall clock
- * @return 0 or a negative errno as dp_sqlite_error(), with nothing done
+ * @return 0 or a negative errno as dp_sqlite_error(), with nothing done;
+ *         -EPROTO a newer version has changed the database: not to be tried again
  */
 int insert_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us);
 
 const struct insert_counts *insert_counts(const struct insert *insert);
+
+/**
+ * How many gaps the streams have: runs of readings that are on their way, as far as is
+ * known. Reads all intervals. @return as dp_sqlite_error()
+ */
+int insert_gaps(struct insert *insert, uint64_t *gaps);
 
 /** As dp_lease_renew() and dp_lease_release(). */
 int insert_lease(struct insert *insert, struct dp_lease *lease, int64_t now_us);

@@ -40,6 +40,15 @@ static int add_whole(struct context *c, const char *reason)
 	return results_add(c->results, &result);
 }
 
+/* A message without readings is answered as well: it is repeated until it is. */
+static int add_heard(struct context *c)
+{
+	if (c->in->response_topic == NULL)
+		return 0;
+	const struct result result = {.about = c->in, .heard = true};
+	return results_add(c->results, &result);
+}
+
 struct stored_stream {
 	int64_t id;
 	char node[DP_NAME_MAX + 1];
@@ -256,7 +265,8 @@ int insert_batch(struct context *c)
 	if (err != 0)
 		return err;
 	if (strcmp(stream.node, c->in->node) != 0)
-		return postpone(c, "the stream belongs to another node");
+		return id->count == 0 ? add_heard(c)
+				      : postpone(c, "the stream belongs to another node");
 	err = load_intervals(insert, stream.id);
 	/* First, so that a rising `low` frees a stream that has too many gaps. */
 	if (err == 0)
@@ -273,6 +283,8 @@ int insert_batch(struct context *c)
 	}
 	if (err == 0)
 		err = save_intervals(insert, stream.id);
+	if (err == 0 && id->count == 0)
+		err = add_heard(c);
 	if (err == 0 && c->now_us - stream.seen > SEEN_EVERY_US) {
 		const int64_t row[] = {c->now_us, stream.id};
 		insert_bind(insert, SEEN_STREAM, 2, row);

@@ -25,6 +25,8 @@ static const char *const sql[STATEMENTS] = {
 	[SET_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)"
 			 " ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last",
 	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
+	/* Before each interval that does not begin with the first number is one. */
+	[COUNT_GAPS] = "SELECT count(*) FROM stream_interval WHERE first > 1",
 	[ADD_LOST] = "INSERT INTO lost VALUES (?, ?, ?, ?)",
 	[ADD_DEAD] =
 		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
@@ -36,15 +38,55 @@ static const char *const sql[STATEMENTS] = {
 	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
 };
 
-int insert_open(struct insert **out, const struct insert_options *options)
+/* ---- opening ---- */
+
+static int prepare_all(struct insert *insert)
+{
+	int err = 0;
+	for (int i = 0; i < STATEMENTS && err == 0; i++)
+		err = dp_sqlite_prepare(insert->store.db, sql[i], &insert->statements[i]);
+	return err;
+}
+
+static void finalize_all(struct insert *insert)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(insert->statements[i]);
+		insert->statements[i] = NULL;
+	}
+	series_clear(&insert->series);
+}
+
+/* Open what is at the path; a damaged file is set aside first. */
+static int open_again(struct insert *insert, int64_t now_us)
+{
+	finalize_all(insert);
+	int err = insert->damaged ? -EUCLEAN : dp_store_reopen(&insert->store);
+	if (err == 0)
+		err = prepare_all(insert);
+	if (err == -EUCLEAN) {
+		finalize_all(insert);
+		insert->damaged = true;
+		err = dp_store_replace(&insert->store, now_us);
+		if (err == 0)
+			err = prepare_all(insert);
+	}
+	insert->damaged = err != 0 && insert->damaged;
+	return err;
+}
+
+int insert_open(struct insert **out, const struct insert_options *options, int64_t now_us)
 {
 	struct insert *insert = calloc(1, sizeof(*insert));
 	if (insert == NULL)
 		dp_log_out_of_memory("the store");
 	insert->options = *options;
-	int err = dp_store_open(&insert->db, options->store_url);
-	for (int i = 0; i < STATEMENTS && err == 0; i++)
-		err = dp_sqlite_prepare(insert->db, sql[i], &insert->statements[i]);
+	int err = dp_store_open(&insert->store, options->store_url);
+	if (err == 0)
+		err = prepare_all(insert);
+	insert->damaged = err == -EUCLEAN;
+	if (insert->damaged)
+		err = open_again(insert, now_us);
 	if (err != 0) {
 		insert_close(insert);
 		return err;
@@ -57,14 +99,26 @@ void insert_close(struct insert *insert)
 {
 	if (insert == NULL)
 		return;
-	for (int i = 0; i < STATEMENTS; i++)
-		sqlite3_finalize(insert->statements[i]);
-	series_clear(&insert->series);
+	finalize_all(insert);
 	dp_intervals_finish(&insert->set);
 	dp_intervals_finish(&insert->before);
 	free(insert->print);
-	sqlite3_close(insert->db);
+	dp_store_close(&insert->store);
 	free(insert);
+}
+
+/* What a transaction met that opening again may mend. @return whether to try once more */
+static bool mend(struct insert *insert, int err, int64_t now_us, int *result)
+{
+	if (err == -ESTALE)
+		dp_log(DP_LOG_WARN, "another file is at the database's path now, using it",
+			"file=%s", insert->store.path);
+	insert->damaged = insert->damaged || err == -EUCLEAN;
+	*result = err;
+	if (err != -ESTALE && err != -EUCLEAN && insert->store.db != NULL)
+		return false;
+	*result = open_again(insert, now_us);
+	return *result == 0;
 }
 
 const struct insert_counts *insert_counts(const struct insert *insert)
@@ -120,7 +174,9 @@ static int read_next_id(struct insert *insert)
 	if (code == SQLITE_ROW)
 		insert->next_id = sqlite3_column_int64(statement, 0);
 	sqlite3_reset(statement);
-	return code == SQLITE_DONE ? -EUCLEAN : dp_sqlite_error(code);
+	/* Somebody has been at the tables: not a damage for which a history is set aside.
+	 */
+	return code == SQLITE_DONE ? -ENODATA : dp_sqlite_error(code);
 }
 
 /*
@@ -180,7 +236,7 @@ static void add_counts(struct insert_counts *to, const struct insert_counts *fro
 	to->commits++;
 }
 
-int insert_commit(struct insert *insert, const struct incoming *list,
+static int try_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us)
 {
 	size_t answered = results->n;
@@ -189,19 +245,32 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 	insert->dead = false;
 	if (insert->series.n > SERIES_MAX)
 		series_clear(&insert->series);
-	/* IMMEDIATE: what is read below stays true until the commit, replicas or not. */
-	int err = dp_sqlite_exec(insert->db, "BEGIN IMMEDIATE");
-	if (err == 0)
-		err = write_all(insert, list, fence, results, now_us);
-	if (err == 0)
-		err = dp_sqlite_exec(insert->db, "COMMIT");
-	if (err != 0) {
-		if (sqlite3_get_autocommit(insert->db) == 0)
-			dp_sqlite_exec(insert->db, "ROLLBACK");
-		series_clear(&insert->series);
-		results->n = answered;
+	/* What is read in it stays true until the commit, replicas or not. */
+	int err = dp_store_begin(&insert->store);
+	if (err != 0)
 		return err;
-	}
+	err = write_all(insert, list, fence, results, now_us);
+	if (err == 0)
+		err = dp_store_commit(&insert->store);
+	else
+		dp_store_rollback(&insert->store);
+	if (err == 0)
+		return 0;
+	series_clear(&insert->series);
+	results->n = answered;
+	return err;
+}
+
+int insert_commit(struct insert *insert, const struct incoming *list,
+	struct dp_lease *fence, struct results *results, int64_t now_us)
+{
+	int err = insert->store.db == NULL
+			  ? -EBADF
+			  : try_commit(insert, list, fence, results, now_us);
+	if (err != 0 && mend(insert, err, now_us, &err))
+		err = try_commit(insert, list, fence, results, now_us);
+	if (err != 0)
+		return err;
 	add_counts(&insert->counts, &insert->pending);
 	if (insert->print_len > 0) {
 		fwrite(insert->print, 1, insert->print_len, stdout);
@@ -212,10 +281,26 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 
 int insert_lease(struct insert *insert, struct dp_lease *lease, int64_t now_us)
 {
-	return dp_lease_renew(insert->db, lease, now_us);
+	int err = insert->store.db == NULL ? -EBADF
+					   : dp_lease_renew(&insert->store, lease, now_us);
+	if (err != 0 && mend(insert, err, now_us, &err))
+		err = dp_lease_renew(&insert->store, lease, now_us);
+	return err;
 }
 
 int insert_release(struct insert *insert, struct dp_lease *lease)
 {
-	return dp_lease_release(insert->db, lease);
+	return insert->store.db == NULL ? -EBADF : dp_lease_release(&insert->store, lease);
+}
+
+int insert_gaps(struct insert *insert, uint64_t *gaps)
+{
+	if (insert->store.db == NULL)
+		return -EBADF;
+	sqlite3_stmt *statement = insert->statements[COUNT_GAPS];
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*gaps = (uint64_t)sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
 }

@@ -26,6 +26,7 @@ enum statement {
 	FIND_INTERVALS,
 	SET_INTERVAL,
 	DROP_INTERVAL,
+	COUNT_GAPS,
 	ADD_LOST,
 	ADD_DEAD,
 	TRIM_DEAD,
@@ -37,7 +38,8 @@ enum statement {
 
 struct insert {
 	struct insert_options options;
-	sqlite3 *db;
+	struct dp_store store;
+	bool damaged; /* to be set aside */
 	sqlite3_stmt *statements[STATEMENTS];
 	struct series_cache series;
 	struct dp_intervals set, before; /* of the stream at hand; kept for their memory */

@@ -5,255 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ack.h"
 #include "log.h"
 #include "number.h"
 #include "random.h"
 #include "relay.h"
-#include "version.h"
 
+#define LOCAL_PRESENCE "local/publisher"
 #define RESEND_MS 3000
 #define RESEND_LIMIT_MS 60000
-#define STREAMS_KEPT 64
-#define STREAM_IDLE_MS 600000
-#define ACK_RANGES 64
 
 int64_t relay_now(const struct relay *r)
 {
 	return (int64_t)uv_now(&r->service->loop);
-}
-
-void relay_settle(struct relay *r, struct stream *stream, uint64_t first, uint64_t count)
-{
-	size_t bytes;
-	int gone = stream_settle(stream, first, count, &bytes);
-	if (gone < 0)
-		dp_log_out_of_memory("an answer");
-	r->live -= (size_t)gone;
-	r->live_bytes -= bytes;
-}
-
-/* ---- readings in ---- */
-
-/* Streams of samplers that ended long ago make room; they hold nothing. */
-static void forget_idle_streams(struct relay *r)
-{
-	size_t n = 0;
-	for (struct stream *s = r->streams; s != NULL; s = s->next)
-		n++;
-	struct stream **at = &r->streams;
-	while (n > STREAMS_KEPT && *at != NULL) {
-		struct stream *s = *at;
-		uint64_t owner = (uint64_t)(uintptr_t)s;
-		if (!stream_empty(s) || s->low_due || r->turn.running ||
-			s == r->page_stream ||
-			relay_now(r) - s->heard_ms < STREAM_IDLE_MS ||
-			dp_delivery_next_flight(&r->delivery, owner, 0) != UINT64_MAX) {
-			at = &s->next;
-			continue;
-		}
-		*at = s->next;
-		stream_destroy(s);
-		n--;
-	}
-}
-
-static void append_stream(struct relay *r, struct stream *stream)
-{
-	struct stream **at = &r->streams;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = stream;
-}
-
-static struct stream *stream_of(struct relay *r, const struct dp_stream_id *id)
-{
-	struct stream *stream = stream_find(r->streams, id);
-	if (stream == NULL) {
-		forget_idle_streams(r);
-		stream = stream_create(id, r->config->node_name);
-		if (stream == NULL)
-			dp_log_out_of_memory("a stream");
-		append_stream(r, stream);
-	}
-	stream->heard_ms = relay_now(r);
-	return stream;
-}
-
-/*
- * A reading whose sampler had no plausible clock. This board's clock is ours too:
- * once it is plausible, the time since boot says when the reading was taken.
- */
-static int date_reading(struct relay *r, const struct dp_identity *identity,
-	struct dp_reading *reading, enum dp_clock_mark *mark)
-{
-	const struct dp_clock *clock = &r->service->clock;
-	*mark = dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch);
-	if (strcmp(identity->boot, clock->boot_id) != 0 || *mark == DP_CLOCK_NONE)
-		return -EAGAIN;
-	int64_t age_us = (clock->boot_ns(clock->data) - identity->boottime_ns) / 1000;
-	reading->ts_us = clock->wall_us(clock->data) - age_us;
-	reading->has_time = true;
-	return 0;
-}
-
-/* Decode, so that what leaves is one well-formed reading whatever came. */
-static int decode_one(struct relay *r, const struct dp_bus_message *message,
-	const struct dp_identity *identity, struct held *held, const char **why)
-{
-	struct dp_senml *pack;
-	struct dp_reading reading, extra;
-	const struct dp_clock *clock = &r->service->clock;
-	enum dp_clock_mark mark = identity->clock;
-	int err = dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
-		clock->wall_us(clock->data), why);
-	if (err != 0)
-		return err;
-	err = dp_senml_next(pack, &reading, why);
-	if (err == 0) {
-		*why = "the payload holds no reading";
-		err = -EBADMSG;
-	}
-	if (err == 1)
-		err = 0;
-	if (err == 0 && mark == DP_CLOCK_NONE)
-		err = date_reading(r, identity, &reading, &mark);
-	char json[DP_READING_JSON];
-	int n = err == 0 ? dp_reading_encode(&reading, json, sizeof(json)) : 0;
-	if (err == 0 && (n < 0 || !reading.has_time)) {
-		*why = "the reading has no time or a name that is not allowed";
-		err = -EBADMSG;
-	}
-	if (err == 0) {
-		held->clock = (uint8_t)mark;
-		held->len = (uint32_t)n;
-		held->json = malloc((size_t)n);
-		if (held->json == NULL)
-			dp_log_out_of_memory("a reading");
-		memcpy(held->json, json, (size_t)n);
-		last_note(r, &reading);
-		if (dp_senml_next(pack, &extra, why) != 0) {
-			*why = "the payload holds more than one reading";
-			free(held->json);
-			err = -EBADMSG;
-		}
-	}
-	dp_senml_close(pack);
-	return err;
-}
-
-static void refuse(struct relay *r, const struct dp_bus_message *message, const char *why)
-{
-	r->refused++;
-	dp_log(DP_LOG_WARN, "a message on the node's broker cannot be read",
-		"topic=\"%s\" reason=\"%s\"", message->topic, why);
-}
-
-/* The sampler need not keep this one. */
-static void accept_again(struct stream *stream, uint64_t seq)
-{
-	if (dp_intervals_add(&stream->accepted, seq, seq) != 0)
-		dp_log_out_of_memory("an answer");
-}
-
-static void accept_reading(struct relay *r, struct stream *stream,
-	const struct dp_bus_message *message, const struct dp_identity *identity)
-{
-	const char *why = "";
-	struct held held = {.seq = identity->first, .arrived_ms = relay_now(r)};
-	if (dp_intervals_contains(&stream->answered, identity->first)) {
-		r->duplicates++;
-		accept_again(stream, identity->first);
-		return;
-	}
-	if (stream_holds(stream, identity->first)) {
-		r->duplicates++;
-		/* The sampler asks again: perhaps our answer was lost. */
-		if (dp_intervals_contains(&stream->stored, identity->first))
-			accept_again(stream, identity->first);
-		return;
-	}
-	/* Not taken is not lost: the sampler keeps it and asks again. */
-	if (r->live >= RELAY_LIVE_MAX || r->live_bytes >= RELAY_LIVE_BYTES)
-		return;
-	int err = decode_one(r, message, identity, &held, &why);
-	if (err == -EAGAIN)
-		return;
-	if (err == -ENOMEM)
-		dp_log_out_of_memory("a reading");
-	if (err != 0) {
-		refuse(r, message, why);
-		/* It will never be readable: the sampler need not keep it. */
-		accept_again(stream, identity->first);
-		return;
-	}
-	if (stream_hold(stream, &held) != 0)
-		dp_log_out_of_memory("a reading");
-	r->live++;
-	r->live_bytes += held.len;
-}
-
-static void on_reading(struct relay *r, const struct dp_bus_message *message)
-{
-	struct dp_identity identity;
-	const char *why;
-	if (dp_identity_decode(
-		    message->properties, message->n_properties, &identity, &why) != 0) {
-		refuse(r, message, why);
-		return;
-	}
-	if (identity.count > 1) {
-		refuse(r, message, "a message on the node's broker carries one reading");
-		return;
-	}
-	r->received++;
-	struct stream *stream = stream_of(r, &identity.stream);
-	if (identity.low > stream->heard_low) {
-		stream->heard_low = identity.low;
-		stream->low_due = identity.count == 0;
-	}
-	if (identity.count == 1)
-		accept_reading(r, stream, message, &identity);
-}
-
-/* ---- acceptance out ---- */
-
-static void publish_accepted(struct relay *r, struct stream *stream)
-{
-	struct dp_ack_range ranges[ACK_RANGES];
-	while (stream->accepted.n > 0) {
-		size_t n = 0;
-		for (; n < ACK_RANGES && n < stream->accepted.n; n++) {
-			const struct dp_interval *at = &stream->accepted.at[n];
-			ranges[n] = (struct dp_ack_range){.kind = DP_ACK_STORED,
-				.stream = stream->id,
-				.first = at->first,
-				.count = at->last - at->first + 1};
-		}
-		char *json, topic[64], hex[DP_STREAM_HEX + 1];
-		size_t len;
-		if (dp_ack_encode(ranges, n, &json, &len) != 0)
-			dp_log_out_of_memory("an answer");
-		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
-		snprintf(topic, sizeof(topic), "local/ack/%s", hex);
-		const struct dp_bus_message message = {.topic = topic,
-			.payload = json,
-			.len = len,
-			.qos = 1,
-			.content_type = "application/json"};
-		int err = dp_bus_publish(r->local, &message);
-		free(json);
-		/* While the local broker is away nobody hears; the sampler will ask again.
-		 */
-		if (err != 0 && err != -ENOTCONN)
-			dp_log(DP_LOG_ERROR, "cannot answer the sampler", "error=\"%s\"",
-				strerror(-err));
-		uint64_t last = ranges[n - 1].first + ranges[n - 1].count - 1;
-		for (size_t i = 0; i < n; i++)
-			r->accepted += ranges[i].count;
-		if (dp_intervals_remove(&stream->accepted, 0, last) != 0)
-			dp_log_out_of_memory("an answer");
-	}
 }
 
 /* ---- the buses ---- */
@@ -263,18 +26,27 @@ static void on_local_connect(void *data)
 	struct relay *r = data;
 	const struct dp_bus_message hello = {
 		.topic = "local/hello", .payload = "", .qos = 1};
-	int err = dp_bus_subscribe(r->local, "local/reading/+");
-	if (err == 0)
-		err = dp_bus_subscribe(r->local, "local/stats/+/+");
+	const struct dp_bus_message here = {.topic = LOCAL_PRESENCE,
+		.payload = "online",
+		.len = strlen("online"),
+		.qos = 1,
+		.retain = true};
+	static const char *const filters[] = {"local/reading/+", "local/stats/+/+",
+		"local/state/+", "local/status/+", "local/sampler/+", "local/answer/#"};
+	int err = 0;
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++)
+		err = dp_bus_subscribe(r->local, filters[i]);
 	if (err == 0)
 		err = dp_bus_publish(r->local, &hello);
+	if (err == 0)
+		err = dp_bus_publish(r->local, &here);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 }
 
 static void on_local_disconnect(void *data)
 {
-	(void)data; /* the samplers keep what was not accepted */
+	last_forget_samplers(data); /* they keep what was not accepted */
 }
 
 static void relay_stats(struct relay *r, const struct dp_bus_message *message)
@@ -299,20 +71,30 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
 	if (strncmp(message->topic, "local/reading/", 14) == 0)
-		on_reading(r, message);
+		intake_reading(r, message);
 	else if (strncmp(message->topic, "local/stats/", 12) == 0)
 		relay_stats(r, message);
+	else if (strncmp(message->topic, "local/state/", 12) == 0)
+		last_note_output(r, message);
+	else if (strncmp(message->topic, "local/status/", 13) == 0)
+		last_note_status(r, message);
+	else if (strncmp(message->topic, "local/sampler/", 14) == 0)
+		last_note_sampler(r, message);
+	else if (strncmp(message->topic, "local/answer/", 13) == 0)
+		commands_answered(r, message);
 }
 
 static void open_buses(struct relay *r)
 {
 	snprintf(r->client_local, sizeof(r->client_local), "dewpoint-publisher-%s",
-		outbox_instance(r->outbox));
+		r->instance);
 	const struct dp_bus_options local = {
 		.url = r->config->mqtt_url,
 		.ca_file = r->config->service.tls_ca_file,
 		.client_id = r->client_local,
 		.clean_start = true,
+		.will_topic = LOCAL_PRESENCE,
+		.will_payload = "offline",
 		.data = r,
 		.on_connect = on_local_connect,
 		.on_disconnect = on_local_disconnect,
@@ -326,10 +108,13 @@ static void open_buses(struct relay *r)
 	const struct dp_stat table[] = {{"received", &r->received},
 		{"accepted", &r->accepted}, {"duplicates", &r->duplicates},
 		{"refused", &r->refused}, {"in_memory", &r->live_count},
-		{"in_outbox", &r->outbox_count}, {"spilled", &r->spilled},
+		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
+		{"outbox_bytes", &r->usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
+		{"spilled", &r->spilled}, {"dropped", &r->dropped},
 		{"batches", &r->batches}, {"stored", &r->stored},
 		{"rejected", &r->rejected}, {"later", &r->later}, {"resent", &r->resent},
-		{"strange_answers", &r->strange_answers}};
+		{"strange_answers", &r->strange_answers}, {"commands", &r->commands_taken},
+		{"commands_refused", &r->commands_refused}};
 	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
 	memcpy(r->table, table, sizeof(table));
 	dp_stats_start(&r->stats, &r->service->loop, r->upstream, r->stats_topic, r->table,
@@ -342,13 +127,18 @@ static void finish_stop(struct relay *r);
 
 static void count_held(struct relay *r)
 {
+	const struct dp_clock *clock = &r->service->clock;
 	r->live_count = r->live;
 	r->resent = r->delivery.resent;
+	r->flying = r->delivery.in_flight[DP_LIVE] + r->delivery.in_flight[DP_BACKLOG];
 	r->outbox_count = 0;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		for (size_t i = 0; i < s->stored.n; i++)
 			r->outbox_count += s->stored.at[i].last - s->stored.at[i].first + 1;
 	}
+	int64_t age_us = clock->wall_us(clock->data) - r->usage.oldest_us;
+	bool aged = r->outbox_count > 0 && r->usage.oldest_us > 0 && age_us > 0;
+	r->oldest_s = aged ? (uint64_t)age_us / 1000000 : 0;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -364,6 +154,10 @@ static void arm_timer(struct relay *r)
 		due = uplink_deadline(r);
 	if (last_deadline(r) < due)
 		due = last_deadline(r);
+	if (intake_deadline(r) < due)
+		due = intake_deadline(r);
+	if (commands_deadline(r) < due)
+		due = commands_deadline(r);
 	if (due == INT64_MAX) {
 		uv_timer_stop(&r->timer);
 		return;
@@ -376,27 +170,29 @@ static void relay_work(uv_prepare_t *prepare)
 {
 	struct relay *r = prepare->data;
 	if (!r->opened)
-		spill_open(r);
+		opening_start(r);
 	else if (r->local == NULL && !r->stopping)
 		open_buses(r);
 	if (r->opened && !r->stopped) {
+		intake_date(r);
 		uplink_expire(r);
 		if (!r->stopping && r->upstream != NULL) {
 			uplink_send(r);
 			last_send(r);
 		}
 		spill_work(r);
-		if (r->local != NULL) {
-			for (struct stream *s = r->streams; s != NULL; s = s->next)
-				publish_accepted(r, s);
-		}
+		if (r->local != NULL)
+			intake_answer(r);
+		if (r->n_commands > 0)
+			commands_flush(r);
 		count_held(r);
 	}
 	if (r->stopping && !r->turn.running &&
-		(!r->opened || r->live == 0 || r->spill_error != 0))
+		(!r->opened || r->live == 0 || r->spill_error != 0 || r->outbox_full))
 		finish_stop(r);
 	if (!r->stopped)
 		arm_timer(r);
+	commands_note_awake(r);
 }
 
 /* ---- start and stop ---- */
@@ -414,6 +210,9 @@ struct relay *publisher_start(
 	r->config = config;
 	r->lock = -1;
 	r->batch_limit = RELAY_BATCH_BYTES;
+	/* Checked when they were read. */
+	dp_clock_parse_trust(config->clock_trust, &r->trust);
+	dp_parse_duration_ms(config->clock_wait_max, &r->clock_wait_ms);
 	dp_random(&seed, sizeof(seed));
 	dp_delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
@@ -444,6 +243,15 @@ static void finish_stop(struct relay *r)
 		if (err != 0 && err != -ENOTCONN)
 			dp_log(DP_LOG_WARN, "cannot say that the node goes offline",
 				"error=\"%s\"", strerror(-err));
+		const struct dp_bus_message away = {.topic = LOCAL_PRESENCE,
+			.payload = "offline",
+			.len = strlen("offline"),
+			.qos = 1,
+			.retain = true};
+		err = dp_bus_publish(r->local, &away);
+		if (err != 0 && err != -ENOTCONN)
+			dp_log(DP_LOG_WARN, "cannot tell the samplers of the stop",
+				"error=\"%s\"", strerror(-err));
 		dp_stats_stop(&r->stats);
 		dp_bus_close(r->upstream, NULL);
 		dp_bus_close(r->local, NULL);
@@ -464,6 +272,13 @@ void publisher_stop(void *data)
 	uv_timer_start(&r->timer, on_timer, 0, 0);
 }
 
+const char *publisher_check_full(const char *value)
+{
+	return strcmp(value, "refuse") == 0 || strcmp(value, DROP_OLDEST) == 0
+		       ? NULL
+		       : "refuse, " DROP_OLDEST;
+}
+
 const char *publisher_health(void *data)
 {
 	struct relay *r = data;
@@ -473,17 +288,16 @@ const char *publisher_health(void *data)
 		return dp_bus_trouble(r->local);
 	if (r->spill_error != 0)
 		return "the outbox cannot be written; its volume may be full";
+	if (r->outbox_full)
+		return "the outbox is full (OUTBOX_MAX_BYTES); the samplers keep what is "
+		       "new";
 	return dp_bus_connected(r->upstream) ? NULL : dp_bus_trouble(r->upstream);
 }
 
 void publisher_destroy(struct relay *r)
 {
-	while (r->streams != NULL) {
-		struct stream *next = r->streams->next;
-		stream_destroy(r->streams);
-		r->streams = next;
-	}
-	spill_close(r);
+	commands_finish(r);
+	opening_end(r);
 	free(r->batch);
 	free(r);
 }

@@ -17,9 +17,16 @@ struct publisher_config {
 	const char *upstream_url;
 	const char *topic_prefix;
 	const char *outbox;
+	const char *outbox_full;
+	int64_t outbox_max_bytes;
+	const char *clock_trust;
+	const char *clock_wait_max;
 	int64_t spill_after_ms;
 	int64_t batch_size;
 };
+
+/** What OUTBOX_FULL may be, when the value is none; else NULL. */
+const char *publisher_check_full(const char *value);
 
 struct relay;
 

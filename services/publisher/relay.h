@@ -1,10 +1,15 @@
 /*
  * The publisher's one context, and which file does what with it:
  *
- *   publisher.c  start, stop, health; the local broker: readings in, acceptance out
+ *   publisher.c  start, stop, health, the local broker
+ *   intake.c     readings in, acceptance out
  *   uplink.c     the central broker: batches out, answers in
- *   spill.c      the outbox, from the loop's side
- *   last.c       state/<node>/<sensor>: the last reading of each sensor
+ *   opening.c    the outbox: opening it, and setting it aside when it is damaged
+ *   spill.c      the outbox: what is to be done with it
+ *   turn.c       the outbox: doing it on the work queue
+ *   last.c       state/<node>/<name> and status/<node>/<name>: what is last known of each
+ *                sensor and output
+ *   commands.c   commands to outputs and their answers
  *
  * Callbacks only note what is to be done; relay_work() does it once an iteration,
  * before the loop waits again.
@@ -18,6 +23,7 @@
 #include <uv.h>
 
 #include "bus.h"
+#include "dating.h"
 #include "delivery.h"
 #include "outbox.h"
 #include "publisher.h"
@@ -31,20 +37,40 @@
 #define RELAY_LIVE_BYTES (4u << 20)
 #define RELAY_BATCH_BYTES (128u << 10)
 #define RELAY_SENSORS 256
-#define RELAY_STATS 16
+#define DROP_OLDEST "drop-oldest" /* OUTBOX_FULL */
+#define RELAY_STATS 20
+#define RELAY_COMMANDS 32 /* that wait for their sampler */
+#define RELAY_BOOTS 1024  /* with readings that have no time */
 
-/* The last reading of a sensor, as flat JSON. */
+/* What is last known of a sensor or an output. */
 struct last {
-	char sensor[DP_NAME_MAX + 1];
-	char json[512];
-	int64_t ts_us;
-	bool due;
+	char name[DP_NAME_MAX + 1];
+	char json[512];		    /* the last reading or level, flat; empty: not known */
+	struct dp_stream_id stream; /* of the reading */
+	uint64_t seq;
+	char sampler[DP_NAME_MAX + 1]; /* whose it is, once it has said so */
+	bool is_output, told, online;  /* told: `online` is known */
+	bool here;		       /* its sampler listens, as far as is known */
+	bool json_due, status_due;
 };
 
-/* One turn of the outbox on the work queue: remove, append, load. */
+/* One turn of the outbox on the work queue: note, remove, append, load. */
 struct turn {
 	uv_work_t work;
 	bool running;
+	struct {
+		struct boot *boot;
+		struct outbox_boot known;
+	} *dates;
+	size_t n_dates;
+	int64_t floor_us; /* 0: as it was */
+	struct {
+		struct stream *stream;
+		int64_t row;
+		uint64_t low;
+		bool closed;
+	} *closes;
+	size_t n_closes;
 	struct {
 		struct stream *stream;
 		struct dp_interval range;
@@ -54,7 +80,8 @@ struct turn {
 		struct stream *stream;
 		struct held held;
 		uint64_t low;
-		int64_t row; /* of the stream, once it is written */
+		const struct boot *boot; /* of a reading without a time */
+		int64_t row, boot_row;	 /* once it is written */
 	} *appends;
 	size_t n_appends;
 	struct stream **news; /* seen for the first time: their node is written down */
@@ -63,7 +90,10 @@ struct turn {
 	struct stream *load_stream;
 	int64_t load_row;
 	uint64_t load_seq;
-	int remove_result, append_result, load_result, news_result;
+	bool shrink;
+	int note_result, remove_result, append_result, load_result, news_result,
+		shrink_result, usage_result;
+	struct outbox_usage usage;
 };
 
 struct relay {
@@ -75,11 +105,18 @@ struct relay {
 	bool silent; /* messages time out unanswered */
 	int64_t silent_until_ms;
 	struct stream *streams; /* in order of arrival */
+	struct dating dating;
+	enum dp_clock_trust trust;
+	int64_t clock_wait_ms;
+	int64_t waiting_since_ms; /* readings wait for their time; 0 none does */
+	int64_t clock_due_ms;	  /* when to look at the clock again */
+	int64_t floor_us;	  /* as the outbox knows it */
 	size_t live, live_bytes;
 	char *batch;	    /* RELAY_BATCH_BYTES and a little, for the batch being cut */
 	size_t batch_limit; /* bytes; shrinks when the centre takes smaller messages only */
 
 	int lock; /* of the outbox */
+	char instance[OUTBOX_INSTANCE + 1];
 	int64_t lock_retry_ms;
 	uv_work_t open_work;
 	bool opening;
@@ -93,8 +130,16 @@ struct relay {
 	int spill_error; /* why the last append failed, 0 */
 	int64_t spill_retry_ms, load_retry_ms;
 	bool remove_failed;
+	int64_t note_retry_ms, shrink_retry_ms;
+	struct outbox_usage usage; /* after the last turn */
+	bool outbox_full;
 	int64_t removed_ms; /* when answered readings were last removed */
 	bool flush;	    /* stopping: everything in memory goes to the outbox now */
+
+	struct held_command *commands[RELAY_COMMANDS];
+	size_t n_commands;
+	/* Since boot: when the loop last went to wait; the last stop of the process. */
+	int64_t awake_ns, stopped_ns, resumed_ns;
 
 	struct last last[RELAY_SENSORS];
 	size_t n_last;
@@ -113,11 +158,21 @@ struct relay {
 
 	/* statistics */
 	uint64_t received, accepted, duplicates, refused, batches, stored, rejected, later,
-		spilled, outbox_count, live_count, resent, strange_answers;
+		spilled, outbox_count, live_count, resent, strange_answers, flying,
+		oldest_s, dropped, commands_taken, commands_refused;
 };
 
 /* publisher.c */
 int64_t relay_now(const struct relay *r);
+
+/* intake.c */
+/* A message on local/reading/<sensor>. */
+void intake_reading(struct relay *r, const struct dp_bus_message *message);
+/* Tell the samplers what is accepted. */
+void intake_answer(struct relay *r);
+/* Give readings without a time their time, once it is known. */
+void intake_date(struct relay *r);
+int64_t intake_deadline(const struct relay *r);
 /* Note that a stream's readings are final, wherever they are. */
 void relay_settle(struct relay *r, struct stream *stream, uint64_t first, uint64_t count);
 
@@ -128,18 +183,57 @@ void uplink_send(struct relay *r);
 int64_t uplink_deadline(const struct relay *r);
 void uplink_expire(struct relay *r);
 
-/* spill.c */
+/* opening.c */
 /* Try to lock and open the outbox; when it is open, r->opened. */
-void spill_open(struct relay *r);
+void opening_start(struct relay *r);
+/* The file is damaged: set it aside and begin a new one. No turn is under way. */
+void opening_replace(struct relay *r);
+/* Free what the outbox and the streams hold, after the loop has ended. */
+void opening_end(struct relay *r);
+
+/* spill.c */
 /* Start a turn when there is something to do. */
 void spill_work(struct relay *r);
 int64_t spill_deadline(const struct relay *r);
 /* The stream's readings from the outbox are to be sent again. */
 void spill_forget_page(struct relay *r);
-void spill_close(struct relay *r);
+
+/* turn.c */
+/* Do on the work queue what r->turn says. */
+void turn_start(struct relay *r);
+/* Empty r->turn. */
+void turn_forget(struct relay *r);
+/* End the process when err is not 0: it can only be memory. */
+void turn_must(int err);
+/* Zeroed room for at least one element; ends the process when there is none. */
+__attribute__((returns_nonnull)) void *turn_array(size_t count, size_t size);
+
+/* commands.c */
+/* @return whether the message from the centre was a command */
+bool commands_take(struct relay *r, const struct dp_bus_message *message);
+/* An answer to one, on local/answer/<response topic>. */
+void commands_answered(struct relay *r, const struct dp_bus_message *message);
+/* Those that waited for their sampler are passed on, or wait on. */
+void commands_flush(struct relay *r);
+/* After each connect to the centre. */
+void commands_subscribe(struct relay *r);
+/* Before the loop waits. */
+void commands_note_awake(struct relay *r);
+int64_t commands_deadline(const struct relay *r);
+void commands_finish(struct relay *r);
 
 /* last.c */
-void last_note(struct relay *r, const struct dp_reading *reading);
+void last_note(struct relay *r, const struct dp_identity *identity,
+	const struct dp_reading *reading);
+/* local/state/<output>, local/status/<name> and local/sampler/<instance>. */
+void last_note_output(struct relay *r, const struct dp_bus_message *message);
+void last_note_status(struct relay *r, const struct dp_bus_message *message);
+void last_note_sampler(struct relay *r, const struct dp_bus_message *message);
+bool last_has_outputs(const struct relay *r);
+/* Whether a sampler listens for commands to that output. */
+bool last_is_here(const struct relay *r, const char *output);
+/* The node's broker is gone: who listens must say so again. */
+void last_forget_samplers(struct relay *r);
 void last_send(struct relay *r);
 void last_send_all(struct relay *r); /* after a connect */
 int64_t last_deadline(const struct relay *r);

@@ -87,18 +87,33 @@ int stream_hold(struct stream *stream, const struct held *reading)
 	return 0;
 }
 
+/* The smaller of `seq` and the oldest number that is held. */
+static uint64_t oldest_below(const struct stream *stream, uint64_t seq)
+{
+	if (stream->n_live > 0 && stream->live[0].seq < seq)
+		seq = stream->live[0].seq;
+	if (stream->spilling.n > 0 && stream->spilling.at[0].first < seq)
+		seq = stream->spilling.at[0].first;
+	if (stream->stored.n > 0 && stream->stored.at[0].first < seq)
+		seq = stream->stored.at[0].first;
+	return seq;
+}
+
 uint64_t stream_low(const struct stream *stream)
 {
-	uint64_t low = stream->heard_low;
-	if (low == 0)
-		return 0;
-	if (stream->n_live > 0 && stream->live[0].seq < low)
-		low = stream->live[0].seq;
-	if (stream->spilling.n > 0 && stream->spilling.at[0].first < low)
-		low = stream->spilling.at[0].first;
-	if (stream->stored.n > 0 && stream->stored.at[0].first < low)
-		low = stream->stored.at[0].first;
-	return low;
+	return stream->heard_low == 0 ? 0 : oldest_below(stream, stream->heard_low);
+}
+
+bool stream_waits(const struct stream *stream)
+{
+	return stream->boot != NULL && stream->boot->mark == DP_CLOCK_NONE &&
+	       oldest_below(stream, UINT64_MAX) <= stream->undated_to;
+}
+
+enum dp_clock_mark stream_mark(const struct stream *stream, uint8_t clock)
+{
+	return clock == DP_CLOCK_NONE && stream->boot != NULL ? stream->boot->mark
+							      : (enum dp_clock_mark)clock;
 }
 
 struct held *stream_next_live(struct stream *stream)

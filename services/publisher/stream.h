@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "dating.h"
 #include "identity.h"
 #include "intervals.h"
 #include "topic.h"
@@ -20,7 +21,8 @@ struct held {
 	int64_t arrived_ms;
 	char *json; /**< SenML records without brackets; owned */
 	uint32_t len;
-	uint8_t clock; /**< enum dp_clock_mark */
+	uint8_t clock;	     /**< enum dp_clock_mark; DP_CLOCK_NONE: no time yet */
+	int64_t boottime_ns; /**< of one without a time; else 0 */
 	bool in_flight;
 };
 
@@ -30,8 +32,16 @@ struct stream {
 	char node[DP_NAME_MAX + 1]; /**< on whose topic it is sent */
 	int64_t row;		    /**< in the outbox; 0 when it has none yet */
 	uint64_t heard_low;	    /**< the sampler's last word; 0 when it never spoke */
-	bool low_due;		    /**< it closed its stream and the centre must hear */
 	int64_t heard_ms;
+
+	struct boot *boot;   /**< of its readings without a time; NULL when it has none */
+	uint64_t undated_to; /**< the last of them */
+	int64_t boot_row;    /**< the boot that the outbox knows of; 0 none */
+
+	bool low_due;	   /**< it closed its stream and the centre must hear */
+	bool low_written;  /**< the outbox knows */
+	int64_t low_at_ms; /**< when to say it next */
+	int64_t low_wait_ms;
 
 	struct held *live; /**< ascending by seq */
 	size_t n_live, live_size;
@@ -67,6 +77,12 @@ int stream_hold(struct stream *stream, const struct held *reading);
  * @return 0 when it is not known: the sampler has not spoken
  */
 uint64_t stream_low(const struct stream *stream);
+
+/** Whether its oldest reading cannot be sent: it is not known yet when it was taken. */
+bool stream_waits(const struct stream *stream);
+
+/** What a reading's time is worth, sent now. */
+enum dp_clock_mark stream_mark(const struct stream *stream, uint8_t clock);
 
 /** The first live reading that is not in flight; NULL when there is none. */
 struct held *stream_next_live(struct stream *stream);

@@ -12,6 +12,9 @@
 #define RETRY_MS 1000
 #define PARK_FIRST_MS 5000
 #define PARK_LIMIT_MS 300000
+#define LOW_PREFIX "low-" /* of the correlation data of a message without readings */
+#define LOW_FIRST_MS 3000
+#define LOW_LIMIT_MS 300000
 
 /* ---- batches out ---- */
 
@@ -24,13 +27,15 @@ static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
 		.low = stream_low(stream),
 		.clock = clock};
 	struct dp_identity_text text;
-	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX], correlation[24];
+	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX];
+	char correlation[sizeof(LOW_PREFIX) + DP_STREAM_HEX];
 	dp_identity_encode(&identity, &text);
 	snprintf(
 		topic, sizeof(topic), "%s/%s/batch", r->config->topic_prefix, stream->node);
-	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node,
-		outbox_instance(r->outbox));
-	int n = snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
+	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node, r->instance);
+	int n = count == 0 ? snprintf(correlation, sizeof(correlation), LOW_PREFIX "%s",
+				     text.stream)
+			   : snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
 	const struct dp_bus_message message = {
 		.topic = topic,
 		.payload = r->batch,
@@ -47,8 +52,18 @@ static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
 }
 
 /* Joins readings in r->batch; @return false when it is full. */
-static bool add_to_batch(struct relay *r, size_t *len, const char *json, size_t json_len)
+static bool add_to_batch(struct relay *r, const struct stream *stream, size_t *len,
+	const char *json, size_t json_len, int64_t boottime_ns)
 {
+	char dated[DP_READING_JSON];
+	if (boottime_ns != 0) {
+		int n = dp_reading_date(json, json_len,
+			dating_time(stream->boot, boottime_ns), dated, sizeof(dated));
+		/* What is not ours any more, by a damaged file, is the centre's to judge.
+		 */
+		json_len = n < 0 ? json_len : (size_t)n;
+		json = n < 0 ? json : dated;
+	}
 	if (*len > 0 && *len + json_len + 2 > r->batch_limit)
 		return false;
 	r->batch[*len] = *len == 0 ? '[' : ',';
@@ -65,7 +80,7 @@ static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_
 		(uint64_t)(uintptr_t)stream, first, count, relay_now(r));
 	uint64_t number = flight->number;
 	int err = publish_batch(
-		r, stream, first, count, (enum dp_clock_mark)clock, number, len);
+		r, stream, first, count, stream_mark(stream, clock), number, len);
 	if (err == 0) {
 		r->batches++;
 		if (first + count > stream->sent_end)
@@ -102,7 +117,7 @@ static bool send_live(struct relay *r, struct stream *stream)
 	size_t len = 0;
 	while (held < end && held->seq == first + count && held->clock == clock &&
 		!held->in_flight && count < (uint32_t)r->config->batch_size &&
-		add_to_batch(r, &len, held->json, held->len)) {
+		add_to_batch(r, stream, &len, held->json, held->len, held->boottime_ns)) {
 		held->in_flight = true;
 		count++;
 		held++;
@@ -145,7 +160,8 @@ static bool send_backlog(struct relay *r)
 		if (reading->seq != first + count || reading->clock != clock ||
 			reading->seq >= limit || count == (uint32_t)r->config->batch_size ||
 			!dp_intervals_contains(&stream->stored, reading->seq) ||
-			!add_to_batch(r, &len, reading->json, reading->len))
+			!add_to_batch(r, stream, &len, reading->json, reading->len,
+				reading->boottime_ns))
 			break;
 		count++;
 		r->page_at++;
@@ -153,15 +169,45 @@ static bool send_backlog(struct relay *r)
 	return send_batch(r, stream, DP_BACKLOG, first, count, clock, len);
 }
 
-/* A sampler has closed its stream and nothing is left that could carry the news. */
+/*
+ * A sampler has closed its stream and nothing is left that could carry the news: it
+ * is said until the centre has answered.
+ */
 static void send_low(struct relay *r, struct stream *stream)
 {
 	if (!stream->low_due || stream->n_live > 0 || stream->spilling.n > 0 ||
-		stream->stored.n > 0)
+		stream->stored.n > 0 || relay_now(r) < stream->low_at_ms)
 		return;
 	uint64_t low = stream_low(stream);
-	if (publish_batch(r, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) == 0)
-		stream->low_due = false;
+	if (publish_batch(r, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) != 0)
+		return;
+	stream->low_wait_ms =
+		stream->low_wait_ms == 0 ? LOW_FIRST_MS : 2 * stream->low_wait_ms;
+	if (stream->low_wait_ms > LOW_LIMIT_MS)
+		stream->low_wait_ms = LOW_LIMIT_MS;
+	stream->low_at_ms =
+		relay_now(r) + dp_jitter_ms(&r->delivery.random, stream->low_wait_ms);
+}
+
+/* The answer to a message that only carried a `low`; whatever it is, it was heard. */
+static bool is_low_answer(struct relay *r, const struct dp_bus_message *message)
+{
+	size_t prefix = strlen(LOW_PREFIX);
+	struct dp_stream_id id;
+	if (message->correlation_len != prefix + DP_STREAM_HEX ||
+		memcmp(message->correlation, LOW_PREFIX, prefix) != 0 ||
+		dp_hex_decode((const char *)message->correlation + prefix, DP_STREAM_HEX,
+			id.bytes, DP_STREAM_BYTES) != 0)
+		return false;
+	struct stream *stream = stream_find(r->streams, &id);
+	/* Not when it was not sent: more may be held again by now. */
+	if (stream == NULL || stream->low_wait_ms == 0) {
+		r->strange_answers++;
+		return true;
+	}
+	stream->low_due = false;
+	stream->low_wait_ms = 0;
+	return true;
 }
 
 void uplink_send(struct relay *r)
@@ -169,7 +215,7 @@ void uplink_send(struct relay *r)
 	if (!dp_bus_connected(r->upstream))
 		return;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
-		if (s->parked_until_ms > relay_now(r))
+		if (s->parked_until_ms > relay_now(r) || stream_waits(s))
 			continue;
 		/* With 0 the disk comes first: they go out from the outbox. */
 		while (r->config->spill_after_ms > 0 &&
@@ -296,7 +342,9 @@ static void on_answer_error(void *data, const char *reason)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
-	if (strncmp(message->topic, "ack/", 4) != 0)
+	if (commands_take(r, message) || strncmp(message->topic, "ack/", 4) != 0)
+		return;
+	if (is_low_answer(r, message))
 		return;
 	struct answer answer = {r, message};
 	int err = dp_ack_decode(
@@ -320,6 +368,7 @@ static void on_connect(void *data)
 		err = dp_bus_publish(r->upstream, &online);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	commands_subscribe(r);
 	last_send_all(r);
 }
 
@@ -329,8 +378,10 @@ static void on_disconnect(void *data)
 	struct dp_flight flight;
 	while (dp_delivery_reset(&r->delivery, &flight))
 		;
-	for (struct stream *s = r->streams; s != NULL; s = s->next)
+	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		stream_unsend_all(s);
+		s->low_at_ms = 0;
+	}
 	spill_forget_page(r);
 }
 
@@ -341,8 +392,7 @@ void uplink_open(struct relay *r)
 	snprintf(r->status_topic, sizeof(r->status_topic), "status/%s",
 		r->config->node_name);
 	/* Of any node: the outbox may hold readings from before the node was renamed. */
-	snprintf(r->ack_filter, sizeof(r->ack_filter), "ack/+/%s",
-		outbox_instance(r->outbox));
+	snprintf(r->ack_filter, sizeof(r->ack_filter), "ack/+/%s", r->instance);
 	const struct dp_bus_options options = {
 		.url = r->config->upstream_url,
 		.ca_file = r->config->service.tls_ca_file,
@@ -384,6 +434,8 @@ int64_t uplink_deadline(const struct relay *r)
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r) && s->parked_until_ms < due)
 			due = s->parked_until_ms;
+		if (s->low_due && s->low_at_ms > relay_now(r) && s->low_at_ms < due)
+			due = s->low_at_ms;
 	}
 	return due;
 }

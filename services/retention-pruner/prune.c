@@ -1,5 +1,6 @@
 #include "prune.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -11,12 +12,37 @@
 enum phase { PRUNE_READINGS, PRUNE_STREAMS, PRUNE_VACUUM, PRUNE_DONE };
 
 struct prune {
-	sqlite3 *db;
+	struct dp_store store;
 	sqlite3_stmt *next_sensor, *bound, *delete;
 	enum phase phase;
 	int64_t sensor; /* at hand */
 	int64_t before_us, streams_before_us;
 };
+
+static int prepare_all(struct prune *prune)
+{
+	sqlite3 *db = prune->store.db;
+	int err = dp_sqlite_prepare(db,
+		"SELECT id FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
+		&prune->next_sensor);
+	if (err == 0)
+		err = dp_sqlite_prepare(db,
+			"SELECT ts FROM reading WHERE sensor = ? AND ts < ? ORDER BY ts "
+			"LIMIT ?",
+			&prune->bound);
+	if (err == 0)
+		err = dp_sqlite_prepare(db,
+			"DELETE FROM reading WHERE sensor = ? AND ts <= ?", &prune->delete);
+	return err;
+}
+
+static void finalize_all(struct prune *prune)
+{
+	sqlite3_finalize(prune->next_sensor);
+	sqlite3_finalize(prune->bound);
+	sqlite3_finalize(prune->delete);
+	prune->next_sensor = prune->bound = prune->delete = NULL;
+}
 
 int prune_open(struct prune **out, const char *store_url)
 {
@@ -24,19 +50,12 @@ int prune_open(struct prune **out, const char *store_url)
 	if (prune == NULL)
 		dp_log_out_of_memory("the pruner's store");
 	prune->phase = PRUNE_DONE;
-	int err = dp_store_open(&prune->db, store_url);
+	int err = dp_store_open(&prune->store, store_url);
+	if (err == -EUCLEAN)
+		dp_log(DP_LOG_ERROR, "the database is damaged; ingest will set it aside",
+			"file=%s", prune->store.path);
 	if (err == 0)
-		err = dp_sqlite_prepare(prune->db,
-			"SELECT id FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
-			&prune->next_sensor);
-	if (err == 0)
-		err = dp_sqlite_prepare(prune->db,
-			"SELECT ts FROM reading WHERE sensor = ? AND ts < ? ORDER BY ts "
-			"LIMIT ?",
-			&prune->bound);
-	if (err == 0)
-		err = dp_sqlite_prepare(prune->db,
-			"DELETE FROM reading WHERE sensor = ? AND ts <= ?", &prune->delete);
+		err = prepare_all(prune);
 	if (err != 0) {
 		prune_close(prune);
 		return err;
@@ -49,21 +68,33 @@ void prune_close(struct prune *prune)
 {
 	if (prune == NULL)
 		return;
-	sqlite3_finalize(prune->next_sensor);
-	sqlite3_finalize(prune->bound);
-	sqlite3_finalize(prune->delete);
-	sqlite3_close(prune->db);
+	finalize_all(prune);
+	dp_store_close(&prune->store);
 	free(prune);
+}
+
+/* ingest has begun a new file: what was under way is over. */
+static int open_again(struct prune *prune)
+{
+	finalize_all(prune);
+	prune->phase = PRUNE_DONE;
+	int err = dp_store_reopen(&prune->store);
+	return err != 0 ? err : prepare_all(prune);
 }
 
 int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us)
 {
-	return dp_lease_renew(prune->db, lease, now_us);
+	int err = prune->store.db != NULL ? dp_lease_renew(&prune->store, lease, now_us)
+					  : -ESTALE;
+	if (err != -ESTALE)
+		return err;
+	err = open_again(prune);
+	return err != 0 ? err : dp_lease_renew(&prune->store, lease, now_us);
 }
 
 int prune_release(struct prune *prune, struct dp_lease *lease)
 {
-	return dp_lease_release(prune->db, lease);
+	return prune->store.db != NULL ? dp_lease_release(&prune->store, lease) : 0;
 }
 
 void prune_begin(struct prune *prune, int64_t before_us, int64_t streams_before_us)
@@ -103,6 +134,14 @@ static int find_bound(struct prune *prune, int64_t *bound, int64_t *rows)
 	return dp_sqlite_error(code);
 }
 
+static int end(struct prune *prune, int err)
+{
+	if (err == 0)
+		return dp_store_commit(&prune->store);
+	dp_store_rollback(&prune->store);
+	return err;
+}
+
 static int step_readings(struct prune *prune, int64_t *rows)
 {
 	int64_t bound = 0, due = 0;
@@ -117,11 +156,15 @@ static int step_readings(struct prune *prune, int64_t *rows)
 			prune->phase = PRUNE_STREAMS;
 		return found < 0 ? found : 0;
 	}
+	err = dp_store_begin(&prune->store);
+	if (err != 0)
+		return err;
 	sqlite3_bind_int64(prune->delete, 1, prune->sensor);
 	sqlite3_bind_int64(prune->delete, 2, bound);
 	err = dp_sqlite_run(prune->delete);
-	if (err == 0)
-		*rows = sqlite3_changes64(prune->db);
+	int64_t deleted = sqlite3_changes64(prune->store.db);
+	err = end(prune, err);
+	*rows = err == 0 ? deleted : 0;
 	return err;
 }
 
@@ -129,23 +172,21 @@ static int step_streams(struct prune *prune, int64_t *rows)
 {
 	char sql[640];
 	sqlite3_snprintf(sizeof(sql), sql,
-		"BEGIN IMMEDIATE;"
 		"CREATE TEMP TABLE gone AS SELECT id FROM stream WHERE seen < %lld LIMIT "
 		"%d;"
 		"DELETE FROM stream_interval WHERE stream IN (SELECT id FROM gone);"
 		"DELETE FROM lost WHERE stream IN (SELECT id FROM gone);"
 		"DELETE FROM stream WHERE id IN (SELECT id FROM gone);"
-		"DROP TABLE gone;"
-		"COMMIT",
+		"DROP TABLE gone",
 		(sqlite3_int64)prune->streams_before_us, ROWS_A_STEP / 10);
-	int64_t before = sqlite3_total_changes64(prune->db);
-	int err = dp_sqlite_exec(prune->db, sql);
-	if (err != 0) {
-		if (sqlite3_get_autocommit(prune->db) == 0)
-			dp_sqlite_exec(prune->db, "ROLLBACK");
+	int err = dp_store_begin(&prune->store);
+	if (err != 0)
 		return err;
-	}
-	*rows = sqlite3_total_changes64(prune->db) - before;
+	int64_t before = sqlite3_total_changes64(prune->store.db);
+	err = end(prune, dp_sqlite_exec(prune->store.db, sql));
+	if (err != 0)
+		return err;
+	*rows = sqlite3_total_changes64(prune->store.db) - before;
 	if (*rows == 0)
 		prune->phase = PRUNE_VACUUM;
 	return 0;
@@ -156,13 +197,16 @@ static int step_vacuum(struct prune *prune)
 {
 	char sql[64];
 	int64_t before = 0, after = 0;
-	int err = dp_sqlite_int(prune->db, "PRAGMA freelist_count", &before);
+	int err = dp_store_begin(&prune->store);
 	if (err != 0)
 		return err;
+	err = dp_sqlite_int(prune->store.db, "PRAGMA freelist_count", &before);
 	sqlite3_snprintf(sizeof(sql), sql, "PRAGMA incremental_vacuum(%d)", PAGES_A_STEP);
-	err = dp_sqlite_exec(prune->db, sql);
 	if (err == 0)
-		err = dp_sqlite_int(prune->db, "PRAGMA freelist_count", &after);
+		err = dp_sqlite_exec(prune->store.db, sql);
+	if (err == 0)
+		err = dp_sqlite_int(prune->store.db, "PRAGMA freelist_count", &after);
+	err = end(prune, err);
 	if (err == 0 && (after == 0 || after >= before))
 		prune->phase = PRUNE_DONE;
 	return err;

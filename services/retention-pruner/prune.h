@@ -27,7 +27,7 @@ void prune_begin(struct prune *prune, int64_t before_us, int64_t streams_before_
  * One step.
  * @param rows  what it deleted
  * @param done  true: the run is over
- * @return 0 or as dp_sqlite_error(): the step did nothing and may be tried again
+ * @return 0 or as dp_store_begin(): the step did nothing and may be tried again
  */
 int prune_step(struct prune *prune, int64_t *rows, bool *done);
 

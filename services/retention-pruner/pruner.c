@@ -130,6 +130,14 @@ static void end_run(struct pruner *p)
 			(long long)p->run_rows, (unsigned long long)p->longest_step_us);
 }
 
+static void release_or_end(struct pruner *p)
+{
+	if (p->lease.held)
+		start_task(p, TASK_RELEASE);
+	else
+		finish_stop(p);
+}
+
 static void work_done(uv_work_t *work, int status)
 {
 	struct pruner *p = work->data;
@@ -140,8 +148,14 @@ static void work_done(uv_work_t *work, int status)
 		return;
 	}
 	note_trouble(p);
+	/* A newer version is at work here. */
+	if (p->result == -EPROTO && !p->stopping) {
+		p->lease.held = false;
+		dp_service_stop(p->service, EXIT_FAILURE);
+		return;
+	}
 	if (p->stopping) {
-		start_task(p, TASK_RELEASE);
+		release_or_end(p);
 		return;
 	}
 	if (p->result != 0) {
@@ -235,7 +249,7 @@ void pruner_stop(void *data)
 	uv_close((uv_handle_t *)&p->timer, NULL);
 	/* A step is short; a lease given back saves the next one a minute. */
 	if (!p->working)
-		start_task(p, TASK_RELEASE);
+		release_or_end(p);
 }
 
 const char *pruner_health(void *data)

@@ -4,6 +4,7 @@ from harness.broker import Broker
 from harness.centre import Centre
 from harness.certs import Certificates
 from harness.client import Client
+from harness.clock import BoardClock
 from harness.database import Database
 from harness.lab import Lab
 from harness.ledger import Ledger
@@ -12,6 +13,7 @@ from harness.service import Service
 from harness.wait import eventually
 
 __all__ = [
+    "BoardClock",
     "Broker",
     "Centre",
     "Certificates",

@@ -24,15 +24,30 @@ def find_mosquitto():
     return found
 
 
+def _settings_of(path):
+    ours = ("listener", "allow_anonymous", "persistence_location", "log_dest")
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line for line in lines if line[0] != "#" and line.split()[0] not in ours]
+
+
 class Broker:
     """Configuration, start, SIGKILL and restart of one mosquitto on one port.
 
     certificates  a Certificates: the listener speaks TLS
     users         {name: password}: nobody else may connect
     persistence   keep sessions, queues and retained messages over a restart
+    settings      a file of compose/mosquitto: its settings but for the listener and folders
     """
 
-    def __init__(self, directory, certificates=None, users=None, persistence=False, port=None):
+    def __init__(
+        self,
+        directory,
+        certificates=None,
+        users=None,
+        persistence=False,
+        port=None,
+        settings=None,
+    ):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
@@ -40,10 +55,12 @@ class Broker:
         lines = [
             "user root",  # mosquitto's own switch to another user would close this directory
             f"listener {self.port} {HOST}",
-            "max_inflight_messages 1000",
-            "max_queued_messages 100000",
             "log_dest stderr",
         ]
+        if settings:
+            lines += _settings_of(settings)
+        else:
+            lines += ["max_inflight_messages 1000", "max_queued_messages 100000"]
         if users:
             lines += ["allow_anonymous false", f"password_file {self._password_file(users)}"]
         else:
@@ -51,8 +68,8 @@ class Broker:
         if certificates:
             lines += [f"certfile {certificates.cert}", f"keyfile {certificates.key}"]
         if persistence:
-            lines += ["persistence true", f"persistence_location {self.directory}/"]
-            lines += ["autosave_interval 1"]
+            lines += ["persistence true", "autosave_interval 1"]
+        lines += [f"persistence_location {self.directory}/"]
         config = self.directory / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         command = [find_mosquitto(), "-c", config]

@@ -14,8 +14,9 @@ class Lab:
     told start=False or healthy=False. Settings are the service's environment.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, log_level="debug"):
         self.directory = directory
+        self.log_level = log_level
         self.database_path = directory / "broker.db"
         self.brokers = []
         self.services = []
@@ -39,7 +40,7 @@ class Lab:
 
     def service(self, name, start=True, healthy=True, **settings):
         instance = f"{name}-{len(self.services)}"
-        settings = {"INSTANCE": instance, "LOG_LEVEL": "debug", **settings}
+        settings = {"INSTANCE": instance, "LOG_LEVEL": self.log_level, **settings}
         # A Unix socket's path is short: so is the directory's.
         service = Service(name, self.directory / f"s{len(self.services)}", settings)
         self.services.append(service)
@@ -57,7 +58,7 @@ class Lab:
 
     def publisher(self, local, central, node="raspberrypi4", **settings):
         """A publisher with an outbox at publisher.outbox_path."""
-        outbox = self.directory / f"outbox-{len(self.services)}.db"
+        outbox = settings.get("OUTBOX", self.directory / f"outbox-{len(self.services)}.db")
         settings = {
             "NODE_NAME": node,
             "MQTT_URL": local.url(),
@@ -76,6 +77,7 @@ class Lab:
         return self.service("retention-pruner", **{**self._centre(central), **settings})
 
     def _centre(self, central):
+        """Settings of a service at the centre; database_path may be moved before."""
         return {"MQTT_URL": central.url(), "STORE_URL": f"sqlite://{self.database_path}"}
 
     def end(self):

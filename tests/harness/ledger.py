@@ -42,7 +42,11 @@ class Ledger:
     def rows(self, keys=None):
         """Counter of (sensor, ts_us, values) of these readings, by default all."""
         chosen = self.readings if keys is None else keys
-        return Counter(row(*self.readings[key]) for key in chosen)
+        return Counter(self.row(key) for key in chosen)
+
+    def row(self, key):
+        """One reading in a form that can be counted."""
+        return row(*self.readings[key])
 
 
 def row(sensor, ts_us, values):

@@ -33,10 +33,18 @@ def clean_env(settings):
     return env
 
 
+def binary(name, settings):
+    """The build that such settings want: of a clock or of chips that the test sets."""
+    folder = BIN
+    for setting, build in (("CLOCK_FILE", "clocked"), ("GPIO_FAKE", "faked")):
+        folder = BIN.parent / build if setting in settings else folder
+    return folder / name
+
+
 def run_service(name, *arguments, timeout_s=20, stdin="", **settings):
     """Run a service's binary to its end, as for --help or a bad setting."""
     return subprocess.run(
-        [str(BIN / name), *arguments],
+        [str(binary(name, settings)), *arguments],
         env=clean_env(settings),
         input=stdin,
         capture_output=True,
@@ -46,12 +54,15 @@ def run_service(name, *arguments, timeout_s=20, stdin="", **settings):
 
 
 class Service(Process):
-    """A running service; ends with stop(), kill() or the lab's end."""
+    """A running service; ends with stop(), kill() or the lab's end.
+
+    With CLOCK_FILE it is the build whose clock the test sets (harness/clock.py).
+    """
 
     def __init__(self, name, directory, settings):
         self.run_dir = Path(directory)
         self.settings = {"RUN_DIR": str(self.run_dir), **settings}
-        super().__init__(name, [BIN / name], directory, clean_env(self.settings))
+        super().__init__(name, [binary(name, settings)], directory, clean_env(self.settings))
 
     def start(self, healthy=True):
         self.spawn()

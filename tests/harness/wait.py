@@ -9,7 +9,7 @@ DEADLINE_S = 30.0
 POLL_S = 0.02
 
 
-def eventually(predicate, what, deadline_s=DEADLINE_S):
+def eventually(predicate, what, deadline_s=DEADLINE_S, poll_s=POLL_S):
     """Return predicate()'s first true value; fail with its last one after deadline_s.
 
     An AssertionError from the predicate counts as "not yet" and is shown at the end.
@@ -25,4 +25,4 @@ def eventually(predicate, what, deadline_s=DEADLINE_S):
             return value
         if time.monotonic() >= end:
             raise AssertionError(f"not within {deadline_s:g} s: {what}; last seen: {last!r}")
-        time.sleep(POLL_S)
+        time.sleep(poll_s)

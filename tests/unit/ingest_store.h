@@ -12,7 +12,7 @@
 
 struct store {
 	struct insert *insert;
-	char path[PATH_SIZE];
+	char path[PATH_SIZE], url[PATH_SIZE + 16];
 	char answers[4096]; /* of the last commit, see describe() */
 	struct dp_lease fence;
 };
@@ -20,17 +20,19 @@ struct store {
 static inline void store_open_with(
 	void **state, struct store *store, const struct insert_options *options)
 {
-	char url[PATH_SIZE + 16];
-	snprintf(url, sizeof(url), "sqlite://%s", path_in(state, "broker.db", store->path));
+	char path[PATH_SIZE];
+	path_in(state, "broker.db", path);
+	memcpy(store->path, path, sizeof(path));
+	snprintf(store->url, sizeof(store->url), "sqlite://%s", path);
 	struct insert_options all = *options;
-	all.store_url = url;
+	all.store_url = store->url;
 	if (all.max_message_bytes == 0)
 		all.max_message_bytes = MESSAGE_MAX;
 	if (all.dead_letters_max == 0)
 		all.dead_letters_max = 1000;
 	store->fence =
 		(struct dp_lease){.name = "plain", .holder = "us", .ttl_us = HOUR_US};
-	assert_int_equal(insert_open(&store->insert, &all), 0);
+	assert_int_equal(insert_open(&store->insert, &all, NOW_US), 0);
 }
 
 static inline void store_open(void **state, struct store *store)
@@ -53,6 +55,16 @@ struct batch {
 	bool silent;	     /* without a response topic */
 };
 
+/* In seconds. Numbers near the powers of two, too large to be counted in seconds, differ.
+ */
+static inline int64_t payload_time(uint64_t n)
+{
+	if (n >> 32 == 0)
+		return TS_S + (int64_t)n;
+	return TS_S + (INT64_C(1) << 32) + INT64_C(1000) * (64 - __builtin_clzll(n)) +
+	       (int64_t)(n & 0xff);
+}
+
 /* Reading n has temperature n / 10 and humidity 50. @return bytes */
 static inline size_t payload_of(const struct batch *batch, char *text, size_t size)
 {
@@ -62,7 +74,7 @@ static inline size_t payload_of(const struct batch *batch, char *text, size_t si
 			"%c{\"bn\":\"climate/"
 			"\",\"bt\":%lld,\"n\":\"temperature\",\"u\":\"Cel\","
 			"\"v\":%.1f},{\"n\":\"humidity\",\"u\":\"%%RH\",\"v\":50}",
-			n == batch->first ? '[' : ',', (long long)(TS_S + (int64_t)n),
+			n == batch->first ? '[' : ',', (long long)payload_time(n),
 			(double)n / 10);
 		assert_true(len < size - 2);
 	}
@@ -141,6 +153,8 @@ static inline void describe(
 		if (result->whole)
 			len += (size_t)snprintf(
 				text + len, size - len, "error (%s)", result->range.reason);
+		else if (result->heard)
+			len += (size_t)snprintf(text + len, size - len, "heard");
 		else
 			len += (size_t)snprintf(text + len, size - len,
 				"%s %llu+%llu%s%s%s", kinds[result->range.kind],

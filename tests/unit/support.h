@@ -2,9 +2,9 @@
 #ifndef TEST_SUPPORT_H
 #define TEST_SUPPORT_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -57,19 +58,17 @@ static inline int make_directory(void **state)
 	return *state == NULL ? -1 : 0;
 }
 
+static inline int remove_entry(
+	const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+	(void)status, (void)kind, (void)where;
+	return remove(path);
+}
+
 static inline int remove_directory(void **state)
 {
-	char *path = *state;
-	DIR *directory = opendir(path);
-	const struct dirent *entry;
-	while (directory != NULL && (entry = readdir(directory)) != NULL) {
-		if (entry->d_name[0] != '.')
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	}
-	if (directory != NULL)
-		closedir(directory);
-	int err = rmdir(path);
-	free(path);
+	int err = nftw(*state, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	free(*state);
 	return err;
 }
 

@@ -107,6 +107,20 @@ static void test_each_publisher_gets_an_answer_of_its_own(void **state)
 	assert_string_equal(published[2], "ack/a/1 A {\"stored\":[[\"" HEX "\",3,1]]}");
 }
 
+static void test_a_message_without_readings_is_answered_by_itself(void **state)
+{
+	(void)state;
+	const struct result heard = {.about = &a_2, .heard = true};
+	add(&a, DP_ACK_STORED, 1, NULL);
+	assert_int_equal(results_add(&results, &heard), 0);
+	add(&a, DP_ACK_STORED, 2, NULL);
+	answer();
+	assert_int_equal(n_published, 3);
+	assert_string_equal(published[0], "ack/a/1 A {\"stored\":[[\"" HEX "\",1,1]]}");
+	assert_string_equal(published[1], "ack/a/1 A2 {}");
+	assert_string_equal(published[2], "ack/a/1 A {\"stored\":[[\"" HEX "\",2,1]]}");
+}
+
 static void test_a_message_without_identity_is_answered_by_itself(void **state)
 {
 	(void)state;
@@ -195,6 +209,7 @@ int main(void)
 		WITH_RESULTS(
 			test_messages_of_one_publisher_share_an_answer_without_correlation),
 		WITH_RESULTS(test_each_publisher_gets_an_answer_of_its_own),
+		WITH_RESULTS(test_a_message_without_readings_is_answered_by_itself),
 		WITH_RESULTS(test_a_message_without_identity_is_answered_by_itself),
 		WITH_RESULTS(test_a_message_without_correlation_data_is_answered_without),
 		WITH_RESULTS(test_many_ranges_are_spread_over_answers_and_none_is_left_out),

@@ -87,6 +87,20 @@ static void test_marks_have_names_that_are_read_back(void **state)
 	assert_int_equal(back, DP_CLOCK_NONE);
 }
 
+static void test_what_counts_as_good_has_a_name(void **state)
+{
+	(void)state;
+	enum dp_clock_trust trust;
+	assert_int_equal(dp_clock_parse_trust("auto", &trust), 0);
+	assert_int_equal(trust, DP_CLOCK_TRUST_AUTO);
+	assert_int_equal(dp_clock_parse_trust("kernel", &trust), 0);
+	assert_int_equal(trust, DP_CLOCK_TRUST_KERNEL);
+	assert_int_equal(dp_clock_parse_trust("always", &trust), 0);
+	assert_int_equal(trust, DP_CLOCK_TRUST_ALWAYS);
+	assert_int_equal(dp_clock_parse_trust("Always", &trust), -EINVAL);
+	assert_int_equal(dp_clock_parse_trust("", &trust), -EINVAL);
+}
+
 static void test_marks_are_stored_as_the_schema_says(void **state)
 {
 	(void)state;
@@ -124,6 +138,7 @@ int main(void)
 		cmocka_unit_test(test_a_clock_that_is_always_trusted_need_not_be_plausible),
 		cmocka_unit_test(test_a_time_that_cannot_be_sent_is_not_trusted),
 		cmocka_unit_test(test_marks_have_names_that_are_read_back),
+		cmocka_unit_test(test_what_counts_as_good_has_a_name),
 		cmocka_unit_test(test_marks_are_stored_as_the_schema_says),
 		cmocka_unit_test(test_the_kernels_clocks_go_forward_in_their_units),
 	};

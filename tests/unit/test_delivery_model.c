@@ -1,8 +1,9 @@
 /*
- * A sampler's ring, a publisher's stream, window and outbox, and a centre with its
- * interval set, joined by channels that lose, repeat and reorder messages, while
- * connections break and the publisher is killed. Whatever happens, each reading that was
- * accepted is stored once, and what is lost was dropped by the full ring.
+ * A sampler's ring, a publisher's stream, window and outbox, and a centre of several
+ * receivers that share one interval set, joined by channels that lose, repeat and reorder
+ * messages, while connections break, the publisher is killed, and receivers are frozen,
+ * or killed before or after their commit. Whatever happens, each reading that was accepted
+ * is stored once, and what is lost was dropped by the full ring.
  */
 #include "delivery.h"
 #include "intervals.h"
@@ -21,6 +22,10 @@
 #define SAMPLER_WINDOW 50
 #define TICKS_MAX 200000
 #define IN_CHANNEL 8192
+#define RECEIVERS_MAX 5
+#define RECEIVER_QUEUE 32
+#define FROZEN_TICKS 60 /* some timeouts */
+#define STEPS_WANTED 5000000
 
 struct conditions {
 	unsigned loss, repeat; /* of 100 messages */
@@ -29,6 +34,8 @@ struct conditions {
 	unsigned spill_ticks; /* age at which a reading goes to the outbox; 0 never */
 	unsigned kills;	      /* of 10000 ticks */
 	unsigned breaks;      /* of the upstream connection, of 10000 ticks */
+	unsigned receivers;
+	unsigned receiver_kills, freezes; /* of 10000 turns of a receiver */
 };
 
 struct message {
@@ -41,10 +48,17 @@ struct channel {
 	size_t n;
 };
 
+struct receiver {
+	struct message queue[RECEIVER_QUEUE];
+	size_t n;
+	unsigned frozen_until;
+};
+
 struct world {
 	const struct conditions *conditions;
 	uint64_t random;
 	unsigned tick;
+	uint64_t steps; /* turns of somebody, and messages that arrived */
 
 	struct ring ring;
 	unsigned resend_at;
@@ -60,6 +74,7 @@ struct world {
 	struct dp_intervals disk;
 	uint64_t disk_low;
 
+	struct receiver receivers[RECEIVERS_MAX];
 	struct dp_intervals set;
 	unsigned stored[READINGS + 1];
 	bool lost[READINGS + 1];
@@ -89,12 +104,13 @@ static void put(struct world *w, struct channel *channel, uint64_t first, uint64
 	}
 }
 
-static bool get(const struct world *w, struct channel *channel, struct message *message)
+static bool get(struct world *w, struct channel *channel, struct message *message)
 {
 	for (size_t i = 0; i < channel->n; i++) {
 		if (channel->messages[i].at <= w->tick) {
 			*message = channel->messages[i];
 			channel->messages[i] = channel->messages[--channel->n];
+			w->steps++;
 			return true;
 		}
 	}
@@ -360,7 +376,7 @@ static void break_connection(struct world *w)
 
 /* ---- the centre ---- */
 
-static void take_batch(struct world *w, const struct message *message)
+static void store(struct world *w, const struct message *message)
 {
 	struct dp_interval gap;
 	while (message->low > 1 &&
@@ -374,14 +390,60 @@ static void take_batch(struct world *w, const struct message *message)
 	for (uint64_t seq = message->first; seq < message->first + message->count; seq++)
 		w->stored[seq] += !dp_intervals_contains(&w->set, seq);
 	ok(dp_intervals_add(&w->set, message->first, message->first + message->count - 1));
-	put(w, &w->answers, message->first, message->count, 0);
 }
 
+/* One transaction, then the answers: it may die before, between or among them. */
+static void commit(struct world *w, struct receiver *r)
+{
+	bool dies = random_below(&w->random, 10000) < w->conditions->receiver_kills;
+	if (dies && chance(w, 50)) {
+		r->n = 0;
+		return;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		store(w, &r->queue[i]);
+	size_t answered = dies ? random_below(&w->random, r->n + 1) : r->n;
+	for (size_t i = 0; i < answered; i++)
+		put(w, &w->answers, r->queue[i].first, r->queue[i].count, 0);
+	r->n = 0;
+}
+
+static void receiver_turn(struct world *w, struct receiver *r)
+{
+	w->steps++;
+	if (r->frozen_until > w->tick)
+		return;
+	if (random_below(&w->random, 10000) < w->conditions->freezes)
+		r->frozen_until =
+			w->tick + 1 + (unsigned)random_below(&w->random, FROZEN_TICKS);
+	else if (r->n > 0 && chance(w, 50))
+		commit(w, r);
+}
+
+/* The broker gives each message to one of them, frozen or not. */
 static void centre_turn(struct world *w)
 {
 	struct message message;
-	while (get(w, &w->batches, &message))
-		take_batch(w, &message);
+	unsigned n = w->conditions->receivers;
+	while (get(w, &w->batches, &message)) {
+		struct receiver *r = &w->receivers[random_below(&w->random, n)];
+		if (r->n == RECEIVER_QUEUE)
+			commit(w, r);
+		r->queue[r->n++] = message;
+	}
+	for (unsigned i = 0; i < n; i++)
+		receiver_turn(w, &w->receivers[i]);
+}
+
+/* What was under way when all was answered arrives after all, and changes nothing. */
+static void let_late_ones_in(struct world *w)
+{
+	for (size_t i = 0; i < w->batches.n; i++)
+		store(w, &w->batches.messages[i]);
+	for (unsigned i = 0; i < w->conditions->receivers; i++) {
+		for (size_t k = 0; k < w->receivers[i].n; k++)
+			store(w, &w->receivers[i].queue[k]);
+	}
 }
 
 /* ---- runs ---- */
@@ -405,6 +467,7 @@ static void run(const struct conditions *conditions, uint64_t seed)
 	ok(ring_init(&w->ring, conditions->ring_size));
 	start_publisher(w);
 	for (; !finished(w); w->tick++) {
+		w->steps += 2;
 		assert_true(w->tick < TICKS_MAX);
 		sampler_turn(w);
 		publisher_turn(w);
@@ -416,7 +479,8 @@ static void run(const struct conditions *conditions, uint64_t seed)
 	}
 	/* The sampler says goodbye: what is missing now will never come. */
 	const struct message goodbye = {.first = w->ring.next, .low = w->ring.low};
-	take_batch(w, &goodbye);
+	store(w, &goodbye);
+	let_late_ones_in(w);
 	assert_int_equal(w->set.n, 1);
 	assert_true(w->set.at[0].first == 1 && w->set.at[0].last == READINGS);
 	unsigned lost = 0;
@@ -435,54 +499,75 @@ static void run(const struct conditions *conditions, uint64_t seed)
 	dp_intervals_finish(&w->set);
 }
 
+static uint64_t steps;
+
 static void run_seeds(unsigned seeds, struct conditions conditions)
 {
 	for (uint64_t i = 1; i <= seeds; i++) {
 		uint64_t seed = i * 7919;
 		print_message("seed %llu\n", (unsigned long long)seed);
 		run(&conditions, seed);
+		steps += world.steps;
 	}
 }
 
 #define ENOUGH (2 * READINGS) /* of the ring: it drops nothing */
 
-/* loss, repeat, delay_ticks, ring_size, spill_ticks, kills, breaks */
+/*
+ * loss, repeat, delay_ticks, ring_size, spill_ticks, kills, breaks,
+ * receivers, receiver_kills, freezes
+ */
 
 static void test_a_perfect_channel_loses_nothing(void **state)
 {
 	(void)state;
-	run_seeds(2, (struct conditions){0, 0, 1, ENOUGH, 0, 0, 0});
+	run_seeds(2, (struct conditions){0, 0, 1, ENOUGH, 0, 0, 0, 1, 0, 0});
 }
 
 static void test_lost_repeated_and_reordered_messages_do_no_harm(void **state)
 {
 	(void)state;
-	run_seeds(6, (struct conditions){20, 20, 30, ENOUGH, 0, 0, 0});
-	run_seeds(3, (struct conditions){50, 0, 5, ENOUGH, 0, 0, 0});
+	run_seeds(60, (struct conditions){20, 20, 30, ENOUGH, 0, 0, 0, 1, 0, 0});
+	run_seeds(30, (struct conditions){50, 0, 5, ENOUGH, 0, 0, 0, 3, 0, 0});
 }
 
 static void test_broken_connections_do_no_harm(void **state)
 {
 	(void)state;
-	run_seeds(6, (struct conditions){5, 5, 40, ENOUGH, 0, 0, 300});
+	run_seeds(60, (struct conditions){5, 5, 40, ENOUGH, 0, 0, 300, 1, 0, 0});
 }
 
 static void test_the_outbox_takes_part(void **state)
 {
 	(void)state;
-	run_seeds(6, (struct conditions){20, 20, 30, ENOUGH, 10, 0, 100});
+	run_seeds(60, (struct conditions){20, 20, 30, ENOUGH, 10, 0, 100, 2, 0, 0});
 }
 
 static void test_a_killed_publisher_loses_nothing_that_it_accepted(void **state)
 {
 	(void)state;
-	run_seeds(8, (struct conditions){10, 10, 30, ENOUGH, 10, 200, 100});
+	run_seeds(60, (struct conditions){10, 10, 30, ENOUGH, 10, 200, 100, 1, 0, 0});
+}
+
+static void test_receivers_that_die_or_freeze_store_nothing_twice(void **state)
+{
+	(void)state;
+	run_seeds(60, (struct conditions){5, 5, 30, ENOUGH, 10, 0, 50, 1, 2000, 0});
+	run_seeds(60, (struct conditions){0, 0, 5, ENOUGH, 10, 0, 50, 3, 500, 200});
+	run_seeds(60, (struct conditions){20, 20, 30, ENOUGH, 10, 100, 100, 5, 500, 200});
 }
 
 static void test_what_a_full_ring_drops_is_all_that_is_lost(void **state)
 {
 	(void)state;
-	run_seeds(8, (struct conditions){30, 10, 40, 60, 50, 100, 100});
+	run_seeds(60, (struct conditions){30, 10, 40, 60, 50, 100, 100, 3, 200, 100});
+}
+
+static void test_there_were_enough_steps(void **state)
+{
+	(void)state;
+	print_message("%llu steps\n", (unsigned long long)steps);
+	assert_true(steps >= STEPS_WANTED);
 }
 
 int main(void)
@@ -493,7 +578,9 @@ int main(void)
 		cmocka_unit_test(test_broken_connections_do_no_harm),
 		cmocka_unit_test(test_the_outbox_takes_part),
 		cmocka_unit_test(test_a_killed_publisher_loses_nothing_that_it_accepted),
+		cmocka_unit_test(test_receivers_that_die_or_freeze_store_nothing_twice),
 		cmocka_unit_test(test_what_a_full_ring_drops_is_all_that_is_lost),
+		cmocka_unit_test(test_there_were_enough_steps),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,8 @@ static void test_a_message_without_readings_closes_a_stream(void **state)
 	struct store store;
 	store_open(state, &store);
 	store_batch(&store, &(struct batch){.first = 1, .count = 5});
-	assert_string_equal(store_batch(&store, &(struct batch){.first = 9, .low = 9}), "");
+	assert_string_equal(
+		store_batch(&store, &(struct batch){.first = 9, .low = 9}), "#0 heard");
 	assert_intervals(&store, 0, "1-8");
 	assert_db_text(store.path, "SELECT first, count FROM lost", "6|3");
 	insert_close(store.insert);
@@ -152,6 +153,24 @@ static void test_at_the_cap_what_extends_or_joins_is_taken(void **state)
 	insert_close(store.insert);
 }
 
+static void test_open_gaps_are_counted(void **state)
+{
+	struct store store;
+	uint64_t n = 99;
+	store_open(state, &store);
+	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(n, 0);
+	store_batch(&store, &(struct batch){.first = 1, .count = 5});
+	store_batch(&store, &(struct batch){.stream = 1, .first = 3, .count = 1});
+	store_batch(&store, &(struct batch){.stream = 1, .first = 9, .count = 1});
+	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(n, 2);
+	store_batch(&store, &(struct batch){.stream = 1, .first = 10, .low = 9});
+	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(n, 0);
+	insert_close(store.insert);
+}
+
 static void test_gaps_below_low_do_not_count(void **state)
 {
 	struct store store;
@@ -230,6 +249,7 @@ int main(void)
 		IN_DIRECTORY(test_a_stream_may_have_1024_gaps_and_no_more),
 		IN_DIRECTORY(test_the_gap_before_the_first_reading_counts_too),
 		IN_DIRECTORY(test_at_the_cap_what_extends_or_joins_is_taken),
+		IN_DIRECTORY(test_open_gaps_are_counted),
 		IN_DIRECTORY(test_gaps_below_low_do_not_count),
 		IN_DIRECTORY(test_the_low_of_a_postponed_batch_counts),
 		IN_DIRECTORY(test_the_cap_of_one_stream_does_not_hinder_another),

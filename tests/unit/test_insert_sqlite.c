@@ -193,7 +193,7 @@ static void test_a_store_that_cannot_be_opened_is_an_error(void **state)
 	snprintf(url, sizeof(url), "sqlite://%s/absent/broker.db", (const char *)*state);
 	const struct insert_options options = {.store_url = url};
 	capture_begin(&capture, STDERR_FILENO);
-	int err = insert_open(&insert, &options);
+	int err = insert_open(&insert, &options, NOW_US);
 	capture_end(&capture, log, sizeof(log));
 	assert_int_equal(err, -ENOENT);
 	assert_non_null(strstr(log, "absent/broker.db"));

@@ -15,7 +15,7 @@ static int note_opened(sqlite3 *db, char **error, const struct sqlite3_api_routi
 
 static struct prune *open_pruner(void **state, char path[PATH_SIZE])
 {
-	char url[PATH_SIZE + 16];
+	static char url[PATH_SIZE + 16];
 	struct prune *prune = NULL;
 	snprintf(url, sizeof(url), "sqlite://%s", path_in(state, "broker.db", path));
 	sqlite3_auto_extension((void (*)(void))note_opened);

@@ -61,6 +61,35 @@ static void test_a_reading_without_a_time_or_a_unit_leaves_them_out(void **state
 	assert_int_equal(n, strlen(json));
 }
 
+static void test_a_time_is_added_as_if_it_had_been_there(void **state)
+{
+	(void)state;
+	struct dp_reading reading = dht_reading();
+	char with[DP_READING_JSON], without[DP_READING_JSON], dated[DP_READING_JSON];
+	int64_t ts_us = 0;
+	int len = dp_reading_encode(&reading, with, sizeof(with));
+	reading.has_time = false;
+	int bare = dp_reading_encode(&reading, without, sizeof(without));
+	assert_int_equal(dp_reading_time(without, (size_t)bare, &ts_us), -ENOENT);
+	assert_int_equal(
+		dp_reading_date(without, (size_t)bare, reading.ts_us, dated, sizeof(dated)),
+		len);
+	assert_memory_equal(dated, with, (size_t)len);
+	assert_int_equal(dp_reading_time(dated, (size_t)len, &ts_us), 0);
+	assert_int_equal(ts_us, reading.ts_us);
+	/* Never more than there is room for, never a time that would be relative. */
+	for (size_t size = 0; size < (size_t)len; size++)
+		assert_int_equal(
+			dp_reading_date(without, (size_t)bare, reading.ts_us, dated, size),
+			-ENOSPC);
+	assert_int_equal(
+		dp_reading_date(without, (size_t)bare, 1000000, dated, sizeof(dated)),
+		-EINVAL);
+	assert_int_equal(
+		dp_reading_date("{}", 2, reading.ts_us, dated, sizeof(dated)), -EINVAL);
+	assert_int_equal(dp_reading_time("{}", 2, &ts_us), -ENOENT);
+}
+
 static void test_microseconds_have_six_digits(void **state)
 {
 	(void)state;
@@ -225,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_a_slice_is_equal_by_its_bytes),
 		cmocka_unit_test(test_a_reading_is_written_as_the_contract_shows_it),
 		cmocka_unit_test(test_a_reading_without_a_time_or_a_unit_leaves_them_out),
+		cmocka_unit_test(test_a_time_is_added_as_if_it_had_been_there),
 		cmocka_unit_test(test_microseconds_have_six_digits),
 		cmocka_unit_test(test_a_time_that_would_be_relative_cannot_be_sent),
 		cmocka_unit_test(

@@ -270,6 +270,30 @@ static void test_small_times_are_relative_to_now(void **state)
 		"a@268435456000000 t=1");
 }
 
+static void test_the_contract_is_narrower_than_senml(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json, *native, *any;
+	} cases[] = {
+		{"[{\"bn\":\"a/\",\"bt\":268435455,\"n\":\"t\",\"v\":1}]",
+			"!a relative time; the contract wants seconds since 1970",
+			"a@2068435455000000 t=1"},
+		{"[{\"bn\":\"a/\",\"n\":\"t\",\"t\":-1.5,\"v\":1}]",
+			"!a relative time; the contract wants seconds since 1970",
+			"a@1799999998500000 t=1"},
+		{"[{\"bn\":\"urn:dev:a:\",\"bt\":" TIME ",\"n\":\"t\",\"v\":1}]",
+			"!a sensor name with characters that the contract does not allow",
+			"urn:dev:a@1732312345500000 t=1"},
+		{"[{\"bn\":\"a/\",\"bt\":268435456,\"n\":\"t\",\"v\":1}]",
+			"a@268435456000000 t=1", "a@268435456000000 t=1"},
+	};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		assert_pack(cases[i].json, DP_SENML_NATIVE, cases[i].native);
+		assert_pack(cases[i].json, DP_SENML_ANY, cases[i].any);
+	}
+}
+
 static void test_a_reading_has_at_most_eight_values_each_once(void **state)
 {
 	(void)state;
@@ -380,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_other_peoples_names_are_split_at_the_last_separator),
 		cmocka_unit_test(test_joined_names_of_many_records_stay_apart),
 		cmocka_unit_test(test_small_times_are_relative_to_now),
+		cmocka_unit_test(test_the_contract_is_narrower_than_senml),
 		cmocka_unit_test(test_a_reading_has_at_most_eight_values_each_once),
 		cmocka_unit_test(test_names_may_be_64_bytes_long),
 		cmocka_unit_test(test_the_records_of_a_reading_can_be_had_as_text),

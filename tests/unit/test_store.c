@@ -1,3 +1,6 @@
+#include <dirent.h>
+
+#include "sqlite.h"
 #include "store.h"
 #include "support.h"
 
@@ -5,14 +8,14 @@
 #define NOW_US INT64_C(1800000000000000)
 
 /* A database of the store in the test's directory. */
-static sqlite3 *open_store(void **state, char path[PATH_SIZE])
+static struct dp_store open_store(void **state, char path[PATH_SIZE])
 {
-	char url[PATH_SIZE + 16];
-	sqlite3 *db;
+	static char url[PATH_SIZE + 16];
+	struct dp_store store;
 	snprintf(url, sizeof(url), "sqlite://%s", path_in(state, "broker.db", path));
 	assert_null(dp_check_store_url(url));
-	assert_int_equal(dp_store_open(&db, url), 0);
-	return db;
+	assert_int_equal(dp_store_open(&store, url), 0);
+	return store;
 }
 
 static struct dp_lease lease_of(const char *holder)
@@ -20,9 +23,9 @@ static struct dp_lease lease_of(const char *holder)
 	return (struct dp_lease){.name = "plain", .holder = holder, .ttl_us = TTL_US};
 }
 
-static bool renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us)
+static bool renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us)
 {
-	assert_int_equal(dp_lease_renew(db, lease, now_us), 0);
+	assert_int_equal(dp_lease_renew(store, lease, now_us), 0);
 	return lease->held;
 }
 
@@ -41,7 +44,8 @@ static void test_a_store_is_an_absolute_file(void **state)
 static void test_the_database_is_as_its_readers_expect_it(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3_close(open_store(state, path));
+	struct dp_store store = open_store(state, path);
+	dp_store_close(&store);
 	assert_int_equal(db_int(path, "PRAGMA user_version"), 1);
 	assert_int_equal(db_int(path, "PRAGMA application_id"), 0x44506277);
 	assert_db_text(path,
@@ -57,7 +61,8 @@ static void test_the_database_is_as_its_readers_expect_it(void **state)
 static void test_the_papers_query_shows_readings_in_the_order_they_came(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3_close(open_store(state, path));
+	struct dp_store store = open_store(state, path);
+	dp_store_close(&store);
 	db_exec(path, "INSERT INTO sensor VALUES (1, '/data/raspberrypi4', 'climate'),"
 		      " (2, '/data/orangepi0', ''), (3, '/data/orangepi0', 'light');"
 		      "INSERT INTO reading (sensor, ts, id, clock, temperature, humidity, "
@@ -72,141 +77,330 @@ static void test_the_papers_query_shows_readings_in_the_order_they_came(void **s
 static void test_a_free_lease_is_taken_and_renewed(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease lease = lease_of("a");
-	assert_true(renew(db, &lease, NOW_US));
+	assert_true(renew(&store, &lease, NOW_US));
 	assert_int_equal(lease.number, 1);
-	assert_true(renew(db, &lease, NOW_US + TTL_US / 2));
+	assert_true(renew(&store, &lease, NOW_US + TTL_US / 2));
 	assert_int_equal(lease.number, 1);
 	assert_true(
 		db_int(path, "SELECT expires FROM lease") == NOW_US + TTL_US / 2 + TTL_US);
 	/* Its holder may come late, as long as nobody else has come. */
-	assert_true(renew(db, &lease, NOW_US + 10 * TTL_US));
+	assert_true(renew(&store, &lease, NOW_US + 10 * TTL_US));
 	assert_int_equal(lease.number, 1);
-	sqlite3_close(db);
+	dp_store_close(&store);
 }
 
 static void test_a_held_lease_is_not_given_to_another(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(db, &a, NOW_US));
-	assert_false(renew(db, &b, NOW_US));
-	assert_false(renew(db, &b, NOW_US + TTL_US));
+	assert_true(renew(&store, &a, NOW_US));
+	assert_false(renew(&store, &b, NOW_US));
+	assert_false(renew(&store, &b, NOW_US + TTL_US));
 	assert_db_text(path, "SELECT holder, number FROM lease", "a|1");
-	sqlite3_close(db);
+	dp_store_close(&store);
 }
 
 static void test_a_lease_that_is_over_changes_hands_with_a_new_number(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(db, &a, NOW_US));
-	assert_true(renew(db, &b, NOW_US + TTL_US + 1));
+	assert_true(renew(&store, &a, NOW_US));
+	assert_true(renew(&store, &b, NOW_US + TTL_US + 1));
 	assert_int_equal(b.number, 2);
 	/* The former holder wakes up: it has nothing, and cannot take it back. */
-	assert_false(renew(db, &a, NOW_US + TTL_US + 2));
-	assert_true(renew(db, &b, NOW_US + TTL_US + 3));
-	assert_true(renew(db, &a, NOW_US + 3 * TTL_US));
+	assert_false(renew(&store, &a, NOW_US + TTL_US + 2));
+	assert_true(renew(&store, &b, NOW_US + TTL_US + 3));
+	assert_true(renew(&store, &a, NOW_US + 3 * TTL_US));
 	assert_int_equal(a.number, 3);
-	sqlite3_close(db);
+	dp_store_close(&store);
 }
 
 static void test_a_released_lease_can_be_taken_at_once(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(db, &a, NOW_US));
-	assert_int_equal(dp_lease_release(db, &a), 0);
+	assert_true(renew(&store, &a, NOW_US));
+	assert_int_equal(dp_lease_release(&store, &a), 0);
 	assert_false(a.held);
-	assert_true(renew(db, &b, NOW_US));
+	assert_true(renew(&store, &b, NOW_US));
 	assert_int_equal(b.number, 2);
-	sqlite3_close(db);
+	dp_store_close(&store);
 }
 
 static void test_only_its_holder_can_release_a_lease(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b"), c = lease_of("c");
-	assert_true(renew(db, &a, NOW_US));
-	assert_true(renew(db, &b, NOW_US + 2 * TTL_US));
-	assert_int_equal(dp_lease_release(db, &a), 0);
-	assert_false(renew(db, &c, NOW_US + 2 * TTL_US));
+	assert_true(renew(&store, &a, NOW_US));
+	assert_true(renew(&store, &b, NOW_US + 2 * TTL_US));
+	assert_int_equal(dp_lease_release(&store, &a), 0);
+	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
 	/* Nor can an earlier holding of the same one. */
 	b.number--;
-	assert_int_equal(dp_lease_release(db, &b), 0);
-	assert_false(renew(db, &c, NOW_US + 2 * TTL_US));
-	assert_int_equal(dp_lease_release(db, &c), 0);
-	assert_false(renew(db, &c, NOW_US + 2 * TTL_US));
-	sqlite3_close(db);
+	assert_int_equal(dp_lease_release(&store, &b), 0);
+	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
+	assert_int_equal(dp_lease_release(&store, &c), 0);
+	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
+	dp_store_close(&store);
 }
 
 static void test_a_holder_whose_clock_was_far_ahead_does_not_keep_the_lease_for_ever(
 	void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(db, &a, NOW_US + 1000 * TTL_US));
-	assert_true(renew(db, &b, NOW_US));
+	assert_true(renew(&store, &a, NOW_US + 1000 * TTL_US));
+	assert_true(renew(&store, &b, NOW_US));
 	assert_int_equal(b.number, 2);
-	sqlite3_close(db);
+	dp_store_close(&store);
 }
 
 static void test_a_holder_whose_clock_is_a_little_ahead_keeps_the_lease(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(db, &a, NOW_US + TTL_US));
-	assert_false(renew(db, &b, NOW_US));
-	sqlite3_close(db);
+	assert_true(renew(&store, &a, NOW_US + TTL_US));
+	assert_false(renew(&store, &b, NOW_US));
+	dp_store_close(&store);
 }
 
 static void test_leases_of_different_names_are_independent(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease plain = lease_of("a"), prune = lease_of("b");
 	prune.name = "prune";
-	assert_true(renew(db, &plain, NOW_US));
-	assert_true(renew(db, &prune, NOW_US));
+	assert_true(renew(&store, &plain, NOW_US));
+	assert_true(renew(&store, &prune, NOW_US));
 	assert_int_equal(prune.number, 1);
-	assert_int_equal(dp_lease_release(db, &prune), 0);
+	assert_int_equal(dp_lease_release(&store, &prune), 0);
 	struct dp_lease other = lease_of("c");
-	assert_false(renew(db, &other, NOW_US));
-	sqlite3_close(db);
+	assert_false(renew(&store, &other, NOW_US));
+	dp_store_close(&store);
 }
 
 static void test_a_lease_that_cannot_be_renewed_now_stays_as_it_was(void **state)
 {
 	char path[PATH_SIZE];
-	sqlite3 *db = open_store(state, path);
+	struct dp_store store = open_store(state, path);
 	struct dp_lease lease = lease_of("a"), none = lease_of("b");
-	assert_true(renew(db, &lease, NOW_US));
+	assert_true(renew(&store, &lease, NOW_US));
 	sqlite3 *other = db_open(path);
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_busy_timeout(db, 0);
-	assert_int_equal(dp_lease_renew(db, &lease, NOW_US), -EBUSY);
+	sqlite3_busy_timeout(store.db, 0);
+	assert_int_equal(dp_lease_renew(&store, &lease, NOW_US), -EBUSY);
 	assert_true(lease.held);
 	assert_int_equal(lease.number, 1);
-	assert_int_equal(dp_lease_renew(db, &none, NOW_US), -EBUSY);
+	assert_int_equal(dp_lease_renew(&store, &none, NOW_US), -EBUSY);
 	assert_false(none.held);
-	assert_int_equal(dp_lease_release(db, &lease), -EBUSY);
+	assert_int_equal(dp_lease_release(&store, &lease), -EBUSY);
 	sqlite3_close(other);
-	assert_true(renew(db, &lease, NOW_US));
-	sqlite3_close(db);
+	assert_true(renew(&store, &lease, NOW_US));
+	dp_store_close(&store);
+}
+
+/* ---- transactions, and a file that is replaced under them ---- */
+
+#define NODE "INSERT INTO sensor (topic, name) VALUES ('/data/a', 's')"
+#define SENSORS "SELECT count(*) FROM sensor"
+
+static int write_one(struct dp_store *store)
+{
+	int err = dp_store_begin(store);
+	if (err != 0)
+		return err;
+	err = dp_sqlite_error(sqlite3_exec(store->db, NODE, NULL, NULL, NULL));
+	if (err == 0)
+		return dp_store_commit(store);
+	dp_store_rollback(store);
+	return err;
+}
+
+static struct dp_store again(const struct dp_store *store)
+{
+	struct dp_store other;
+	char url[PATH_SIZE + 16];
+	snprintf(url, sizeof(url), "sqlite://%s", store->path);
+	assert_int_equal(dp_store_open(&other, url), 0);
+	other.path = store->path;
+	return other;
+}
+
+/* The files of the directory whose name begins with broker.db.corrupt. */
+static unsigned set_aside(void **state)
+{
+	DIR *directory = opendir(*state);
+	unsigned n = 0;
+	const struct dirent *entry;
+	require(directory != NULL);
+	while ((entry = readdir(directory)) != NULL) {
+		bool is = strncmp(entry->d_name, "broker.db.corrupt-", 18) == 0;
+		n += is && strstr(entry->d_name, "-wal") == NULL;
+	}
+	closedir(directory);
+	return n;
+}
+
+static void test_a_transaction_is_whole_or_nothing(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	assert_int_equal(write_one(&store), 0);
+	assert_int_equal(write_one(&store), -EIO); /* the name is taken */
+	assert_int_equal(db_int(path, SENSORS), 1);
+	assert_int_equal(dp_store_begin(&store), 0);
+	db_exec(path, SENSORS);
+	dp_store_rollback(&store);
+	dp_store_close(&store);
+}
+
+static void test_a_file_that_was_replaced_is_not_written_to(void **state)
+{
+	char path[PATH_SIZE], away[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	assert_int_equal(rename(path, path_in(state, "away.db", away)), 0);
+	assert_int_equal(write_one(&store), -ESTALE);
+	assert_int_equal(dp_store_reopen(&store), 0);
+	assert_int_equal(write_one(&store), 0);
+	dp_store_close(&store);
+	assert_int_equal(db_int(path, SENSORS), 1);
+}
+
+/* Its users' memory of it must not become the next one's. */
+static void test_a_database_that_was_deleted_leaves_nothing(void **state)
+{
+	char path[PATH_SIZE], shared[PATH_SIZE + 8];
+	struct stat before, after;
+	struct dp_store a = open_store(state, path), b = again(&a);
+	assert_int_equal(write_one(&a), 0);
+	snprintf(shared, sizeof(shared), "%s-shm", path);
+	int held = open(shared, O_RDONLY | O_CLOEXEC);
+	require(held >= 0 && fstat(held, &before) == 0);
+	assert_int_equal(dp_store_begin(&a), 0);
+	assert_int_equal(unlink(path), 0);
+	/* Not while somebody is still writing to the old one. */
+	assert_int_equal(dp_store_begin(&b), -ESTALE);
+	assert_int_equal(dp_store_reopen(&b), -EBUSY);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(dp_store_commit(&a), 0);
+	assert_int_equal(dp_store_reopen(&b), 0);
+	assert_int_equal(write_one(&b), 0);
+	assert_int_equal(stat(shared, &after), 0);
+	assert_int_not_equal(after.st_ino, before.st_ino);
+	assert_int_equal(dp_store_begin(&a), -ESTALE);
+	assert_int_equal(dp_store_reopen(&a), 0);
+	assert_int_equal(db_int(path, SENSORS), 1);
+	close(held);
+	dp_store_close(&a);
+	dp_store_close(&b);
+}
+
+static void test_of_two_only_one_sets_a_damaged_file_aside(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store a = open_store(state, path), b = again(&a);
+	assert_int_equal(write_one(&a), 0);
+	assert_int_equal(dp_store_replace(&a, NOW_US), 0);
+	assert_int_equal(set_aside(state), 1);
+	assert_int_equal(write_one(&b), -ESTALE);
+	/* It found the same damage, but too late. */
+	assert_int_equal(dp_store_replace(&b, NOW_US), 0);
+	assert_int_equal(set_aside(state), 1);
+	assert_int_equal(write_one(&b), 0);
+	assert_int_equal(db_int(path, SENSORS), 1);
+	dp_store_close(&a);
+	dp_store_close(&b);
+}
+
+static void test_a_file_in_a_transaction_is_not_set_aside(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store a = open_store(state, path), b = again(&a);
+	assert_int_equal(dp_store_begin(&a), 0);
+	assert_int_equal(dp_store_replace(&b, NOW_US), -EBUSY);
+	assert_int_equal(set_aside(state), 0);
+	assert_int_equal(dp_store_commit(&a), 0);
+	assert_int_equal(dp_store_replace(&b, NOW_US), 0);
+	assert_int_equal(set_aside(state), 1);
+	dp_store_close(&a);
+	dp_store_close(&b);
+}
+
+static void test_damage_is_found_when_opening(void **state)
+{
+	static const struct {
+		const char *what;
+		size_t at, len;
+	} damages[] = {{"header", 0, 100}, {"schema page", 100, 3000}};
+	for (size_t i = 0; i < LENGTH(damages); i++) {
+		char path[PATH_SIZE], garbage[4096];
+		struct dp_store store = open_store(state, path);
+		dp_store_close(&store);
+		memset(garbage, 'x', sizeof(garbage));
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+		require(fd >= 0);
+		assert_int_equal(pwrite(fd, garbage, damages[i].len, (off_t)damages[i].at),
+			damages[i].len);
+		close(fd);
+		char url[PATH_SIZE + 16];
+		snprintf(url, sizeof(url), "sqlite://%s", path);
+		assert_int_equal(dp_store_open(&store, url), -EUCLEAN);
+		assert_int_equal(dp_store_replace(&store, NOW_US), 0);
+		assert_int_equal(set_aside(state), i + 1);
+		assert_int_equal(write_one(&store), 0);
+		dp_store_close(&store);
+	}
+}
+
+static void test_a_database_without_content_was_damaged(void **state)
+{
+	char path[PATH_SIZE], url[PATH_SIZE + 16];
+	struct dp_store store = open_store(state, path);
+	dp_store_close(&store);
+	assert_int_equal(truncate(path, 0), 0);
+	snprintf(url, sizeof(url), "sqlite://%s", path);
+	assert_int_equal(dp_store_open(&store, url), -EUCLEAN);
+	dp_store_close(&store);
+	/* One that nobody ever used is only new. */
+	char lock[PATH_SIZE];
+	assert_int_equal(unlink(path_in(state, "broker.db-lock", lock)), 0);
+	store = open_store(state, path);
+	dp_store_close(&store);
+}
+
+static void test_a_newer_version_at_work_is_noticed(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	assert_int_equal(write_one(&store), 0);
+	db_exec(path, "PRAGMA user_version=99");
+	assert_int_equal(write_one(&store), -EPROTO);
+	assert_int_equal(db_int(path, SENSORS), 1);
+	dp_store_close(&store);
+	dp_store_close(&store);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_store_is_an_absolute_file),
+		IN_DIRECTORY(test_a_transaction_is_whole_or_nothing),
+		IN_DIRECTORY(test_a_file_that_was_replaced_is_not_written_to),
+		IN_DIRECTORY(test_a_database_that_was_deleted_leaves_nothing),
+		IN_DIRECTORY(test_of_two_only_one_sets_a_damaged_file_aside),
+		IN_DIRECTORY(test_a_file_in_a_transaction_is_not_set_aside),
+		IN_DIRECTORY(test_damage_is_found_when_opening),
+		IN_DIRECTORY(test_a_database_without_content_was_damaged),
+		IN_DIRECTORY(test_a_newer_version_at_work_is_noticed),
 		IN_DIRECTORY(test_the_database_is_as_its_readers_expect_it),
 		IN_DIRECTORY(test_the_papers_query_shows_readings_in_the_order_they_came),
 		IN_DIRECTORY(test_a_free_lease_is_taken_and_renewed),

@@ -197,6 +197,32 @@ static void test_low_is_the_oldest_that_anyone_up_to_here_holds(void **state)
 	stream_destroy(stream);
 }
 
+static void test_a_stream_waits_while_its_oldest_reading_has_no_time(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	struct boot boot = {.mark = DP_CLOCK_NONE};
+	size_t bytes;
+	assert_false(stream_waits(stream));
+	hold_run(stream, 1, 5);
+	assert_false(stream_waits(stream));
+	stream->boot = &boot;
+	stream->undated_to = 3;
+	assert_true(stream_waits(stream));
+	assert_int_equal(stream_mark(stream, DP_CLOCK_NONE), DP_CLOCK_NONE);
+	boot.mark = DP_CLOCK_GUESSED;
+	assert_false(stream_waits(stream));
+	assert_int_equal(stream_mark(stream, DP_CLOCK_NONE), DP_CLOCK_GUESSED);
+	assert_int_equal(stream_mark(stream, DP_CLOCK_SYNCED), DP_CLOCK_SYNCED);
+	/* What follows has a time of its own. */
+	boot.mark = DP_CLOCK_NONE;
+	assert_int_equal(stream_settle(stream, 1, 3, &bytes), 3);
+	assert_false(stream_waits(stream));
+	add(&stream->stored, 2, 2);
+	assert_true(stream_waits(stream));
+	stream_destroy(stream);
+}
+
 static void test_settled_live_readings_go_and_are_to_be_accepted(void **state)
 {
 	(void)state;
@@ -312,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_many_readings_are_held),
 		cmocka_unit_test(test_low_is_unknown_until_the_sampler_has_spoken),
 		cmocka_unit_test(test_low_is_the_oldest_that_anyone_up_to_here_holds),
+		cmocka_unit_test(test_a_stream_waits_while_its_oldest_reading_has_no_time),
 		cmocka_unit_test(test_settled_live_readings_go_and_are_to_be_accepted),
 		cmocka_unit_test(test_settling_again_does_nothing),
 		cmocka_unit_test(test_settled_readings_of_the_outbox_are_to_be_removed),

@@ -1,0 +1,334 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ack.h"
+#include "log.h"
+#include "number.h"
+#include "relay.h"
+#include "version.h"
+
+#define STREAMS_KEPT 64
+#define STREAM_IDLE_MS 600000
+#define ACK_RANGES 64
+#define CLOCK_EVERY_MS 1000
+
+void relay_settle(struct relay *r, struct stream *stream, uint64_t first, uint64_t count)
+{
+	size_t bytes;
+	int gone = stream_settle(stream, first, count, &bytes);
+	if (gone < 0)
+		dp_log_out_of_memory("an answer");
+	r->live -= (size_t)gone;
+	r->live_bytes -= bytes;
+}
+
+/* ---- readings in ---- */
+
+/* Streams of samplers that ended long ago make room; they hold nothing. */
+static void forget_idle_streams(struct relay *r)
+{
+	size_t n = 0;
+	for (struct stream *s = r->streams; s != NULL; s = s->next)
+		n++;
+	struct stream **at = &r->streams;
+	while (n > STREAMS_KEPT && *at != NULL) {
+		struct stream *s = *at;
+		uint64_t owner = (uint64_t)(uintptr_t)s;
+		if (!stream_empty(s) || s->low_due || s->low_written || r->turn.running ||
+			s == r->page_stream ||
+			relay_now(r) - s->heard_ms < STREAM_IDLE_MS ||
+			dp_delivery_next_flight(&r->delivery, owner, 0) != UINT64_MAX) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		stream_destroy(s);
+		n--;
+	}
+}
+
+static void append_stream(struct relay *r, struct stream *stream)
+{
+	struct stream **at = &r->streams;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = stream;
+}
+
+static struct stream *stream_of(struct relay *r, const struct dp_stream_id *id)
+{
+	struct stream *stream = stream_find(r->streams, id);
+	if (stream == NULL) {
+		forget_idle_streams(r);
+		stream = stream_create(id, r->config->node_name);
+		if (stream == NULL)
+			dp_log_out_of_memory("a stream");
+		append_stream(r, stream);
+	}
+	stream->heard_ms = relay_now(r);
+	return stream;
+}
+
+/* ---- readings without a time ---- */
+
+static struct dating_now clock_now(const struct relay *r)
+{
+	const struct dp_clock *clock = &r->service->clock;
+	return (struct dating_now){
+		.boot_id = clock->boot_id,
+		.boot_ns = clock->boot_ns(clock->data),
+		.wall_us = clock->wall_us(clock->data),
+		.mark = dp_clock_mark(clock, r->trust, dp_build_epoch),
+		.late = r->waiting_since_ms != 0 &&
+			relay_now(r) - r->waiting_since_ms >= r->clock_wait_ms,
+	};
+}
+
+/*
+ * The sampler had no plausible clock. What is known by now of that boot dates the
+ * reading; else it is held as it is.
+ */
+static int date_reading(struct relay *r, struct stream *stream,
+	const struct dp_identity *identity, struct dp_reading *reading, struct held *held)
+{
+	if (r->dating.n >= RELAY_BOOTS && stream->boot == NULL)
+		return -EAGAIN;
+	struct boot *boot = dating_boot(&r->dating, identity->boot);
+	if (boot == NULL)
+		return -ENOMEM;
+	if (stream->boot != NULL && stream->boot != boot)
+		return -EBADMSG;
+	stream->boot = boot;
+	const struct dating_now now = clock_now(r);
+	dating_arrived(boot, identity->boottime_ns, &now);
+	if (now.mark != DP_CLOCK_NONE && boot->mark >= DP_CLOCK_GUESSED)
+		dating_decide(&r->dating, &now);
+	reading->has_time = boot->mark != DP_CLOCK_NONE;
+	held->clock = (uint8_t)boot->mark;
+	if (reading->has_time) {
+		reading->ts_us = dating_time(boot, identity->boottime_ns);
+		return 0;
+	}
+	held->boottime_ns = identity->boottime_ns;
+	dating_note(boot, identity->boottime_ns);
+	if (identity->first > stream->undated_to)
+		stream->undated_to = identity->first;
+	return 0;
+}
+
+static bool any_waits(const struct relay *r)
+{
+	const struct stream *s = r->streams;
+	while (s != NULL && !stream_waits(s))
+		s = s->next;
+	return s != NULL;
+}
+
+void intake_date(struct relay *r)
+{
+	if (!any_waits(r)) {
+		r->waiting_since_ms = 0;
+		return;
+	}
+	if (r->waiting_since_ms == 0) {
+		dp_log(DP_LOG_WARN,
+			"the clock is not plausible; readings are kept until it is",
+			"wait_max=%s", r->config->clock_wait_max);
+		r->waiting_since_ms = relay_now(r);
+		r->clock_due_ms = 0;
+	}
+	if (relay_now(r) < r->clock_due_ms)
+		return;
+	r->clock_due_ms = relay_now(r) + CLOCK_EVERY_MS;
+	const struct dating_now now = clock_now(r);
+	dating_decide(&r->dating, &now);
+	if (any_waits(r))
+		return;
+	dp_log(DP_LOG_INFO, "readings that had no time have one now", "clock=%s",
+		now.mark == DP_CLOCK_NONE ? "guessed" : "plausible");
+	r->waiting_since_ms = 0;
+}
+
+int64_t intake_deadline(const struct relay *r)
+{
+	return r->waiting_since_ms != 0 ? r->clock_due_ms : INT64_MAX;
+}
+
+/* ---- readings in ---- */
+
+/* Write down one well-formed reading, whatever came. */
+static int write_down(struct relay *r, struct stream *stream,
+	const struct dp_identity *identity, struct dp_reading *reading, struct held *held,
+	const char **why)
+{
+	char json[DP_READING_JSON];
+	held->clock = (uint8_t)identity->clock;
+	if (identity->clock == DP_CLOCK_NONE) {
+		int err = date_reading(r, stream, identity, reading, held);
+		*why = "a stream has readings of two boots";
+		if (err != 0)
+			return err;
+	} else if (!reading->has_time) {
+		*why = "the reading has no time";
+		return -EBADMSG;
+	}
+	int n = dp_reading_encode(reading, json, sizeof(json));
+	if (n < 0) {
+		*why = "the reading has a name or a time that is not allowed";
+		return -EBADMSG;
+	}
+	held->len = (uint32_t)n;
+	held->json = malloc((size_t)n);
+	if (held->json == NULL)
+		return -ENOMEM;
+	memcpy(held->json, json, held->len);
+	last_note(r, identity, reading);
+	return 0;
+}
+
+static int decode_one(struct relay *r, struct stream *stream,
+	const struct dp_bus_message *message, const struct dp_identity *identity,
+	struct held *held, const char **why)
+{
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	const struct dp_clock *clock = &r->service->clock;
+	int err = dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
+		clock->wall_us(clock->data), why);
+	if (err != 0)
+		return err;
+	err = dp_senml_next(pack, &reading, why);
+	if (err == 0)
+		*why = "the payload holds no reading";
+	else if (err == 1 && dp_senml_count(pack) != 1)
+		*why = "the payload holds more than one reading";
+	if (err == 0 || (err == 1 && dp_senml_count(pack) != 1))
+		err = -EBADMSG;
+	if (err == 1)
+		err = write_down(r, stream, identity, &reading, held, why);
+	dp_senml_close(pack);
+	return err;
+}
+
+static void refuse(struct relay *r, const struct dp_bus_message *message, const char *why)
+{
+	r->refused++;
+	dp_log(DP_LOG_WARN, "a message on the node's broker cannot be read",
+		"topic=\"%s\" reason=\"%s\"", message->topic, why);
+}
+
+/* The sampler need not keep this one. */
+static void accept_again(struct stream *stream, uint64_t seq)
+{
+	if (dp_intervals_add(&stream->accepted, seq, seq) != 0)
+		dp_log_out_of_memory("an answer");
+}
+
+static void accept_reading(struct relay *r, struct stream *stream,
+	const struct dp_bus_message *message, const struct dp_identity *identity)
+{
+	const char *why = "";
+	struct held held = {.seq = identity->first, .arrived_ms = relay_now(r)};
+	if (dp_intervals_contains(&stream->answered, identity->first)) {
+		r->duplicates++;
+		accept_again(stream, identity->first);
+		return;
+	}
+	if (stream_holds(stream, identity->first)) {
+		r->duplicates++;
+		/* The sampler asks again: perhaps our answer was lost. */
+		if (dp_intervals_contains(&stream->stored, identity->first))
+			accept_again(stream, identity->first);
+		return;
+	}
+	/* Not taken is not lost: the sampler keeps it and asks again. */
+	if (r->live >= RELAY_LIVE_MAX || r->live_bytes >= RELAY_LIVE_BYTES)
+		return;
+	int err = decode_one(r, stream, message, identity, &held, &why);
+	if (err == -EAGAIN)
+		return;
+	if (err == -ENOMEM)
+		dp_log_out_of_memory("a reading");
+	if (err != 0) {
+		refuse(r, message, why);
+		/* It will never be readable: the sampler need not keep it. */
+		accept_again(stream, identity->first);
+		return;
+	}
+	if (stream_hold(stream, &held) != 0)
+		dp_log_out_of_memory("a reading");
+	r->live++;
+	r->live_bytes += held.len;
+}
+
+void intake_reading(struct relay *r, const struct dp_bus_message *message)
+{
+	struct dp_identity identity;
+	const char *why;
+	if (dp_identity_decode(
+		    message->properties, message->n_properties, &identity, &why) != 0) {
+		refuse(r, message, why);
+		return;
+	}
+	if (identity.count > 1) {
+		refuse(r, message, "a message on the node's broker carries one reading");
+		return;
+	}
+	r->received++;
+	struct stream *stream = stream_of(r, &identity.stream);
+	if (identity.low > stream->heard_low) {
+		stream->heard_low = identity.low;
+		stream->low_due = identity.count == 0;
+		stream->low_at_ms = stream->low_wait_ms = 0;
+	}
+	if (identity.count == 1)
+		accept_reading(r, stream, message, &identity);
+}
+
+/* ---- acceptance out ---- */
+
+static void publish_accepted(struct relay *r, struct stream *stream)
+{
+	struct dp_ack_range ranges[ACK_RANGES];
+	while (stream->accepted.n > 0) {
+		size_t n = 0;
+		for (; n < ACK_RANGES && n < stream->accepted.n; n++) {
+			const struct dp_interval *at = &stream->accepted.at[n];
+			ranges[n] = (struct dp_ack_range){.kind = DP_ACK_STORED,
+				.stream = stream->id,
+				.first = at->first,
+				.count = at->last - at->first + 1};
+		}
+		char *json, topic[64], hex[DP_STREAM_HEX + 1];
+		size_t len;
+		if (dp_ack_encode(ranges, n, &json, &len) != 0)
+			dp_log_out_of_memory("an answer");
+		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
+		snprintf(topic, sizeof(topic), "local/ack/%s", hex);
+		const struct dp_bus_message message = {.topic = topic,
+			.payload = json,
+			.len = len,
+			.qos = 1,
+			.content_type = "application/json"};
+		int err = dp_bus_publish(r->local, &message);
+		free(json);
+		/* While the local broker is away nobody hears; the sampler will ask again.
+		 */
+		if (err != 0 && err != -ENOTCONN)
+			dp_log(DP_LOG_ERROR, "cannot answer the sampler", "error=\"%s\"",
+				strerror(-err));
+		uint64_t last = ranges[n - 1].first + ranges[n - 1].count - 1;
+		for (size_t i = 0; i < n; i++)
+			r->accepted += ranges[i].count;
+		if (dp_intervals_remove(&stream->accepted, 0, last) != 0)
+			dp_log_out_of_memory("an answer");
+	}
+}
+
+void intake_answer(struct relay *r)
+{
+	for (struct stream *s = r->streams; s != NULL; s = s->next)
+		publish_accepted(r, s);
+}

@@ -1,0 +1,133 @@
+"""Case 10: other people's devices, QoS 1: what the broker has acknowledged is stored at least once.
+
+A message comes twice only when ingest dies between its commit and the acknowledgement;
+what the broker has in flight on that connection bounds how many.
+"""
+
+import json
+import threading
+from collections import Counter
+
+import pytest
+
+from fault.run import MOSQUITTO
+from fault.verdict import Verdict
+from harness import eventually
+
+DEVICES = 4
+IN_FLIGHT = 1000  # max_inflight_messages of compose/mosquitto/broker.conf
+
+
+class Device(threading.Thread):
+    """Publishes values one after the other, each once the one before is acknowledged."""
+
+    def __init__(self, lab, broker, number, count):
+        super().__init__(daemon=True)
+        self.client = lab.client(broker)
+        self.topic = f"/data/device{number}"
+        self.count = count
+        self.acknowledged = []
+
+    def run(self):
+        for value in range(1, self.count + 1):
+            self.client.publish(self.topic, json.dumps({"temperature": value}))
+            self.acknowledged.append(value)
+
+
+@pytest.fixture
+def devices(run):
+    """The centre with run.count messages on their way to it."""
+
+    def start(ingests):
+        lab = run.lab
+        run.central = lab.broker(settings=MOSQUITTO / "broker.conf")
+        run.ingests = [lab.ingest(run.central) for _ in range(ingests)]
+        eventually(lambda: lab.database.lease("plain"), "one replica holds the lease")
+        run.devices = [
+            Device(lab, run.central, number, run.count // DEVICES) for number in range(DEVICES)
+        ]
+        device = lab.client(run.central)
+        eventually(lambda: heard(lab, device), "plain messages are taken")
+        for device in run.devices:
+            device.start()
+        return run
+
+    return start
+
+
+def heard(lab, client):
+    client.publish("/data/first", '{"temperature": 0}')
+    return lab.database.count() > 0
+
+
+def acknowledged(run):
+    return sum(len(device.acknowledged) for device in run.devices)
+
+
+def moments(run, n):
+    for mark in sorted(run.random.uniform(0.1, 0.8) for _ in range(n)):
+        eventually(lambda: acknowledged(run) >= mark * run.count, "messages flow", 120)
+        yield
+
+
+def stored(run):
+    """Counter of (topic, value) in the database."""
+    sql = (
+        "SELECT sensor.topic, reading.temperature FROM reading"
+        " JOIN sensor ON sensor.id = reading.sensor WHERE sensor.topic <> '/data/first'"
+    )
+    return Counter(run.lab.database.query(sql))
+
+
+def finish(run, duplicates_allowed):
+    eventually(lambda: acknowledged(run) == run.count, "all are acknowledged", 240, poll_s=0.2)
+    sent = {(device.topic, float(value)) for device in run.devices for value in device.acknowledged}
+    eventually(lambda: not sent - set(stored(run)), "all are stored", 120, poll_s=0.5)
+    run.lab.end()
+    rows = stored(run)
+    verdict = Verdict(
+        sent=run.count,
+        accepted=len(sent),
+        stored=len(rows),
+        duplicates=sum(rows.values()) - len(rows),
+        missing=len(sent - set(rows)),
+    )
+    run.row(verdict)
+    assert set(rows) == sent
+    assert verdict.duplicates <= duplicates_allowed
+
+
+@pytest.mark.parametrize("ingests", [1, 3])
+def test_plain_ingest_killed(run, devices, ingests):
+    run.name = f"plain clients, holder of {ingests} killed (at least once)"
+    devices(ingests)
+    kills = 3
+    for _ in moments(run, kills):
+        holder(run).restart(healthy=False)
+    finish(run, kills * IN_FLIGHT)
+
+
+@pytest.mark.parametrize("ingests", [1, 3])
+def test_plain_ingest_frozen(run, devices, ingests):
+    """With three replicas another takes the lease; the frozen one wakes up and stores nothing."""
+    run.name = f"plain clients, holder of {ingests} frozen (at least once)"
+    devices(ingests)
+    for _ in moments(run, 1):
+        frozen = holder(run)
+        frozen.freeze()
+        run.lasts(20 if run.full else 3)
+        frozen.thaw()
+    finish(run, IN_FLIGHT)
+
+
+def holder(run):
+    """The replica that has the lease."""
+
+    def found():
+        name, _ = run.lab.database.lease("plain")
+        for ingest in run.ingests:
+            if name == "ingest-" + ingest.settings["INSTANCE"]:
+                return ingest
+        return None
+
+    return eventually(found, "a replica holds the lease")
