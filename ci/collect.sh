@@ -1,10 +1,11 @@
 #!/bin/sh
 # Lay out the files of the images, to be copied into empty ones:
 #
-#   collect.sh OUT TRIPLET PROGRAMS EXTRACTED
+#   collect.sh OUT TRIPLET PROGRAMS EXTRACTED ASSETS
 #
 #   OUT/base           what every service needs: libraries, CA bundle, accounts
-#   OUT/service/NAME   one program of the folder PROGRAMS and what it alone needs
+#   OUT/service/NAME   one program of the folder PROGRAMS, what it alone needs, and the
+#                      files of ASSETS/NAME
 #   OUT/broker         mosquitto from EXTRACTED (unpacked Debian packages)
 #   OUT/tool           sqlite3 from EXTRACTED
 #
@@ -12,7 +13,7 @@
 # with their machine checked, so nothing of the target has to run here.
 set -eu
 
-out=$1 triplet=$2 programs=$3 extracted=$4
+out=$1 triplet=$2 programs=$3 extracted=$4 assets=$5
 libdir=/usr/lib/$triplet
 uid=10001 broker_uid=1883
 
@@ -108,6 +109,7 @@ for program in "$programs"/*; do
 	cp -p "$program" "$root/usr/bin/$name"
 	ln -s "usr/bin/$name" "$root/service"
 	put_rest "$root" "$program"
+	[ ! -d "$assets/$name" ] || cp -r "$assets/$name/." "$root/"
 done
 
 # mosquitto_sub is there for the health check.

@@ -40,11 +40,16 @@
  *
  * Lateness sees the frame as a whole, and so any single bit misread, which moves all that
  * follows by 46 us. Scatter compares intervals one by one, to pass a sensor whose own
- * clock wanders; there a misread bit shows by intervals more than DEVIATION_MAX_US off.
+ * clock wanders. There two 0s that end 30 us late would pass for 1s that are 17 us short,
+ * and in the same bit of two bytes the checksum would not notice: one interval may be
+ * DEVIATION_MAX_US off, the others must be nearer.
  */
-#define LATENESS_MAX_US 4.3
+#define LATENESS_MAX_US 4.5
 #define SCATTER_MAX_US 3.5
 #define DEVIATION_MAX_US 20.0
+#define DEVIATION_USUAL_US 8.0
+/* Nearer to the middle between 0 and 1 an interval is either. */
+#define MIDDLE_MARGIN_US 3.0
 #define STRICT_LATENESS_MAX_US 3.0
 #define STRICT_SCATTER_MAX_US 2.0
 /* An interval this many times the mean error off is no noise but a lost edge. */
@@ -243,18 +248,22 @@ static void read_bits(struct dht_timing *timing)
 	estimate_durations(timing);
 }
 
-/* Mean deviation of an interval from the sensor's duration, and the worst. */
-static double scatter(const struct dht_timing *timing, double *worst_us)
+/* Mean deviation of an interval from the sensor's duration; the worst, and the next. */
+static double scatter(const struct dht_timing *timing, double *worst_us, double *second_us)
 {
 	double sum = 0;
 
-	*worst_us = 0;
+	*worst_us = *second_us = 0;
 	for (size_t i = timing->missed; i < FRAME_BITS; i++) {
 		double off = absolute(interval(timing, i) - ideal(timing, i));
 
 		sum += off;
-		if (off > *worst_us)
+		if (off > *worst_us) {
+			*second_us = *worst_us;
 			*worst_us = off;
+		} else if (off > *second_us) {
+			*second_us = off;
+		}
 	}
 	return sum / (double)(FRAME_BITS - timing->missed);
 }
@@ -348,9 +357,9 @@ static bool in_range(bool bit, double us)
 /* Whether the timing leaves no reasonable doubt about any bit. */
 static bool timing_holds(const struct dht_timing *timing, bool strict, uint32_t *noise_ns)
 {
-	double worst_us, stray_us;
-	double noise_us = scatter(timing, &worst_us);
-	bool even = worst_us <= DEVIATION_MAX_US &&
+	double worst_us, second_us, stray_us;
+	double noise_us = scatter(timing, &worst_us, &second_us);
+	bool even = worst_us <= DEVIATION_MAX_US && second_us <= DEVIATION_USUAL_US &&
 		    noise_us <= (strict ? STRICT_SCATTER_MAX_US : SCATTER_MAX_US);
 
 	stray_us = noise_us * STRAY_FACTOR;
@@ -365,7 +374,8 @@ static bool timing_holds(const struct dht_timing *timing, bool strict, uint32_t 
 		double us = interval(timing, i), expected = ideal(timing, i);
 
 		if (!in_range(timing->bit[i], expected) ||
-			timing->bit[i] != (us > middle(timing, i)))
+			timing->bit[i] != (us > middle(timing, i)) ||
+			absolute(us - middle(timing, i)) < MIDDLE_MARGIN_US)
 			return false;
 		if (!in_range(timing->bit[i], us) && absolute(us - expected) > stray_us)
 			return false;

@@ -15,7 +15,7 @@
  *  1. the head of the frame is found: the response, or a plausible count of edges;
  *  2. each interval is 65 to 105 us (0) or 112 to 150 us (1), and nearer to the other
  *     intervals of its kind. One that strays is accepted only in a frame whose other
- *     intervals vary so much that it is no surprise;
+ *     intervals vary so much that it is no surprise, and none near the middle;
  *  3. the frame as a whole is quiet enough: misreading two bits in a way that the
  *     checksum cannot see takes two edges 46 us late, so the mean lateness is bounded;
  *  4. the checksum fits;

@@ -16,9 +16,23 @@ static const struct dp_option options[] = {
 		.help = "the node's own broker"},
 	{.name = "SENSORS",
 		.offset = offsetof(struct sampler_config, sensors),
-		.required = true,
-		.help = "name=driver@argument[,option=value], comma-separated; "
-			"e.g. climate=replay@/captures/dht11_1mhz.csv"},
+		.fallback = "",
+		.help = "name=driver@argument[/period][,option=value], comma-separated; "
+			"e.g. climate=dht22@7/2s"},
+	{.name = "OUTPUTS",
+		.offset = offsetof(struct sampler_config, outputs),
+		.fallback = "",
+		.help = "name=gpio@pin[,option=value], comma-separated; e.g. "
+			"fan=gpio@11,initial=0,lost=0,lost-after=30s"},
+	{.name = "BOARD",
+		.offset = offsetof(struct sampler_config, board),
+		.fallback = "",
+		.help = "the board, for pins by number or name; found by its GPIO chips "
+			"unless set (--board shows it)"},
+	{.name = "BOARDS_DIR",
+		.offset = offsetof(struct sampler_config, boards_dir),
+		.fallback = "/usr/share/dewpoint/boards",
+		.help = "folder of the boards' files"},
 	{.name = "PERIOD_MS",
 		.type = DP_INT,
 		.offset = offsetof(struct sampler_config, period_ms),
@@ -43,6 +57,7 @@ static const struct dp_option options[] = {
 	{.name = "CLOCK_TRUST",
 		.offset = offsetof(struct sampler_config, clock_trust),
 		.fallback = "auto",
+		.check = dp_check_clock_trust,
 		.help = "what makes a clock good: auto, kernel or always"},
 	{.name = "LEDGER",
 		.offset = offsetof(struct sampler_config, ledger),
@@ -59,11 +74,16 @@ static int command(int argc, char **argv)
 static const struct dp_service_info info = {
 	.name = "sampler",
 	.summary = "reads sensors and hands their readings to the node's publisher",
-	.usage = "       sampler --decode MODEL < capture.csv\n"
+	.usage = "       sampler --probe\n"
+		 "           list the GPIO chips and read each of the SENSORS once\n"
+		 "       sampler --board [NAME]\n"
+		 "           show the header of this board, or of that one\n"
+		 "       sampler --decode MODEL < capture.csv\n"
 		 "           decode a logic analyser's capture of a DHT11 or DHT22\n",
 	.table = {options, sizeof(options) / sizeof(options[0])},
 	.check = sampler_check,
 	.command = command,
+	.tool = sampler_tool,
 };
 
 int main(int argc, char **argv)

@@ -10,6 +10,9 @@ struct sampler_config {
 	struct dp_service_config service;
 	const char *mqtt_url;
 	const char *sensors;
+	const char *outputs;
+	const char *board; /**< "": found by its chips */
+	const char *boards_dir;
 	const char *ledger;
 	const char *clock_trust;
 	int64_t period_ms;
@@ -34,7 +37,13 @@ const char *sampler_health(void *sampler);
 /** After the loop has ended. */
 void sampler_destroy(struct sampler *sampler);
 
-/** Check SENSORS and CLOCK_TRUST; logs. @return 0 or -EINVAL */
+/**
+ * `--board [NAME]` and `--probe`, with the settings at hand.
+ * @return the exit code, or -1: neither of them
+ */
+int sampler_tool(int argc, char **argv, const void *config);
+
+/** Check SENSORS, OUTPUTS and BOARD; logs. @return 0 or -EINVAL */
 int sampler_check(const void *config);
 
 #endif

@@ -1,126 +1,142 @@
 #include "sensor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-extern const struct driver replay_driver, sim_driver;
+#include "number.h"
+#include "topic.h"
 
-const struct driver *const drivers[] = {&replay_driver, &sim_driver, NULL};
+#define PERIOD_MAX_MS 86400000
 
-const char *sensor_option(const struct sensor_spec *spec, const char *name)
+extern const struct driver dht11_driver, dht22_driver, gpio_in_driver, iio_driver,
+	replay_driver, sim_driver;
+
+const struct driver *const drivers[] = {&dht11_driver, &dht22_driver, &gpio_in_driver,
+	&iio_driver, &replay_driver, &sim_driver, NULL};
+
+#define DRIVERS (sizeof(drivers) / sizeof(drivers[0]) - 1)
+
+void sensor_correct(const struct sensor_spec *spec, struct driver_outcome *outcome)
 {
-	for (size_t i = 0; i < spec->n_options; i++) {
-		if (strcmp(spec->options[i].name, name) == 0)
-			return spec->options[i].value;
+	for (size_t i = 0; i < spec->n_corrections; i++) {
+		const struct sensor_correction *c = &spec->corrections[i];
+		for (unsigned k = 0; k < outcome->n; k++) {
+			struct dp_value *value = &outcome->values[k];
+			if (dp_slice_equal(value->quantity, dp_slice(c->quantity)))
+				/* Millionths: finer than any sensor, free of binary tails.
+				 */
+				value->value =
+					round((value->value * c->scale + c->offset) * 1e6) /
+					1e6;
+		}
 	}
-	return NULL;
 }
 
-static const struct driver *find_driver(const char *name)
+static const struct driver *find_driver(const struct spec *spec, char *why, size_t why_size)
 {
-	for (size_t i = 0; drivers[i] != NULL; i++) {
-		if (strcmp(drivers[i]->name, name) == 0)
+	const char *names[DRIVERS] = {NULL};
+	for (size_t i = 0; i < DRIVERS; i++) {
+		names[i] = drivers[i]->name;
+		if (strcmp(names[i], spec->driver) == 0)
 			return drivers[i];
 	}
+	spec_unknown_driver(spec, names, DRIVERS, why, why_size);
 	return NULL;
 }
 
-static int unknown_driver(const char *name, char *why, size_t why_size)
+/*
+ * A period behind the last slash: `7/2s`. Anything else there belongs to the argument, as
+ * in a file's path.
+ */
+static int take_period(
+	struct sensor_spec *sensor, char *argument, char *why, size_t why_size)
 {
-	size_t len = (size_t)snprintf(
-		why, why_size, "there is no driver %.40s, there are:", name);
-	for (size_t i = 0; drivers[i] != NULL && len < why_size; i++)
-		len += (size_t)snprintf(why + len, why_size - len, " %s", drivers[i]->name);
+	char *slash = strrchr(argument, '/');
+	int64_t period_ms;
+	if (slash == NULL || slash == argument ||
+		dp_parse_duration_ms(slash + 1, &period_ms) != 0)
+		return 0;
+	if (period_ms > PERIOD_MAX_MS) {
+		snprintf(why, why_size, "%.60s: a period of at most a day", argument);
+		return -EINVAL;
+	}
+	*slash = '\0';
+	sensor->period_ms = period_ms;
+	return 0;
+}
+
+/* The correction of a quantity, made when there is none yet; NULL: too many. */
+static struct sensor_correction *correction(
+	struct sensor_spec *sensor, const char *quantity)
+{
+	for (size_t i = 0; i < sensor->n_corrections; i++) {
+		if (strcmp(sensor->corrections[i].quantity, quantity) == 0)
+			return &sensor->corrections[i];
+	}
+	if (sensor->n_corrections == DP_READING_VALUES)
+		return NULL;
+	struct sensor_correction *c = &sensor->corrections[sensor->n_corrections++];
+	*c = (struct sensor_correction){.quantity = quantity, .scale = 1};
+	return c;
+}
+
+/* `offset:quantity` or `scale:quantity`. @return 1 it is neither; 0; -EINVAL */
+static int add_correction(struct sensor_spec *sensor, const struct spec_option *option,
+	char *why, size_t why_size)
+{
+	bool offset = strncmp(option->name, "offset:", 7) == 0;
+	if (!offset && strncmp(option->name, "scale:", 6) != 0)
+		return 1;
+	const char *quantity = strchr(option->name, ':') + 1;
+	struct sensor_correction *c = NULL;
+	if (dp_name_valid(quantity, strlen(quantity)))
+		c = correction(sensor, quantity);
+	if (c != NULL &&
+		dp_parse_double(option->value, offset ? &c->offset : &c->scale) == 0)
+		return 0;
+	snprintf(why, why_size,
+		"%.40s=%.20s: a number, for a quantity such as temperature; at most %d "
+		"quantities",
+		option->name, option->value, DP_READING_VALUES);
 	return -EINVAL;
 }
 
-/* `name=driver@argument`: token is cut at = and @. */
-static int add_sensor(struct sensor_list *list, char *token, char *why, size_t why_size)
+static int add_sensor(
+	struct sensor_list *list, struct spec *spec, char *why, size_t why_size)
 {
-	char *equals = strchr(token, '=');
-	char *at = equals == NULL ? NULL : strchr(equals, '@');
-	if (at == NULL || at[1] == '\0') {
-		snprintf(why, why_size, "%.60s is not name=driver@argument", token);
-		return -EINVAL;
+	struct sensor_spec *sensor = &list->specs[list->n];
+	*sensor = (struct sensor_spec){
+		.spec = spec, .driver = find_driver(spec, why, why_size)};
+	int err = sensor->driver == NULL
+			  ? -EINVAL
+			  : take_period(sensor, spec->argument, why, why_size);
+	for (size_t i = 0; i < spec->n_options && err == 0; i++) {
+		err = add_correction(sensor, &spec->options[i], why, why_size);
+		if (err != 1)
+			continue;
+		err = spec_names(sensor->driver->options, spec->options[i].name)
+			      ? 0
+			      : spec_unknown_option(spec, spec->options[i].name,
+					sensor->driver->options, why, why_size);
 	}
-	if (list->n == SENSORS_MAX) {
-		snprintf(why, why_size, "at most %d sensors", SENSORS_MAX);
-		return -EINVAL;
-	}
-	*equals = '\0';
-	*at = '\0';
-	if (!dp_name_valid(token, strlen(token))) {
-		snprintf(why, why_size, "%.60s is no name: %s", token,
-			"1 to 64 of A-Z a-z 0-9 - . _, beginning with a letter or digit");
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < list->n; i++) {
-		if (strcmp(list->specs[i].name, token) == 0) {
-			snprintf(why, why_size, "the name %s comes twice", token);
-			return -EINVAL;
-		}
-	}
-	const struct driver *driver = find_driver(equals + 1);
-	if (driver == NULL)
-		return unknown_driver(equals + 1, why, why_size);
-	list->specs[list->n++] =
-		(struct sensor_spec){.name = token, .driver = driver, .argument = at + 1};
-	return 0;
-}
-
-/* `option=value`, of the sensor before it. */
-static int add_option(struct sensor_list *list, char *token, char *why, size_t why_size)
-{
-	struct sensor_spec *spec = list->n > 0 ? &list->specs[list->n - 1] : NULL;
-	char *equals = strchr(token, '=');
-	if (spec == NULL || equals == NULL) {
-		snprintf(why, why_size,
-			"%.60s is neither name=driver@argument nor option=value", token);
-		return -EINVAL;
-	}
-	*equals = '\0';
-	size_t i = 0;
-	while (spec->driver->options[i] != NULL &&
-		strcmp(spec->driver->options[i], token) != 0)
-		i++;
-	if (spec->driver->options[i] == NULL || spec->n_options == SENSOR_OPTIONS_MAX) {
-		size_t len = (size_t)snprintf(why, why_size,
-			"driver %s has no option %.40s, it has:", spec->driver->name,
-			token);
-		for (i = 0; spec->driver->options[i] != NULL && len < why_size; i++)
-			len += (size_t)snprintf(
-				why + len, why_size - len, " %s", spec->driver->options[i]);
-		return -EINVAL;
-	}
-	spec->options[spec->n_options++] = (struct sensor_option){token, equals + 1};
-	return 0;
+	list->n += err == 0;
+	return err;
 }
 
 int sensor_list_parse(
 	struct sensor_list *list, const char *text, char *why, size_t why_size)
 {
-	*list = (struct sensor_list){.text = strdup(text)};
-	if (list->text == NULL) {
-		snprintf(why, why_size, "out of memory");
-		return -EINVAL;
-	}
-	char *rest = list->text;
-	char *token;
-	while ((token = strsep(&rest, ",")) != NULL) {
-		/* An option's value may not hold an @: that is what tells them apart. */
-		int err = strchr(token, '@') != NULL
-				  ? add_sensor(list, token, why, why_size)
-				  : add_option(list, token, why, why_size);
-		if (err != 0)
-			return err;
-	}
-	return 0;
+	*list = (struct sensor_list){.n = 0};
+	int err = spec_list_parse(&list->list, text, why, why_size);
+	for (size_t i = 0; i < list->list.n && err == 0; i++)
+		err = add_sensor(list, &list->list.at[i], why, why_size);
+	return err;
 }
 
 void sensor_list_finish(struct sensor_list *list)
 {
-	free(list->text);
-	*list = (struct sensor_list){.text = NULL};
+	spec_list_finish(&list->list);
+	*list = (struct sensor_list){.n = 0};
 }

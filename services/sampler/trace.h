@@ -67,7 +67,8 @@ bool trace_next(const struct trace *trace, size_t *at, struct trace_transaction 
 
 /**
  * Decode a transaction with dht_decode(), by both edges. If that fails for pulses
- * shorter than any sensor's (5 us), it is tried without them, as a recovery.
+ * shorter than any sensor's (5 us), it is tried without them, as a recovery. A capture that
+ * begins within a frame gives no value for bits that may be the end of 64.
  * @param out  as for dht_decode()
  */
 enum dht_status trace_decode(const struct trace *trace,

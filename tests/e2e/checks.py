@@ -4,7 +4,7 @@ SHELLS = {"sh", "bash", "dash", "ash", "zsh", "busybox", "toybox"}
 RSS_LIMIT_KB = 6 * 1024
 
 
-def confined(container):
+def confined(container, devices=()):
     """Not root, no capability to have or to get, a root that cannot be written, no shell."""
     status, mounts = container.proc
     uids = set(status["Uid"].split())
@@ -18,7 +18,8 @@ def confined(container):
     assert "ro" in root[5].split(","), f"{container}: its root can be written"
 
     host = container.state["HostConfig"]
-    assert not host["Privileged"] and not host["Devices"], container
+    assert not host["Privileged"], container
+    assert [d["PathInContainer"] for d in host["Devices"] or []] == list(devices), container
     names = {path.rsplit("/", 1)[-1] for path in container.programs()}
     assert not names & SHELLS, f"{container} has a shell: {names & SHELLS}"
 

@@ -145,3 +145,25 @@ def test_every_reading_once(boards, tmp_path):
     assert names == ["id", "topic", "temp", "humidity"]
     assert len({row[0] for row in paper_rows}) == len(paper_rows) == stored.total()
     assert database.dead_letters() == []
+
+
+def test_a_node_with_gpio(new_stack):
+    """gpio.yml gives the sampler one device and its group, and takes nothing of the rest back."""
+    override = REPO / "compose/gpio.yml"
+    settings = {"GPIO_DEVICE": "/dev/full", "GPIO_GROUP": 4242, "NODE_NAME": "orangepi0"}
+    sensors = "climate=dht22@pinctrl-bcm2711:4"
+    node = new_stack("node", "node.yml", override=override, SENSORS=sensors, **settings)
+    node.up()
+    [sampler] = [c for c in node.containers() if c.service == "sampler"]
+    host = sampler.state["HostConfig"]
+    assert host["GroupAdd"] == ["4242"]
+    assert "4242" in sampler.proc[0]["Groups"].split()
+    checks.confined(sampler, devices=["/dev/full"])
+    # No chip here: it says so, and goes on.
+    eventually(lambda: "cause=no-chip" in node.logs(), "the missing chip is named", 30)
+    probe = node.compose("run", "--rm", "--no-deps", "sampler", "--probe", check=False)
+    assert probe.returncode == 1
+    assert "GPIO chips:" in probe.stdout and "no-chip" in probe.stdout
+    board = node.compose("run", "--rm", "--no-deps", "sampler", "--board", "orangepi-zero3")
+    assert "Orange Pi Zero 3" in board.stdout and "PC9" in board.stdout
+    node.compose("stop")

@@ -4,6 +4,7 @@ import os
 import time
 
 from harness import eventually
+from harness.usage import wakeups
 
 WINDOW_S = 10.0
 # Ticks of 10 ms. 0.2% of 10 s is 2; sanitizers multiply every instruction.
@@ -17,16 +18,6 @@ def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(") ", 1)[1].split()
     return int(fields[11]) + int(fields[12])
-
-
-def wakeups(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status") as status:
-            for line in status:
-                if line.startswith("voluntary_ctxt_switches"):
-                    total += int(line.split()[1])
-    return total
 
 
 def test_idle_services_sleep(lab, local, central, capsys):

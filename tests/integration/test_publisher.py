@@ -122,3 +122,45 @@ def test_answers_to_what_was_never_sent_are_ignored(lab, local, central):
     eventually(lambda: centre.answered == set(range(1, 21)), "all are sent again", 60)
     all_accepted(sampler, 20)
     assert publisher.running()
+
+
+def closing(centre):
+    """The messages without readings that it has got."""
+    return [batch for batch in centre.batches if batch.count == 0]
+
+
+def test_a_last_word_is_said_until_it_is_answered(lab, local, central):
+    """A stopped sampler's closing `low`: again and again, over a SIGKILL, until the centre answers."""
+    centre = Centre(lab.client(central))
+    publisher, sampler = flow(lab, local, central, count=20, SPILL_AFTER_MS=100)
+    all_accepted(sampler, 20)
+    sampler.stop()
+    eventually(lambda: len(closing(centre)) >= 2, "it is said twice")
+    outbox = Database(publisher.outbox_path)
+    eventually(lambda: outbox.query("SELECT low FROM stream WHERE closed") == [(21,)], "written")
+    publisher.restart()
+    said = len(closing(centre))
+    last = eventually(lambda: closing(centre)[said:], "it is said after a restart")[0]
+    assert last.low == 21 and last.stream == Ledger(sampler.ledger_path).runs[0]
+    centre.reply(last, "{}")
+    eventually(lambda: outbox.query("SELECT low FROM stream WHERE closed") == [], "it is forgotten")
+    said = len(closing(centre))
+    publisher.restart()
+    probe = lab.sampler(local, "bench=sim@43,count=20", PERIOD_MS=2)
+    all_accepted(probe, 20)
+    assert len(closing(centre)) == said
+
+
+def test_answers_of_a_later_version_are_understood(lab, local, central):
+    """Members, kinds and elements that contract 1 does not know are passed over."""
+    centre = Centre(lab.client(central))
+
+    def policy(batch):
+        answer = centre.stored(batch)
+        answer["stored"][0] += ["an element more", 7]
+        return {"v": 2, "merged": [[batch.stream, 1, 1]], **answer, "time": 1.5, "x": {"y": []}}
+
+    centre.policy = policy
+    publisher, sampler = flow(lab, local, central)
+    all_accepted(sampler, COUNT)
+    assert Database(publisher.outbox_path).count() == 0

@@ -176,3 +176,22 @@ def test_an_unusable_run_dir(tmp_path):
     """A RUN_DIR that is not there: the service says so and does not run without health."""
     done = run_service("ingest", RUN_DIR=tmp_path / "none", STORE_URL=f"sqlite://{tmp_path}/b.db")
     assert done.returncode != 0 and "RUN_DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no edge"),
+        ("t_ns,level\n", "edge"),
+        ("t_ns,level\n100,0\n50,1\n", "line 3"),
+        ("t_ns,level\n100,0\n200,0\n", "line 3"),
+        ("t_ns,level\n100,0\nx,1\n", "line 3"),
+    ],
+)
+def test_a_malformed_capture(tmp_path, text, reason):
+    """replay@ a file that is no capture: exit 78 with what is wrong and where."""
+    capture = tmp_path / "capture.csv"
+    capture.write_text(text)
+    done = run_service("sampler", SENSORS=f"climate=replay@{capture}", RUN_DIR=tmp_path)
+    assert done.returncode == 78
+    assert "capture.csv" in done.stderr and reason in done.stderr, done.stderr

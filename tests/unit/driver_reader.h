@@ -8,7 +8,8 @@
 struct reader {
 	struct driver_read read; /* first: the driver hands it back */
 	struct sensor_list list;
-	void *state;
+	struct driver_host host;
+	struct driver_instance instance;
 	struct driver_outcome outcome;
 	unsigned outcomes;
 	char why[256];
@@ -27,15 +28,16 @@ static inline int reader_open(struct reader *reader, const char *spec, uint32_t 
 {
 	char text[512];
 	memset(reader, 0, sizeof(*reader));
-	reader->read.done = reader_done;
+	reader->read.done = reader->read.event = reader_done;
+	reader->host.tag = tag;
 	snprintf(text, sizeof(text), "s=%s", spec);
 	assert_int_equal(
 		sensor_list_parse(&reader->list, text, reader->why, sizeof(reader->why)),
 		0);
 	const struct sensor_spec *sensor = &reader->list.specs[0];
-	int err = sensor->driver->open(
-		&reader->state, NULL, sensor, tag, reader->why, sizeof(reader->why));
-	assert_int_equal(err != 0, reader->state == NULL);
+	int err = sensor->driver->open(&reader->instance, &reader->host, &reader->read,
+		sensor->spec, reader->why, sizeof(reader->why));
+	assert_int_equal(err != 0, reader->instance.state == NULL);
 	assert_int_equal(err != 0, reader->why[0] != '\0');
 	return err;
 }
@@ -44,15 +46,15 @@ static inline int reader_open(struct reader *reader, const char *spec, uint32_t 
 static inline const struct driver_outcome *reader_read(struct reader *reader)
 {
 	unsigned before = reader->outcomes;
-	reader->list.specs[0].driver->read(reader->state, &reader->read);
+	reader->list.specs[0].driver->read(reader->instance.state);
 	assert_int_equal(reader->outcomes, before + 1);
 	return &reader->outcome;
 }
 
 static inline void reader_close(struct reader *reader)
 {
-	if (reader->state != NULL)
-		reader->list.specs[0].driver->close(reader->state);
+	if (reader->instance.state != NULL)
+		reader->list.specs[0].driver->close(reader->instance.state);
 	sensor_list_finish(&reader->list);
 }
 

@@ -26,7 +26,7 @@ static void test_after_ten_million_readings_the_humidity_tells_them_apart(void *
 	assert_int_equal(reader_open(&reader, "sim@0", 7), 0);
 	const struct driver *driver = reader.list.specs[0].driver;
 	for (int n = 1; n < 10000000; n++)
-		driver->read(reader.state, &reader.read);
+		driver->read(reader.instance.state);
 	assert_value(&reader.outcome.values[0], "temperature", "Cel", 24.999999);
 	assert_value(&reader.outcome.values[1], "humidity", "%RH", 30.00007);
 	outcome = reader_read(&reader);

@@ -13,10 +13,12 @@
 
 #include "log.h"
 #include "sampler/dht_decode.h"
-#include "sampler/sensor.h"
+#include "sampler/driver.h"
+#include "sampler/spec.h"
 #include "sampler/trace.h"
 
 struct replay {
+	struct driver_read *read;
 	struct trace trace;
 	struct dht_options options;
 	size_t at; /* for trace_next() */
@@ -69,8 +71,7 @@ static void detect_model(struct replay *replay)
 	}
 }
 
-static int load(
-	struct replay *replay, const struct sensor_spec *spec, char *why, size_t why_size)
+static int load(struct replay *replay, const struct spec *spec, char *why, size_t why_size)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -99,16 +100,16 @@ static void replay_close(void *state)
 	free(replay);
 }
 
-static int replay_open(void **state, uv_loop_t *loop, const struct sensor_spec *spec,
-	uint32_t tag, char *why, size_t why_size)
+static int replay_open(struct driver_instance *out, const struct driver_host *host,
+	struct driver_read *read, const struct spec *spec, char *why, size_t why_size)
 {
-	(void)loop, (void)tag;
+	(void)host;
 	struct replay *replay = calloc(1, sizeof(*replay));
 	if (replay == NULL) {
 		snprintf(why, why_size, "out of memory");
 		return -EINVAL;
 	}
-	const char *model = sensor_option(spec, "model");
+	const char *model = spec_option(spec, "model");
 	int err = load(replay, spec, why, why_size);
 	if (err == 0 && model == NULL)
 		detect_model(replay);
@@ -121,11 +122,12 @@ static int replay_open(void **state, uv_loop_t *loop, const struct sensor_spec *
 		replay_close(replay);
 		return err;
 	}
-	*state = replay;
+	replay->read = read;
+	out->state = replay;
 	return 0;
 }
 
-static void replay_read(void *state, struct driver_read *read)
+static void replay_read(void *state)
 {
 	struct replay *replay = state;
 	struct driver_outcome outcome = {.failure = NULL};
@@ -149,7 +151,7 @@ static void replay_read(void *state, struct driver_read *read)
 	} else {
 		outcome.failure = dht_status_name(status);
 	}
-	read->done(read, &outcome);
+	replay->read->done(replay->read, &outcome);
 }
 
 static const char *const replay_options[] = {"model", NULL};

@@ -14,21 +14,22 @@
 #include <stdlib.h>
 
 #include "number.h"
-#include "sampler/sensor.h"
+#include "sampler/driver.h"
+#include "sampler/spec.h"
 
 struct sim {
+	struct driver_read *read;
 	uint64_t n;
 	uint64_t count; /* 0: no end */
 	uint32_t run;
 };
 
-static int sim_open(void **state, uv_loop_t *loop, const struct sensor_spec *spec,
-	uint32_t tag, char *why, size_t why_size)
+static int sim_open(struct driver_instance *out, const struct driver_host *host,
+	struct driver_read *read, const struct spec *spec, char *why, size_t why_size)
 {
-	(void)loop;
 	uint64_t seed;
 	uint64_t count = 0;
-	const char *text = sensor_option(spec, "count");
+	const char *text = spec_option(spec, "count");
 	if (dp_parse_u64(spec->argument, &seed) != 0) {
 		snprintf(why, why_size, "sim@%.40s: the seed is a whole number",
 			spec->argument);
@@ -44,12 +45,13 @@ static int sim_open(void **state, uv_loop_t *loop, const struct sensor_spec *spe
 		return -EINVAL;
 	}
 	sim->count = count;
-	sim->run = (uint32_t)((seed * 2654435761u + tag) % 100000);
-	*state = sim;
+	sim->run = (uint32_t)((seed * 2654435761u + host->tag) % 100000);
+	sim->read = read;
+	out->state = sim;
 	return 0;
 }
 
-static void sim_read(void *state, struct driver_read *read)
+static void sim_read(void *state)
 {
 	struct sim *sim = state;
 	struct driver_outcome outcome = {.failure = NULL};
@@ -65,7 +67,7 @@ static void sim_read(void *state, struct driver_read *read)
 		outcome.values[1] =
 			(struct dp_value){dp_slice("humidity"), dp_slice("%RH"), humidity};
 	}
-	read->done(read, &outcome);
+	sim->read->done(sim->read, &outcome);
 }
 
 static const char *const sim_options[] = {"count", NULL};

@@ -1,0 +1,389 @@
+#include "outputs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "log.h"
+#include "number.h"
+#include "topic.h"
+#include "version.h"
+
+#define CHECK_MS 5000
+#define FAILURES_PER_LOG 100
+#define COMMAND_PREFIX "local/cmd/"
+#define ANSWER_PREFIX "local/answer/"
+#define PUBLISHER_TOPIC "local/publisher"
+
+static const char *name_of(const struct output *output)
+{
+	return output->spec->spec->name;
+}
+
+/* ---- what is known of it ---- */
+
+static void publish_state(const struct output *output)
+{
+	if (output->json[0] != '\0')
+		presence_publish(output->all->options.presence, "state", name_of(output),
+			output->json, "application/json");
+}
+
+static void note_state(struct output *output)
+{
+	const struct outputs_options *options = &output->all->options;
+	const struct dp_clock *clock = options->clock;
+	int64_t us = clock->wall_us(clock->data);
+	if (dp_clock_mark(clock, options->trust, dp_build_epoch) == DP_CLOCK_NONE)
+		snprintf(output->json, sizeof(output->json), "{\"value\":%d}",
+			output->value);
+	else
+		snprintf(output->json, sizeof(output->json),
+			"{\"time\":%" PRId64 ".%06" PRId64 ",\"value\":%d}", us / 1000000,
+			us % 1000000, output->value);
+	publish_state(output);
+}
+
+static void note_level(struct output *output, bool value, bool set)
+{
+	bool news = set || !output->taken || output->value != value;
+	if (!output->taken) {
+		dp_log(DP_LOG_INFO, "an output is available", "output=%s value=%d",
+			name_of(output), value);
+		presence_tell(output->all->options.presence, name_of(output), true);
+	}
+	output->taken = true;
+	output->failures = 0;
+	output->value = value;
+	if (news)
+		note_state(output);
+}
+
+static void note_trouble(struct output *output, int err)
+{
+	struct driver_outcome trouble;
+	output->spec->driver->trouble(output->state, err, &trouble);
+	if (output->failures++ % FAILURES_PER_LOG == 0)
+		dp_log(DP_LOG_WARN, "an output cannot be used",
+			"output=%s cause=%s advice=\"%s\"", name_of(output),
+			trouble.failure, trouble.advice);
+	if (output->taken || output->failures == 1)
+		presence_tell(output->all->options.presence, name_of(output), false);
+	output->taken = false;
+}
+
+/* Set the level, or take the device at it. @return the level, or a negative errno */
+static int drive(struct output *output, enum output_level level)
+{
+	const struct output_driver *driver = output->spec->driver;
+	int got = -ENODEV;
+	if (output->taken)
+		got = driver->set(output->state, level == OUTPUT_ON);
+	if (got < 0) /* gone, or gone and back: one more try tells */
+		got = driver->take(output->state, level);
+	if (got < 0) {
+		note_trouble(output, got);
+		return got;
+	}
+	note_level(output, got, true);
+	/* What it keeps it shall have again, should the device go and come back. */
+	if (level == OUTPUT_KEEP)
+		output->wanted = got ? OUTPUT_ON : OUTPUT_OFF;
+	if (level != OUTPUT_KEEP && got != (level == OUTPUT_ON)) {
+		dp_log(DP_LOG_ERROR, "an output does not follow; is it short-circuited?",
+			"output=%s wanted=%d is=%d", name_of(output), level, got);
+		return -EIO;
+	}
+	return got;
+}
+
+static void on_check(uv_timer_t *timer)
+{
+	struct outputs *outputs = timer->data;
+	for (size_t i = 0; i < outputs->n; i++) {
+		struct output *output = &outputs->at[i];
+		int level =
+			output->taken ? output->spec->driver->get(output->state) : -ENODEV;
+		if (level >= 0)
+			note_level(output, level, false);
+		else
+			drive(output, output->wanted);
+	}
+}
+
+/* ---- pulses, and a publisher that is gone ---- */
+
+static void end_pulse(struct output *output)
+{
+	output->pulsing = false;
+	uv_timer_stop(&output->pulse);
+}
+
+/* For good: no pulse goes on. */
+static int set(struct output *output, bool value)
+{
+	end_pulse(output);
+	output->wanted = value ? OUTPUT_ON : OUTPUT_OFF;
+	return drive(output, output->wanted);
+}
+
+static void on_pulse_over(uv_timer_t *timer)
+{
+	struct output *output = timer->data;
+	set(output, output->back);
+}
+
+static int pulse(struct output *output, bool value, int64_t for_ms)
+{
+	/* A pulse within a pulse prolongs it. */
+	bool back = output->pulsing ? output->back : output->value;
+	int level = drive(output, value ? OUTPUT_ON : OUTPUT_OFF);
+	if (level < 0)
+		return level;
+	output->back = back;
+	output->wanted = back ? OUTPUT_ON : OUTPUT_OFF;
+	output->pulsing = true;
+	uv_update_time(output->all->options.loop);
+	uv_timer_start(&output->pulse, on_pulse_over, (uint64_t)for_ms, 0);
+	return level;
+}
+
+static void on_lost(uv_timer_t *timer)
+{
+	struct output *output = timer->data;
+	dp_log(DP_LOG_WARN, "the publisher is gone; an output is set as lost= says",
+		"output=%s value=%d", name_of(output), output->spec->lost == OUTPUT_ON);
+	set(output, output->spec->lost == OUTPUT_ON);
+}
+
+static void note_publisher(struct outputs *outputs, bool there)
+{
+	if (outputs->publisher == there)
+		return;
+	outputs->publisher = there;
+	for (size_t i = 0; i < outputs->n; i++) {
+		struct output *output = &outputs->at[i];
+		if (there)
+			uv_timer_stop(&output->lost);
+		else if (output->spec->lost != OUTPUT_KEEP)
+			uv_timer_start(&output->lost, on_lost,
+				(uint64_t)output->spec->lost_after_ms, 0);
+	}
+}
+
+/* ---- commands ---- */
+
+static struct output *find(struct outputs *outputs, const char *name)
+{
+	for (size_t i = 0; i < outputs->n; i++) {
+		if (strcmp(name_of(&outputs->at[i]), name) == 0)
+			return &outputs->at[i];
+	}
+	return NULL;
+}
+
+/* A pulse that came before: a message may arrive twice. */
+static bool seen_before(struct output *output, const struct dp_bus_message *message)
+{
+	size_t len = message->correlation_len;
+	if (len == 0 || len > OUTPUTS_CORRELATION_MAX)
+		return false;
+	for (size_t i = 0; i < OUTPUTS_SEEN; i++) {
+		if (output->seen[i].len == len &&
+			memcmp(output->seen[i].bytes, message->correlation, len) == 0)
+			return true;
+	}
+	size_t at = output->n_seen++ % OUTPUTS_SEEN;
+	memcpy(output->seen[at].bytes, message->correlation, len);
+	output->seen[at].len = len;
+	return false;
+}
+
+/* The publisher says when a command is over by the clock that both share. */
+static bool is_late(const struct outputs *outputs, const struct dp_bus_message *message)
+{
+	const struct dp_clock *clock = outputs->options.clock;
+	const char *boot = NULL;
+	uint64_t until = 0;
+	for (size_t i = 0; i < message->n_properties; i++) {
+		const struct dp_property *property = &message->properties[i];
+		if (strcmp(property->name, "boot") == 0)
+			boot = property->value;
+		else if (strcmp(property->name, "until") == 0 &&
+			 dp_parse_u64(property->value, &until) != 0)
+			return true;
+	}
+	return until != 0 && boot != NULL && strcmp(boot, clock->boot_id) == 0 &&
+	       clock->boot_ns(clock->data) > (int64_t)until;
+}
+
+static bool has_expired(const struct outputs *outputs, const struct command *command)
+{
+	const struct outputs_options *options = &outputs->options;
+	return command->expires_s > 0 &&
+	       dp_clock_mark(options->clock, options->trust, dp_build_epoch) !=
+		       DP_CLOCK_NONE &&
+	       (double)options->clock->wall_us(options->clock->data) / 1e6 >
+		       command->expires_s;
+}
+
+/* @return NULL, or why it was not carried out */
+static const char *carry_out(struct output *output, const struct dp_bus_message *message)
+{
+	struct command command;
+	const char *why;
+	if (message->retain)
+		return "it is retained; commands never are";
+	if (is_late(output->all, message))
+		return "expired";
+	if (command_parse(message->payload, message->len, &command, &why) != 0)
+		return why;
+	if (has_expired(output->all, &command))
+		return "expired";
+	int level;
+	if (command.for_ms == 0)
+		level = set(output, command.value);
+	else if (seen_before(output, message))
+		level = output->value;
+	else
+		level = pulse(output, command.value, command.for_ms);
+	if (level == -EIO)
+		return "the output does not follow";
+	return level < 0 ? "the output cannot be used now" : NULL;
+}
+
+static void answer(const struct output *output, const struct dp_bus_message *message,
+	const char *error)
+{
+	const struct presence *presence = output->all->options.presence;
+	char text[160];
+	if (message->response_topic == NULL ||
+		strncmp(message->response_topic, ANSWER_PREFIX, strlen(ANSWER_PREFIX)) != 0)
+		return;
+	if (error != NULL)
+		snprintf(text, sizeof(text), "{\"error\":\"%s\"}", error);
+	else
+		snprintf(text, sizeof(text), "%s", output->json);
+	const struct dp_bus_message reply = {.topic = message->response_topic,
+		.payload = text,
+		.len = strlen(text),
+		.qos = 1,
+		.content_type = "application/json",
+		.correlation = message->correlation,
+		.correlation_len = message->correlation_len};
+	int err = dp_bus_publish(presence->bus, &reply);
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_WARN, "cannot answer a command", "output=%s error=\"%s\"",
+			name_of(output), strerror(-err));
+}
+
+static void obey(struct outputs *outputs, const struct dp_bus_message *message)
+{
+	struct output *output = find(outputs, message->topic + strlen(COMMAND_PREFIX));
+	if (output == NULL)
+		return; /* another sampler's */
+	outputs->commands++;
+	const char *error = carry_out(output, message);
+	if (error != NULL) {
+		outputs->refused++;
+		dp_log(DP_LOG_WARN, "a command was not carried out",
+			"output=%s reason=\"%s\"", name_of(output), error);
+	} else {
+		dp_log(DP_LOG_INFO, "an output is set", "output=%s value=%d",
+			name_of(output), output->value);
+	}
+	answer(output, message, error);
+}
+
+bool outputs_message(struct outputs *outputs, const struct dp_bus_message *message)
+{
+	if (strcmp(message->topic, PUBLISHER_TOPIC) == 0)
+		note_publisher(outputs,
+			message->len == strlen("online") &&
+				memcmp(message->payload, "online", message->len) == 0);
+	else if (strncmp(message->topic, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0)
+		obey(outputs, message);
+	else
+		return false;
+	return true;
+}
+
+void outputs_connected(struct outputs *outputs)
+{
+	struct dp_bus *bus = outputs->options.presence->bus;
+	int err = outputs->n > 0 ? dp_bus_subscribe(bus, PUBLISHER_TOPIC) : 0;
+	for (size_t i = 0; i < outputs->n; i++) {
+		const struct output *output = &outputs->at[i];
+		char topic[DP_TOPIC_MAX];
+		snprintf(topic, sizeof(topic), COMMAND_PREFIX "%s", name_of(output));
+		if (err == 0)
+			err = dp_bus_subscribe(bus, topic);
+		presence_tell(outputs->options.presence, name_of(output), output->taken);
+		publish_state(output);
+	}
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+}
+
+void outputs_disconnected(struct outputs *outputs)
+{
+	note_publisher(outputs, false);
+}
+
+/* ---- start and stop ---- */
+
+static int open_output(
+	struct outputs *outputs, const struct output_spec *spec, char *why, size_t why_size)
+{
+	struct output *output = &outputs->at[outputs->n];
+	*output = (struct output){.all = outputs, .spec = spec, .wanted = spec->initial};
+	int err = spec->driver->open(
+		&output->state, outputs->options.pins, spec->spec, why, why_size);
+	if (err != 0)
+		return err;
+	outputs->n++;
+	uv_timer_init(outputs->options.loop, &output->pulse);
+	uv_timer_init(outputs->options.loop, &output->lost);
+	output->pulse.data = output->lost.data = output;
+	drive(output, spec->initial); /* a device that is not there may come */
+	return 0;
+}
+
+int outputs_open(struct outputs *outputs, const struct outputs_options *options, char *why,
+	size_t why_size)
+{
+	int err = 0;
+	outputs->options = *options;
+	if (options->list->n == 0)
+		return 0;
+	uv_timer_init(options->loop, &outputs->check);
+	outputs->check.data = outputs;
+	uv_timer_start(&outputs->check, on_check, CHECK_MS, CHECK_MS);
+	outputs->publisher = true; /* and gone now: its time begins */
+	for (size_t i = 0; i < options->list->n && err == 0; i++)
+		err = open_output(outputs, &options->list->specs[i], why, why_size);
+	note_publisher(outputs, false);
+	return err;
+}
+
+void outputs_close(struct outputs *outputs)
+{
+	if (outputs->options.list == NULL || outputs->options.list->n == 0)
+		return;
+	for (size_t i = 0; i < outputs->n; i++) {
+		struct output *output = &outputs->at[i];
+		const struct output_spec *spec = output->spec;
+		if (output->taken && spec->exit != OUTPUT_KEEP)
+			set(output, spec->exit == OUTPUT_ON);
+		else if (output->pulsing)
+			set(output, output->back);
+		presence_tell(outputs->options.presence, name_of(output), false);
+		spec->driver->close(output->state);
+		uv_close((uv_handle_t *)&output->pulse, NULL);
+		uv_close((uv_handle_t *)&output->lost, NULL);
+	}
+	uv_close((uv_handle_t *)&outputs->check, NULL);
+	outputs->n = 0;
+}

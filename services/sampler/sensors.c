@@ -1,0 +1,163 @@
+#include "sensors.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "log.h"
+
+#define FAILURES_UNAVAILABLE 3 /* in a row, or the last attempt of a long period */
+#define FAILURES_PER_LOG 10
+#define STUCK_MS 10000
+#define BUS_THREADS 2
+
+static void on_due(uv_timer_t *timer);
+
+static int64_t now_ms(const struct sensor *sensor)
+{
+	return (int64_t)uv_now(sensor->timer.loop);
+}
+
+static void schedule(struct sensor *sensor, bool failed)
+{
+	int64_t now = now_ms(sensor), at = pace_next(&sensor->pace, now, failed);
+	uv_timer_start(&sensor->timer, on_due, (uint64_t)(at - now), 0);
+}
+
+static void set_available(struct sensor *sensor, bool available)
+{
+	struct sensors *all = sensor->all;
+	if (sensor->available == available)
+		return;
+	sensor->available = available;
+	all->options.available(all->options.data, (unsigned)(sensor - all->at), available);
+}
+
+static void note_failure(struct sensor *sensor, const struct driver_outcome *outcome)
+{
+	sensor->all->failed++;
+	sensor->failures++;
+	bool out = sensor->failures >= FAILURES_UNAVAILABLE;
+	if (sensor->failures == 1 || sensor->failures % FAILURES_PER_LOG == 0 ||
+		(out && sensor->available))
+		dp_log(DP_LOG_WARN, "a sensor cannot be read",
+			"sensor=%s cause=%s in_a_row=%u%s%s%s", sensor->spec->spec->name,
+			outcome->failure, sensor->failures,
+			outcome->advice != NULL ? " advice=\"" : "",
+			outcome->advice != NULL ? outcome->advice : "",
+			outcome->advice != NULL ? "\"" : "");
+	if (out)
+		set_available(sensor, false);
+}
+
+static void hand_over(struct sensor *sensor, const struct driver_outcome *outcome)
+{
+	struct sensors *all = sensor->all;
+	struct driver_outcome corrected = *outcome;
+	if (sensor->failures > 0)
+		dp_log(DP_LOG_INFO, "a sensor can be read again", "sensor=%s failures=%u",
+			sensor->spec->spec->name, sensor->failures);
+	sensor->failures = 0;
+	set_available(sensor, true);
+	if (outcome->n == 0)
+		return;
+	sensor_correct(sensor->spec, &corrected);
+	all->options.reading(all->options.data, (unsigned)(sensor - all->at), &corrected);
+}
+
+static void read_done(struct driver_read *read, const struct driver_outcome *outcome)
+{
+	struct sensor *sensor = (struct sensor *)read;
+	if (outcome->failure != NULL)
+		note_failure(sensor, outcome);
+	else
+		hand_over(sensor, outcome);
+	schedule(sensor, outcome->failure != NULL);
+}
+
+static void read_event(struct driver_read *read, const struct driver_outcome *outcome)
+{
+	struct sensor *sensor = (struct sensor *)read;
+	if (outcome->failure != NULL)
+		note_failure(sensor, outcome);
+	else
+		hand_over(sensor, outcome);
+}
+
+/* Its driver has not answered for long: it is said, and waited for. */
+static void on_stuck(uv_timer_t *timer)
+{
+	static const struct driver_outcome stuck = {.failure = "stuck",
+		.advice = "the kernel's driver or the device hangs; the read goes on"};
+	struct sensor *sensor = timer->data;
+	sensor->failures += FAILURES_UNAVAILABLE;
+	note_failure(sensor, &stuck);
+	uv_timer_start(timer, on_stuck, STUCK_MS, 0);
+}
+
+static void on_due(uv_timer_t *timer)
+{
+	struct sensor *sensor = timer->data;
+	/* A driver that answers late misses deadlines of its own and delays nobody. */
+	uv_timer_start(timer, on_stuck, STUCK_MS, 0);
+	pace_tried(&sensor->pace, now_ms(sensor));
+	sensor->spec->driver->read(sensor->instance.state);
+}
+
+static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t why_size)
+{
+	const struct sensors_options *options = &sensors->options;
+	struct sensor *sensor = &sensors->at[index];
+	const struct sensor_spec *spec = &options->list->specs[index];
+	*sensor = (struct sensor){.read = {.done = read_done, .event = read_event},
+		.all = sensors,
+		.spec = spec};
+	int err = spec->driver->open(&sensor->instance, &options->host, &sensor->read,
+		spec->spec, why, why_size);
+	if (err != 0)
+		return err;
+	sensors->n++;
+	uv_timer_init(options->host.loop, &sensor->timer);
+	sensor->timer.data = sensor;
+	int64_t period = spec->period_ms > 0 ? spec->period_ms : options->period_ms;
+	/* Spread over the period, so that the sensors do not all fire at once. */
+	int64_t offset = period * (int64_t)index / (int64_t)options->list->n;
+	pace_init(&sensor->pace, period, sensor->instance.interval_ms,
+		sensor->instance.retries, now_ms(sensor) + offset);
+	uv_timer_start(&sensor->timer, on_due, (uint64_t)offset, 0);
+	return 0;
+}
+
+/* A thread for each sensor that may hang, and for the bus to connect meanwhile. */
+static void size_thread_pool(const struct sensor_list *list)
+{
+	char size[16];
+	unsigned n = 0;
+	for (size_t i = 0; i < list->n; i++)
+		n += list->specs[i].driver->waits;
+	snprintf(size, sizeof(size), "%u", n + BUS_THREADS);
+	int err = n > 0 ? uv_os_setenv("UV_THREADPOOL_SIZE", size) : 0;
+	if (err != 0)
+		dp_log(DP_LOG_WARN, "the thread pool may be too small", "error=\"%s\"",
+			uv_strerror(err));
+}
+
+int sensors_open(struct sensors *sensors, const struct sensors_options *options, char *why,
+	size_t why_size)
+{
+	sensors->options = *options;
+	size_thread_pool(options->list);
+	int err = 0;
+	for (size_t i = 0; i < options->list->n && err == 0; i++)
+		err = open_sensor(sensors, i, why, why_size);
+	return err;
+}
+
+void sensors_close(struct sensors *sensors)
+{
+	for (size_t i = 0; i < sensors->n; i++) {
+		struct sensor *sensor = &sensors->at[i];
+		uv_close((uv_handle_t *)&sensor->timer, NULL);
+		sensor->spec->driver->close(sensor->instance.state);
+	}
+	sensors->n = 0;
+}

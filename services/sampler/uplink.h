@@ -1,0 +1,72 @@
+/*
+ * Readings on their way to the publisher: a stream of their own, kept in the ring until
+ * they are accepted, sent again when nobody answers.
+ */
+#ifndef SAMPLER_UPLINK_H
+#define SAMPLER_UPLINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "bus.h"
+#include "clock.h"
+#include "identity.h"
+#include "ledger.h"
+#include "reading.h"
+#include "ring.h"
+
+struct uplink_options {
+	uv_loop_t *loop;
+	const struct dp_clock *clock;
+	enum dp_clock_trust trust;
+	const char *const *names; /**< of the sensors, by their index */
+	int64_t ring_size;
+	int64_t window;		     /**< readings on their way at once */
+	const char *ledger;	     /**< a file, or NULL */
+	void (*emptied)(void *data); /**< after uplink_stop(): all is said, or time is up */
+	void *data;
+};
+
+struct uplink {
+	struct uplink_options options;
+	struct dp_bus *bus;
+	struct ring ring;
+	struct ledger ledger;
+	struct dp_stream_id stream;
+	char stream_hex[DP_STREAM_HEX + 1];
+	char ack_topic[64];
+	uv_timer_t resend; /* runs while something is in flight; then the stop's patience */
+	uint64_t resend_ms;
+	bool stopping;
+	uint64_t readings, accepted, dropped, resent; /* counters */
+};
+
+/** @return 0, or what ledger_open() says: finish it with uplink_finish() in either case */
+int uplink_init(struct uplink *up, const struct uplink_options *options);
+
+/** Begin to send, over a bus whose events are passed on as below. */
+void uplink_start(struct uplink *up, struct dp_bus *bus);
+
+void uplink_connected(struct uplink *up);
+void uplink_disconnected(struct uplink *up);
+
+/** @return whether the message was for it */
+bool uplink_message(struct uplink *up, const struct dp_bus_message *message);
+
+/**
+ * Date a reading and send it.
+ * @param sensor  index
+ * @return 0; -EINVAL a driver made what cannot be sent, logged
+ */
+int uplink_keep(
+	struct uplink *up, unsigned sensor, const struct dp_value *values, unsigned n);
+
+/** No more readings. `emptied` follows, at once or within a second. */
+void uplink_stop(struct uplink *up);
+
+/** Free it, once the loop has ended. */
+void uplink_finish(struct uplink *up);
+
+#endif
