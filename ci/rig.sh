@@ -1,0 +1,28 @@
+#!/bin/sh
+# The sampler on a real kernel's GPIO chips, simulated in a guest: tests/rig/README.md.
+#
+#   ci/rig.sh [NAME...]     all scenarios, or those whose name contains one of these
+#
+# ARCH=amd64 or arm64 says what the guest is; this machine's architecture unless set.
+set -eu
+cd "$(dirname "$0")/.."
+. ci/lib.sh
+
+arch=${ARCH:-$(dk version --format '{{.Server.Arch}}')}
+case $arch in amd64 | arm64) ;; *) fail "ARCH=$arch: the guest is amd64 or arm64" ;; esac
+image=${REGISTRY:-localhost/dewpoint}/rig-$arch:${TAG:-latest}
+dk image inspect "$image" >/dev/null 2>&1 ||
+	say "==> Building the image of the rig, $image (about 4 minutes, about 300 MB to download)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# As images.sh names them, so that what is built already is not built again.
+version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || :)}
+if ! dk buildx build --progress plain --provenance=false --load -f Dockerfile.multi \
+	--build-arg VERSION="$version" ${epoch:+--build-arg SOURCE_DATE_EPOCH="$epoch"} \
+	--platform "linux/$arch" --target rig -t "$image" . >"$log" 2>&1; then
+	tail -n 40 "$log" >&2
+	fail "the build of the rig's image failed (above)"
+fi
+# Its programs are this machine's, whatever the guest is.
+dk run --rm --init --network none --platform "linux/$arch" "$image" "$@"
