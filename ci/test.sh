@@ -1,16 +1,16 @@
 #!/bin/bash
-# All tests, or the named parts: lint unit integration e2e. From a bare machine
+# All tests, or the named parts: lint unit integration fault rig e2e. From a bare machine
 # on; ends with one line of totals and fails when anything failed or a part ran
 # no test.
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
-parts=${*:-lint unit integration e2e}
+parts=${*:-lint unit integration fault rig e2e}
 for part in $parts; do
 	case $part in
-	lint | unit | integration | e2e) ;;
-	*) fail "$part: not a part of the tests; known are lint, unit, integration and e2e" ;;
+	lint | unit | integration | fault | fault-full | rig | e2e) ;;
+	*) fail "$part: not a part of the tests; known are lint, unit, integration, fault, fault-full, rig and e2e" ;;
 	esac
 done
 
@@ -80,8 +80,15 @@ prepare() {
 }
 set -o pipefail
 
+# The fault tests run an ingest of a version to come beside today's.
+next_ingest() {
+	make_in_dev "build/next/bin/ingest" CONFIG=asan OUT=build/next \
+		MIGRATIONS="common/schema.sql tests/fault/schema_next.sql"
+}
 make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
 pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no "$@"; }
+# The fault tests mount small file systems: in a user namespace of their own.
+fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@" tests/fault; }
 
 for part in $parts; do
 	case $part in
@@ -93,7 +100,7 @@ for part in $parts; do
 		step "unit tests, ThreadSanitizer" make_in_dev unit CONFIG=tsan || :
 		;;
 	integration)
-		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries CONFIG=asan; then
+		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries clocked faked CONFIG=asan; then
 			BIN=build/asan/bin step "integration tests, AddressSanitizer and UBSan" \
 				pytest_in_dev tests/integration || :
 		fi
@@ -101,6 +108,21 @@ for part in $parts; do
 			BIN=build/tsan/bin step "integration tests, ThreadSanitizer" \
 				pytest_in_dev -m tsan tests/integration || :
 		fi
+		;;
+	fault)
+		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries fault-programs CONFIG=asan &&
+			prepare "an ingest to come" next_ingest; then
+			BIN=build/asan/bin step "fault matrix, short form" fault_in_dev || :
+		fi
+		;;
+	fault-full)
+		if prepare "services" make_in_dev binaries fault-programs &&
+			prepare "an ingest to come" next_ingest; then
+			BIN=build/release/bin step "fault matrix" fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} || :
+		fi
+		;;
+	rig)
+		step "GPIO on a real kernel" ci/rig.sh || :
 		;;
 	e2e)
 		if prepare "images" ci/images.sh; then
