@@ -3,14 +3,16 @@
 #
 #   collect.sh OUT TRIPLET PROGRAMS EXTRACTED ASSETS
 #
-#   OUT/base           what every service needs: libraries, CA bundle, accounts
-#   OUT/service/NAME   one program of the folder PROGRAMS, what it alone needs, and the
-#                      files of ASSETS/NAME
-#   OUT/broker         mosquitto from EXTRACTED (unpacked Debian packages)
-#   OUT/tool           sqlite3 from EXTRACTED
+#   OUT/base             what every service needs: libraries, CA bundle, accounts
+#   OUT/libraries/NAME   what image NAME needs besides
+#   OUT/program/NAME     its programs, and the files of ASSETS/NAME
+#
+# NAME is a program of the folder PROGRAMS, or broker (mosquitto) or tool (sqlite3), which
+# come from EXTRACTED, unpacked Debian packages.
 #
 # Libraries are found by walking what the ELF files name (NEEDED and the loader),
-# with their machine checked, so nothing of the target has to run here.
+# with their machine checked, so nothing of the target has to run here. All times and modes
+# are fixed, so that what has not changed is the same layer again.
 set -eu
 
 out=$1 triplet=$2 programs=$3 extracted=$4 assets=$5
@@ -59,21 +61,28 @@ put() {
 	done
 }
 
-# put_rest ROOT PROGRAM...: what the programs need and the base does not have.
-put_rest() {
-	target=$1
-	shift
+# image NAME FROM PROGRAM...: lay out what the base does not have; the programs are below
+# FROM as they are to be in the image.
+image() {
+	name=$1 from=$2
+	shift 2
+	mkdir -p "$out/libraries/$name" "$out/program/$name"
 	for program; do
-		for file in $(closure "$program"); do
-			[ -e "$out/base$file" ] || put "$target" "$file"
+		mkdir -p "$out/program/$name$(dirname "$program")"
+		cp "$from$program" "$out/program/$name$program"
+		for file in $(closure "$from$program"); do
+			[ -e "$out/base$file" ] || put "$out/libraries/$name" "$file"
 		done
 	done
+	[ ! -d "$assets/$name" ] || cp -r "$assets/$name/." "$out/program/$name/"
 }
 
 lists=$(mktemp -d)
 trap 'rm -rf "$lists"' EXIT
+mkdir -p "$lists/usr"
+cp -r "$programs" "$lists/usr/bin"
 count=0
-for program in "$programs"/*; do
+for program in "$lists"/usr/bin/*; do
 	[ -x "$program" ] || fail "no program in $programs: services/*/main.c were not built"
 	"$triplet-strip" "$program"
 	closure "$program" >"$lists/one"
@@ -85,9 +94,8 @@ done
 sort "$lists/all" | uniq -c | awk -v n="$count" '$1 == n { print $2 }' >"$lists/base"
 while read -r file; do put "$out/base" "$file"; done <"$lists/base"
 put "$out/base" /etc/ssl/certs/ca-certificates.crt
-mkdir -p "$out/base/usr/lib/ssl" "$out/base/run" "$out/base/tmp" "$out/base/etc"
+mkdir -p "$out/base/usr/lib/ssl" "$out/base/tmp" "$out/base/etc" "$out/base/data" "$out/base/run/dewpoint"
 ln -s /etc/ssl/certs/ca-certificates.crt "$out/base/usr/lib/ssl/cert.pem"
-chmod 1777 "$out/base/tmp"
 echo 'hosts: files dns' >"$out/base/etc/nsswitch.conf"
 cat >"$out/base/etc/passwd" <<-END
 	root:x:0:0:root:/:/nonexistent
@@ -100,33 +108,25 @@ cat >"$out/base/etc/group" <<-END
 	dewpoint:x:$uid:
 END
 
-# One folder a service. An entry point cannot name a build argument, so every
-# service is reached as /service too.
+# An entry point cannot name a build argument, so every service is reached as /service too.
 for program in "$programs"/*; do
 	name=$(basename "$program")
-	root=$out/service/$name
-	mkdir -p "$root/usr/bin"
-	cp -p "$program" "$root/usr/bin/$name"
-	ln -s "usr/bin/$name" "$root/service"
-	put_rest "$root" "$program"
-	[ ! -d "$assets/$name" ] || cp -r "$assets/$name/." "$root/"
+	image "$name" "$lists" "/usr/bin/$name"
+	ln -s "usr/bin/$name" "$out/program/$name/service"
 done
-
 # mosquitto_sub is there for the health check.
-broker="/usr/sbin/mosquitto /usr/bin/mosquitto_sub"
-for program in $broker; do
-	mkdir -p "$out/broker$(dirname "$program")"
-	cp -p "$extracted$program" "$out/broker$program"
-	put_rest "$out/broker" "$extracted$program"
-done
-mkdir -p "$out/tool/usr/bin"
-cp -p "$extracted/usr/bin/sqlite3" "$out/tool/usr/bin/"
-put_rest "$out/tool" "$extracted/usr/bin/sqlite3"
+image broker "$extracted" /usr/sbin/mosquitto /usr/bin/mosquitto_sub
+mkdir -p "$out/program/broker/mosquitto/data"
+image tool "$extracted" /usr/bin/sqlite3
 
-# An empty folder for COPY to give to its owner.
-mkdir -p "$out/empty"
+chmod -R u=rwX,go=rX "$out"
+chmod 1777 "$out/base/tmp"
+chown -R 0:0 "$out"
+chown "$uid:$uid" "$out/base/data" "$out/base/run/dewpoint"
+chown "$broker_uid:$broker_uid" "$out/program/broker/mosquitto/data"
+find "$out" -exec touch -h -d @0 {} +
 
-for root in "$out"/base "$out"/service/* "$out"/broker "$out"/tool; do
+for root in "$out"/base "$out"/libraries/* "$out"/program/*; do
 	echo "${root#"$out/"}: $(du -sk --apparent-size "$root" | cut -f 1) KiB: $(
 		cd "$root" && find . -name '*.so*' -printf '%f ' | sed 's/ $//'
 	)"

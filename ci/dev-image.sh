@@ -1,10 +1,10 @@
 #!/bin/sh
-# Build the toolchain image, REGISTRY/dev:TAG: compilers, linters, test tools.
+# Build the toolchain image, DEV_IMAGE: compilers, linters, test tools.
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
-image=${REGISTRY:-localhost/dewpoint}/dev:${TAG:-latest}
+image=$DEV_IMAGE
 dk image inspect "$image" >/dev/null 2>&1 ||
 	say "==> Building the toolchain image $image (about 2 minutes, about 400 MB to download)"
 log=$(mktemp)

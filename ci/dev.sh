@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . ci/lib.sh
 
 here=$(pwd)
-image=${REGISTRY:-localhost/dewpoint}/dev:${TAG:-latest}
+image=$DEV_IMAGE
 # The repository is at its own path, so that paths mean the same inside and out.
 # ThreadSanitizer switches address randomisation off, which seccomp forbids; the fault
 # tests mount file systems in a namespace of their own, which AppArmor forbids as well.
@@ -21,6 +21,6 @@ if [ "${2:-}" = --docker ]; then
 		--group-add $(stat -c %g /var/run/docker.sock)"
 fi
 if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
-for name in REGISTRY TAG BIN; do options="$options -e $name"; done
+for name in REGISTRY TAG DEV_IMAGE BIN; do options="$options -e $name"; done
 # shellcheck disable=SC2086 # a list of options
 exec $docker_sudo "$DOCKER" run $options -v "$here:$here" -w "$here" "$@"

@@ -1,50 +1,79 @@
 #!/bin/sh
-# Build the image of every service (each folder of services/ with a main.c), of
-# mosquitto (broker) and of sqlite3 (tool), named REGISTRY/<name>:TAG.
+# Build the images: one for every service (each folder of services/ with a main.c), mosquitto
+# (broker) and sqlite3 (tool), named REGISTRY/<name>:TAG.
+#
+#   ci/images.sh              into this machine's engine, as quickly as possible
+#   ci/images.sh --packed     as small as possible (pack.py), into the engine and as OCI
+#                             archives into ARCHIVES; what push.sh pushes
+#
+# PLATFORMS   native (this machine's; the default), all, or a comma-separated list
+# REGISTRY    localhost/dewpoint; TAG: latest
+# ARCHIVES    build/images
+# VERSION, REVISION, SOURCE_DATE_EPOCH, SOURCE    asked from git unless set
+# BASE        another image of Debian 13 than debian:trixie-slim
+# PROVENANCE=1 adds BuildKit's statement of how each was built; NO_CACHE=1 builds from nothing;
+# LOAD=0 leaves the engine as it is
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
-registry=${REGISTRY:-localhost/dewpoint} tag=${TAG:-latest}
-version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
-epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || :)}
+archives=
+case ${1:-} in
+'') ;;
+--packed) archives=${ARCHIVES:-build/images} ;;
+*) fail "$1: not an option; known is --packed" ;;
+esac
+platforms=$(platform_list "${PLATFORMS:-native}")
+if [ -n "$archives" ] || [ "${platforms#*,}" != "$platforms" ]; then
+	containerd_store || fail "$needs_containerd_store"
+fi
 
-args="\"VERSION\": \"$version\""
-[ -z "$epoch" ] || args="$args, \"SOURCE_DATE_EPOCH\": \"$epoch\""
-names=''
-targets=''
-# target NAME STAGE [SERVICE]
-target() {
-	names="$names $1"
-	targets="$targets, \"$1\": {\"inherits\": [\"all\"], \"target\": \"$2\",
-		\"tags\": [\"$registry/$1:$tag\"]${3:+, \"args\": {\"SERVICE\": \"$3\"\}}}"
-}
-for main in services/*/main.c; do
-	[ -e "$main" ] || fail "no service found: services/*/main.c"
-	name=$(basename "$(dirname "$main")")
-	target "$name" service "$name"
+source_version
+registry=${REGISTRY:-localhost/dewpoint}
+tag=${TAG:-latest}
+
+# json NAME VALUE: a member of an object, or nothing where there is no value.
+json() { [ -z "$2" ] || printf ', "%s": "%s"' "$1" "$2"; }
+
+targets=
+names=$(image_names | tr "\n" " " | sed "s/ $//")
+for name in $names; do
+	case $name in
+	broker | tool) stage=$name service= ;;
+	*) stage=service service="\"SERVICE\": \"$name\"" ;;
+	esac
+	to=type=docker
+	[ -z "$archives" ] ||
+		to="type=oci,dest=$archives/$name.tar,compression=uncompressed,force-compression=true"
+	targets="$targets, \"$name\": {\"inherits\": [\"all\"], \"target\": \"$stage\",
+		\"tags\": [\"$registry/$name:$tag\"], \"output\": [\"$to\"], \"args\": {$service}}"
 done
-target broker broker
-target tool tool
+args="\"VERSION\": \"$version\"$(json REVISION "$revision")$(json SOURCE_DATE_EPOCH "$epoch")$(json BASE "${BASE:-}")"
+labels=
+[ -z "$source" ] || labels=", \"labels\": {\"org.opencontainers.image.source\": \"$source\"}"
 
-say "==> Building the images of$names (version $version)"
-group=$(printf '%s' "$names" | sed -e 's/^ //' -e 's/ /", "/g')
+say "==> Building the images of $names (version $version; $platforms)"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-printf '{"group": {"default": {"targets": ["%s"]}},
-	"target": {"all": {"context": ".", "dockerfile": "Dockerfile.multi", "args": {%s}}%s}}\n' \
-	"$group" "$args" "$targets" >"$log.json"
 trap 'rm -f "$log" "$log.json"' EXIT
-if ! dk buildx bake --progress plain --provenance=false -f "$log.json" --load >"$log" 2>&1; then
+printf '{"group": {"default": {"targets": ["%s"]}}, "target": {"all": {"context": ".",
+	"dockerfile": "Dockerfile.multi", "platforms": ["%s"], "args": {%s}%s}%s}}\n' \
+	"$(printf '%s' "$names" | sed 's/ /", "/g')" "$(printf '%s' "$platforms" | sed 's/,/", "/g')" \
+	"$args" "$labels" "$targets" >"$log.json"
+provenance=--provenance=false
+[ -z "${PROVENANCE:-}" ] || provenance=--provenance=mode=max
+[ -z "$archives" ] || mkdir -p "$archives"
+if ! dk buildx bake --progress plain "$provenance" ${NO_CACHE:+--no-cache} -f "$log.json" >"$log" 2>&1; then
 	tail -n 40 "$log" >&2
 	fail "the image build failed (above)"
 fi
-# The compressed size is what a board pulls; layers that images share come once.
-case $(dk info --format '{{.DriverStatus}}') in
-*io.containerd.snapshotter*) ;;
-*) exit 0 ;; # this store keeps its layers uncompressed only
-esac
-for name in $names; do
-	dk image save "$registry/$name:$tag" | tar -xO --wildcards 'blobs/sha256/*' 2>/dev/null | wc -c |
-		awk -v name="$registry/$name:$tag" '{ printf "    %-40s %5.1f MB compressed\n", name, $1 / 1e6 }'
-done
+if [ -n "$archives" ]; then
+	ci/dev.sh python3 ci/pack.py "$archives"
+	[ "${LOAD:-1}" = 1 ] || exit 0
+	for name in $names; do dk load -q -i "$archives/$name.tar" >/dev/null; done
+elif containerd_store; then
+	# What a board would pull; layers that images share come once. Packed, it is less.
+	for name in $names; do
+		dk image save "$registry/$name:$tag" | tar -xO --wildcards 'blobs/sha256/*' 2>/dev/null | wc -c |
+			awk -v name="$registry/$name:$tag" '{ printf "    %-40s %5.1f MB compressed\n", name, $1 / 1e6 }'
+	done
+fi

@@ -14,6 +14,10 @@ if [ -z "${DOCKER:-}" ]; then
 fi
 export DOCKER
 
+# The toolchain image, whatever REGISTRY and TAG say of the others.
+DEV_IMAGE=${DEV_IMAGE:-localhost/dewpoint/dev:latest}
+export DEV_IMAGE
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
@@ -36,6 +40,60 @@ dk() { $docker_sudo "$DOCKER" "$@"; }
 need_engine() {
 	dk version >/dev/null 2>&1 ||
 		fail "Docker Engine does not answer (or not to this user): make up installs and starts it"
+}
+
+# Whether the engine keeps images as they are pushed and pulled, of several platforms.
+containerd_store() {
+	case $(dk info --format '{{.DriverStatus}}') in
+	*io.containerd.snapshotter*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# shellcheck disable=SC2034 # for whoever sources this
+needs_containerd_store='this engine keeps one platform an image, without its compressed layers; this needs the containerd image store: put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json, restart Docker Engine, and run this again'
+
+# image_names: every image, one a line: each folder of services/ with a main.c, mosquitto's
+# and sqlite3's.
+image_names() {
+	for main in services/*/main.c; do
+		[ -e "$main" ] || fail "no service found: services/*/main.c"
+		basename "$(dirname "$main")"
+	done
+	printf 'broker\ntool\n'
+}
+
+# platform_list WORDS: native, all, or platforms, as a comma-separated list.
+platform_list() {
+	known=linux/amd64,linux/arm64,linux/arm/v7
+	wanted=$1
+	case $wanted in
+	all) wanted=$known ;;
+	native)
+		case $(dk version --format '{{.Server.Arch}}') in
+		arm) wanted=linux/arm/v7 ;;
+		*) wanted=linux/$(dk version --format '{{.Server.Arch}}') ;;
+		esac
+		;;
+	esac
+	for platform in $(printf '%s' "$wanted" | tr , ' '); do
+		case ,$known, in
+		*",$platform,"*) ;;
+		*) fail "no image is built for $platform: PLATFORMS is native, all, or of $known" ;;
+		esac
+	done
+	printf '%s\n' "$wanted"
+}
+
+# What git knows, unless it is said from outside: version, revision, epoch (the time of the
+# last commit), source (where the repository is, if that is a URL). Empty where unknown.
+# shellcheck disable=SC2034 # for whoever sources this
+source_version() {
+	version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
+	revision=${REVISION:-$(git rev-parse HEAD 2>/dev/null || :)}
+	epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || :)}
+	source=${SOURCE:-$(git config --get remote.origin.url 2>/dev/null |
+		grep -E '^https?://[^@]*$' || :)}
 }
 
 # apt_source TO FROM...: the host's own apt entry for one of the suites FROM, as

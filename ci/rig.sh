@@ -16,8 +16,7 @@ dk image inspect "$image" >/dev/null 2>&1 ||
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # As images.sh names them, so that what is built already is not built again.
-version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
-epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || :)}
+source_version
 if ! dk buildx build --progress plain --provenance=false --load -f Dockerfile.multi \
 	--build-arg VERSION="$version" ${epoch:+--build-arg SOURCE_DATE_EPOCH="$epoch"} \
 	--platform "linux/$arch" --target rig -t "$image" . >"$log" 2>&1; then

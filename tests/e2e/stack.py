@@ -15,6 +15,7 @@ REPO = Path(__file__).resolve().parents[2]
 REGISTRY = os.environ.get("REGISTRY") or "localhost/dewpoint"
 TAG = os.environ.get("TAG") or "latest"
 DOCKER = os.environ.get("DOCKER") or "docker"
+DEV_IMAGE = os.environ.get("DEV_IMAGE") or "localhost/dewpoint/dev:latest"
 
 
 def image(name):
@@ -54,7 +55,7 @@ class Container:
         """
         beside = ["--pid", f"container:{self.id}", "--cap-add", "SYS_PTRACE", "--user", "0"]
         files = ["/proc/1/status", "/proc/1/mountinfo"]
-        lines = docker("run", "--rm", *beside, image("dev"), "cat", *files).stdout.splitlines()
+        lines = docker("run", "--rm", *beside, DEV_IMAGE, "cat", *files).stdout.splitlines()
         status = dict(re.split(r":\s*", line, maxsplit=1) for line in lines if re.match(r"\w+:", line))
         mounts = [line.split() for line in lines if line[0].isdigit()]
         return status, mounts
