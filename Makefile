@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 STACK ?= lab
 export STACK
 
-.PHONY: help up readings tail down clean-data images dev-image test lint unit \
-	integration fault e2e rig test-rig test-fault bench shell
+.PHONY: help up readings tail down clean-data images push pull sbom reproduce dev-image \
+	test lint unit integration fault e2e rig test-rig test-fault test-images bench \
+	bench-images shell
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 40
@@ -28,8 +29,20 @@ down: ## stop the lab; its readings are kept
 clean-data: ## delete the lab's readings (asks first)
 	@ci/down.sh --data
 
-images: ## build the images
-	@ci/engine.sh && ci/base-image.sh && ci/images.sh
+images: dev-image ## build the images of all platforms (PLATFORMS=native: of this machine's)
+	@PLATFORMS=$(or $(PLATFORMS),all) ci/images.sh --packed
+
+push: dev-image ## build and push them (REGISTRY=registry.example.org/dewpoint, TAG=)
+	@REGISTRY=$(REGISTRY) TAG=$(TAG) ci/push.sh
+
+pull: ## pull them for this board (REGISTRY=, TAG=)
+	@REGISTRY=$(REGISTRY) TAG=$(TAG) ci/pull.sh
+
+sbom: dev-image ## what is in each image, as SPDX (build/sbom)
+	@ci/sbom.sh
+
+reproduce: dev-image ## build the images twice from nothing and compare (10 minutes)
+	@ci/reproduce.sh
 
 test: ## everything: lint, unit, integration, fault (short form), rig and end-to-end tests
 	@ci/test.sh
@@ -43,8 +56,14 @@ test-rig: ## GPIO on a real kernel, a minute (SCENARIO=name: a part; ARCH=arm64)
 test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a part of it)
 	@ci/test.sh fault-full
 
+test-images: ## push, pull and run the images of all platforms (5 minutes)
+	@ci/test-images.sh
+
 bench: ## measure noise, reads, latency, a backlog (9 minutes; build/bench.jsonl)
 	@ci/bench.sh
+
+bench-images: ## size, start and memory of the images; containers beside none (5 minutes)
+	@ci/bench-images.sh
 
 dev-image: ## build the toolchain image
 	@ci/engine.sh && ci/base-image.sh && ci/dev-image.sh
