@@ -6,10 +6,13 @@ MAKEFLAGS += --no-print-directory
 # Whose readings: lab, or broker for a real one on this machine.
 STACK ?= lab
 export STACK
+# Where `make install` puts things.
+DESTDIR ?=
+PREFIX ?= /usr
 
 .PHONY: help up readings tail down clean-data images push pull sbom reproduce dev-image \
-	test lint unit integration fault e2e rig test-rig test-fault test-images bench \
-	bench-images shell
+	test lint unit integration fault e2e rig test-rig test-fault test-images test-native \
+	bench bench-images shell native install uninstall
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 40
@@ -70,3 +73,12 @@ dev-image: ## build the toolchain image
 
 shell: dev-image ## a shell in the toolchain image
 	@ci/dev.sh bash
+
+native: ## without Docker: build for this machine, Debian 13 or Raspberry Pi OS trixie
+	@ci/native.sh
+
+install: ## install that with systemd units (DESTDIR=, PREFIX=/usr; as root)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ci/native/install.sh
+
+uninstall:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ci/native/install.sh --remove

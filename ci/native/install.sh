@@ -1,0 +1,122 @@
+#!/bin/sh
+# Install what `make native` built, with its systemd units, or remove it again:
+#
+#   ci/native/install.sh [--remove]
+#
+# DESTDIR is put before every path (for a package); PREFIX is /usr unless set. Only
+# copies files: no user is made and nothing is started; what to do next is printed.
+# Settings in /etc/dewpoint are never overwritten and never removed.
+set -eu
+cd "$(dirname "$0")/../.."
+. ci/lib.sh
+
+destdir=${DESTDIR:-} prefix=${PREFIX:-/usr}
+case $prefix in /*) ;; *) fail "PREFIX=$prefix: a path from / on is needed, such as /usr or /usr/local" ;; esac
+case $destdir in '' | /*) ;; *) destdir=$PWD/$destdir ;; esac
+prefix=${prefix%/} destdir=${destdir%/}
+
+confdir=/etc/dewpoint
+libdir=$prefix/lib/dewpoint
+datadir=$prefix/share/dewpoint
+docdir=$prefix/share/doc/dewpoint
+unitdir=$prefix/lib/systemd/system
+
+programs=$(find build/native/bin -type f -printf '%f\n' 2>/dev/null | LC_ALL=C sort)
+
+remove() {
+	for path in ci/native/systemd/*; do rm -f "$destdir$unitdir/$(basename "$path")"; done
+	for main in services/*/main.c; do
+		name=$(basename "$(dirname "$main")")
+		rm -f "$destdir$prefix/bin/dewpoint-$name"
+	done
+	rm -rf "$destdir$libdir" "$destdir$datadir" "$destdir$docdir"
+	rm -f "$destdir$prefix/lib/sysusers.d/dewpoint.conf" \
+		"$destdir$prefix/lib/udev/rules.d/60-dewpoint.rules"
+	say "==> Removed. Kept: $destdir$confdir (settings) and $destdir/var/lib/dewpoint (readings)"
+}
+
+# put MODE FROM TO
+put() {
+	mkdir -p "$(dirname "$destdir$3")"
+	install -m "$1" "$2" "$destdir$3"
+}
+
+# Settings: kept when they exist.
+settings() {
+	if [ -e "$destdir$2" ]; then
+		say "    kept, as it exists: $destdir$2"
+	else
+		# A URL may hold a password; systemd reads these files as root.
+		put "${3:-600}" "$1" "$2"
+	fi
+}
+
+# with_paths FILE: with the paths of this installation, and in a unit with what all
+# services may do.
+with_paths() {
+	sed -e '/^@HARDENING@$/ {
+		r ci/native/hardening.conf
+		d
+	}' -e "s|@LIBDIR@|$libdir|g; s|@CONFDIR@|$confdir|g; s|@DATADIR@|$datadir|g; s|@DOCDIR@|$docdir|g" "$1"
+}
+
+# broker_conf FROM SED: the containers' configuration with the paths and the port of this
+# installation.
+broker_conf() {
+	sed "$2" "$1" >"$work/conf"
+	! cmp -s "$1" "$work/conf" ||
+		fail "$1 has no longer the line that is to be changed here: adapt ci/native/install.sh"
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+case ${1:-} in
+--remove)
+	remove
+	exit 0
+	;;
+'') ;;
+*) fail "$1: unknown; known is --remove" ;;
+esac
+
+[ -n "$programs" ] || fail "build/native/bin has no programs: run make native first"
+
+for name in $programs; do
+	put 755 "build/native/bin/$name" "$libdir/$name"
+	mkdir -p "$destdir$prefix/bin"
+	ln -sfn ../lib/dewpoint/by-hand "$destdir$prefix/bin/dewpoint-$name"
+done
+with_paths ci/native/by-hand.sh >"$work/by-hand"
+put 755 "$work/by-hand" "$libdir/by-hand"
+for board in boards/*.json; do put 644 "$board" "$datadir/boards/$(basename "$board")"; done
+for path in ci/native/systemd/*; do
+	with_paths "$path" >"$work/unit"
+	put 644 "$work/unit" "$unitdir/$(basename "$path")"
+done
+put 644 ci/native/sysusers.conf "$prefix/lib/sysusers.d/dewpoint.conf"
+put 644 ci/native/udev.rules "$prefix/lib/udev/rules.d/60-dewpoint.rules"
+put 644 ci/native/README.md "$docdir/README.md"
+put 644 LICENSE "$docdir/copyright"
+
+for path in ci/native/env/*.env; do settings "$path" "$confdir/$(basename "$path")"; done
+# The node's own broker is not at 1883, which is Debian's mosquitto's or the broker
+# board's own.
+broker_conf compose/mosquitto/node.conf 's/^listener 1883$/listener 1884 127.0.0.1/'
+settings "$work/conf" "$confdir/mosquitto-node.conf" 644
+broker_conf compose/mosquitto/broker.conf \
+	's|^persistence_location .*|persistence_location /var/lib/dewpoint/mosquitto/|'
+settings "$work/conf" "$confdir/mosquitto-broker.conf" 644
+
+say "==> Installed $(printf '%s' "$programs" | xargs) in $destdir$libdir, the units in $destdir$unitdir"
+if [ -n "$destdir" ]; then exit 0; fi
+say "" "What next, as root:"
+[ -x /usr/sbin/mosquitto ] || say "    apt-get install --no-install-recommends mosquitto"
+say "    systemd-sysusers && systemctl daemon-reload"
+say "    udevadm control --reload && udevadm trigger --subsystem-match=gpio"
+say "  a node (NODE_NAME and UPSTREAM_URL in publisher.env, SENSORS in sampler.env):"
+say "    editor $confdir/publisher.env $confdir/sampler.env"
+say "    systemctl enable --now dewpoint-node.target"
+say "  the broker board (port 1883 is its own; Debian's mosquitto has it otherwise):"
+say "    systemctl disable --now mosquitto"
+say "    systemctl enable --now dewpoint-broker.target"
