@@ -82,3 +82,6 @@ install: ## install that with systemd units (DESTDIR=, PREFIX=/usr; as root)
 
 uninstall:
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' ci/native/install.sh --remove
+
+test-native: ## build, install and run it in a Debian 13 of its own under systemd
+	@ci/engine.sh && ci/base-image.sh && ci/test-native.sh
