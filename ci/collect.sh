@@ -120,9 +120,11 @@ mkdir -p "$out/program/broker/mosquitto/data"
 image tool "$extracted" /usr/bin/sqlite3
 
 chmod -R u=rwX,go=rX "$out"
-chmod 1777 "$out/base/tmp"
+# For the health socket. A tmpfs over it takes on its mode whatever its options say; the
+# owner it does not take on, and Podman has no option for it.
+chmod 1777 "$out/base/tmp" "$out/base/run/dewpoint"
 chown -R 0:0 "$out"
-chown "$uid:$uid" "$out/base/data" "$out/base/run/dewpoint"
+chown "$uid:$uid" "$out/base/data"
 chown "$broker_uid:$broker_uid" "$out/program/broker/mosquitto/data"
 find "$out" -exec touch -h -d @0 {} +
 
