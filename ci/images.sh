@@ -67,7 +67,7 @@ if ! dk buildx bake --progress plain "$provenance" ${NO_CACHE:+--no-cache} -f "$
 	fail "the image build failed (above)"
 fi
 if [ -n "$archives" ]; then
-	ci/dev.sh python3 ci/pack.py "$archives"
+	ci/dev.sh python3 ci/image/pack.py "$archives"
 	[ "${LOAD:-1}" = 1 ] || exit 0
 	for name in $names; do dk load -q -i "$archives/$name.tar" >/dev/null; done
 elif containerd_store; then

@@ -89,11 +89,12 @@ platform_list() {
 # last commit), source (where the repository is, if that is a URL). Empty where unknown.
 # shellcheck disable=SC2034 # for whoever sources this
 source_version() {
-	version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo unknown)}
-	revision=${REVISION:-$(git rev-parse HEAD 2>/dev/null || :)}
-	epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || :)}
-	source=${SOURCE:-$(git config --get remote.origin.url 2>/dev/null |
-		grep -E '^https?://[^@]*$' || :)}
+	# A checkout may belong to somebody else, or be no repository at all.
+	in_git() { git -c safe.directory='*' "$@" 2>/dev/null; }
+	version=${VERSION:-$(in_git describe --tags --always --dirty || echo unknown)}
+	revision=${REVISION:-$(in_git rev-parse HEAD || :)}
+	epoch=${SOURCE_DATE_EPOCH:-$(in_git log -1 --format=%ct || :)}
+	source=${SOURCE:-$(in_git config --get remote.origin.url | grep -E '^https?://[^@]*$' || :)}
 }
 
 # apt_source TO FROM...: the host's own apt entry for one of the suites FROM, as

@@ -46,10 +46,7 @@ if [ -n "$missing" ]; then
 	fail "missing here: $missing. Install with: apt-get install --no-install-recommends $missing"
 fi
 
-# A checkout may belong to somebody else, or be no repository at all.
-in_git() { git -c safe.directory='*' "$@" 2>/dev/null; }
-version=${VERSION:-$(in_git describe --tags --always --dirty || echo unknown)}
-epoch=${SOURCE_DATE_EPOCH:-$(in_git log -1 --format=%ct || :)}
+source_version
 if [ -z "$epoch" ]; then
 	epoch=$(find common services -type f -printf '%T@\n' | sort -n | tail -n 1 | cut -d. -f1)
 fi

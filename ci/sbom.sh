@@ -23,6 +23,6 @@ for platform in $(printf '%s' "$platforms" | tr , ' '); do
 		tail -n 20 "$log" >&2
 		fail "the files of the images for $platform could not be told (above)"
 	fi
-	ci/dev.sh python3 ci/sbom.py "$owners/$platform" "$out" "$platform" "$version" "${epoch:-0}"
+	ci/dev.sh python3 ci/image/sbom.py "$owners/$platform" "$out" "$platform" "$version" "${epoch:-0}"
 done
 say "    $(find "$out" -name '*.spdx.json' | wc -l) documents are in $out"

@@ -21,12 +21,13 @@ from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "ci"), str(ROOT / "tests"), str(ROOT / "tests/bench")]
+# The folder of the harness itself, as the whole package needs more than Python.
+sys.path[:0] = [str(ROOT / each) for each in ("ci/image", "tests/harness", "tests/bench")]
 
 import pack  # noqa: E402
 from disk import percentile  # noqa: E402
-from harness.usage import cpu_ns  # noqa: E402
-from harness.wait import eventually  # noqa: E402
+from usage import cpu_ns  # noqa: E402
+from wait import eventually  # noqa: E402
 from visible import Watcher  # noqa: E402
 
 DOCKER = os.environ.get("DOCKER", "docker")
