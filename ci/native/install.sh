@@ -71,6 +71,10 @@ broker_conf() {
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+if [ -z "$destdir" ] && [ "$(id -u)" -ne 0 ]; then
+	fail "$prefix and $confdir are root's: run this with sudo, or name a folder with DESTDIR="
+fi
+
 case ${1:-} in
 --remove)
 	remove
