@@ -12,7 +12,7 @@ PREFIX ?= /usr
 
 .PHONY: help up readings tail down clean-data images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-images test-native \
-	bench bench-images shell native install uninstall
+	bench bench-full bench-images shell native install uninstall
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 40
@@ -62,8 +62,11 @@ test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a par
 test-images: ## push, pull and run the images of all platforms (5 minutes)
 	@ci/test-images.sh
 
-bench: ## measure noise, reads, latency, a backlog (9 minutes; build/bench.jsonl)
+bench: ## measure noise, reads, latency, a backlog, ingest (build/bench.jsonl)
 	@ci/bench.sh
+
+bench-full: ## measure what takes longer: 50 million rows, 10,000 nodes, replicas
+	@ci/bench.sh ingest-full
 
 bench-images: ## size, start and memory of the images; containers beside none (5 minutes)
 	@ci/bench-images.sh

@@ -1,10 +1,13 @@
 #!/bin/sh
-# Measure, from a bare machine on: all benchmarks of tests/bench/, or the named ones.
+# Measure, from a bare machine on: the benchmarks of tests/bench/ but for the long ones,
+# or the named ones.
 # Release builds, real brokers, real files; prints a table and appends one JSON object
 # a benchmark to build/bench.jsonl. Fails when a reading was lost, stored twice or wrong,
 # not when a figure is low.
 set -eu
 cd "$(dirname "$0")/.."
+
+export TOOLCHAIN=bench
 
 ci/engine.sh
 ci/base-image.sh

@@ -61,7 +61,7 @@ FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/nodes
 
 RIG := $(OUT)/rig/init
 
-BENCHES := $(OUT)/test/noise
+BENCHES := $(OUT)/test/noise $(OUT)/test/load $(OUT)/test/alone
 
 .PHONY: binaries clocked faked unit unit-programs fault-programs bench-programs rig FORCE
 .DELETE_ON_ERROR:
@@ -154,6 +154,16 @@ $(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.
 
 $(OUT)/test/noise: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/noise/*.c)) \
 		$(OUT)/lib/sampler.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/test/load: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/load/*.c)) $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(OUT)/test/alone: $(OUT)/obj/tests/bench/alone/main.o $(OUT)/lib/common.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

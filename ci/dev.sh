@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run a command in the toolchain image, in this folder, as this user:
 #   ci/dev.sh [--docker] COMMAND...
-# --docker lets the command use the host's engine.
+# --docker lets the command use the host's engine. TOOLCHAIN=bench: see dev-image.sh.
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh

@@ -15,7 +15,7 @@ fi
 export DOCKER
 
 # The toolchain image, whatever REGISTRY and TAG say of the others.
-DEV_IMAGE=${DEV_IMAGE:-localhost/dewpoint/dev:latest}
+DEV_IMAGE=${DEV_IMAGE:-localhost/dewpoint/${TOOLCHAIN:-dev}:latest}
 export DEV_IMAGE
 
 as_root() {

@@ -1,0 +1,62 @@
+"""What takes longer: 50 million rows, a minute at a given rate, 10,000 nodes, replicas."""
+
+import runs
+from ingest import HEADER, NODES, READINGS, ROUNDS, Measured, with_sqlite
+from runs import Load
+from table import Row, grid
+
+RATE = 450_000
+SECONDS = 60
+HISTORY = 10_000_000
+MANY = 10_000
+
+
+def sustained(directory):
+    """A minute from 1,000 nodes at a given rate into a file of 10 million rows."""
+    load = Load(100, 1000, 0, rate=RATE, seconds=SECONDS)
+    history = runs.make_history(directory / "history.db", HISTORY, load.nodes)
+    measured = Measured(load, HISTORY)
+    measured.add("ingest", runs.ingest(directory, load, history))
+    history.unlink()
+    return measured
+
+
+def many_nodes(directory, batch, readings):
+    measured = Measured(Load(batch, MANY, readings, sensors=2))
+    for _ in range(ROUNDS):
+        measured.add("ingest", runs.ingest(directory, measured.load))
+    return measured
+
+
+def replicas(directory, batch):
+    """One to three on one file, by turns."""
+    load = Load(batch, NODES, READINGS[batch]["ingest"])
+    all_of = [Measured(load, replicas=n) for n in (1, 2, 3)]
+    for _ in range(ROUNDS):
+        for measured in all_of:
+            measured.add("ingest", runs.ingest(directory, load, replicas=measured.replicas))
+    return all_of
+
+
+def measure(lab):
+    """(records for bench.jsonl, rows of the table)."""
+    directory = lab.directory
+    hundred = Load(100, NODES, READINGS[100]["ingest"])
+    grown = [with_sqlite(directory, hundred, rows, 2) for rows in (1_000_000, 50_000_000)]
+    minute = sustained(directory)
+    many = [many_nodes(directory, 1, 100_000), many_nodes(directory, 100, 5_000_000)]
+    side_by_side = [one for batch in (1, 10, 100) for one in replicas(directory, batch)]
+    all_of = [*grown, minute, *many, *side_by_side]
+    grid(
+        ["replicas", *HEADER],
+        [[str(measured.replicas), *measured.cells()] for measured in all_of],
+    )
+    cost = grown[1].figure("cpu_us") / grown[0].figure("cpu_us")
+    rss = max(one.figure("rss_mb") for one in [minute, *many])
+    rows = [
+        Row("cost a reading at 50M rows, of that at 1M", cost, "", at_most=1.3),
+        Row(f"{SECONDS} s from 1,000 nodes", minute.figure("rate"), "/s", at_least=RATE * 0.99),
+        Row("longest wait for an answer meanwhile", minute.figure("max"), "ms"),
+        Row("RSS at 10,000 nodes and in that minute", rss, "MB", at_most=12),
+    ]
+    return [measured.record() for measured in all_of], rows
