@@ -298,7 +298,7 @@ static bool sensor_valid(struct dp_slice sensor)
 		return false;
 	for (size_t i = 0; i < sensor.len; i++) {
 		unsigned char c = (unsigned char)sensor.at[i];
-		if (c <= 0x20 || c >= 0x7f || strchr("\"\\+#", c) != NULL)
+		if (c <= 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '+' || c == '#')
 			return false;
 	}
 	return true;

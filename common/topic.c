@@ -1,16 +1,21 @@
 #include "topic.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
+/* Of ASCII, whatever the locale; called for each name of each reading. */
+static bool is_alnum(unsigned char c)
+{
+	return (unsigned char)((c | 0x20) - 'a') < 26 || (unsigned char)(c - '0') < 10;
+}
+
 bool dp_name_valid(const char *name, size_t len)
 {
-	if (len == 0 || len > DP_NAME_MAX || !isalnum((unsigned char)name[0]))
+	if (len == 0 || len > DP_NAME_MAX || !is_alnum((unsigned char)name[0]))
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)name[i];
-		if (c > 0x7f || (!isalnum(c) && c != '-' && c != '.' && c != '_'))
+		if (!is_alnum(c) && c != '-' && c != '.' && c != '_')
 			return false;
 	}
 	return true;

@@ -172,11 +172,10 @@ static int bury_batch(struct context *c, const char *reason)
 	return err;
 }
 
-static int add_batch_reading(struct context *c, struct dp_senml *pack, uint64_t seq,
-	int found, const struct dp_reading *reading, const char *why)
+static int add_batch_reading(struct context *c, const char *topic, struct dp_senml *pack,
+	uint64_t seq, int found, const struct dp_reading *reading, const char *why)
 {
 	struct insert *insert = c->insert;
-	char topic[DP_TOPIC_MAX];
 	if (dp_intervals_contains(&insert->set, seq)) {
 		insert->pending.duplicates++;
 		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
@@ -188,9 +187,6 @@ static int add_batch_reading(struct context *c, struct dp_senml *pack, uint64_t 
 		found = -EBADMSG;
 	}
 	if (found == 1) {
-		size_t len = strlen(c->in->topic) - strlen("/batch");
-		memcpy(topic, c->in->topic, len);
-		topic[len] = '\0';
 		err = insert_reading(insert, topic, reading, c->in->identity.clock);
 		if (err == 0)
 			return add_range(c, DP_ACK_STORED, seq, 1, NULL);
@@ -211,7 +207,11 @@ static int add_batch_readings(struct context *c)
 	const struct dp_identity *id = &c->in->identity;
 	struct dp_senml *pack;
 	struct dp_reading reading;
+	char topic[DP_TOPIC_MAX];
+	size_t topic_len = strlen(c->in->topic) - strlen("/batch");
 	const char *why = "";
+	memcpy(topic, c->in->topic, topic_len);
+	topic[topic_len] = '\0';
 	if (c->in->len > c->insert->options.max_message_bytes)
 		return bury_batch(c, "larger than MAX_MESSAGE_BYTES");
 	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
@@ -226,7 +226,8 @@ static int add_batch_readings(struct context *c)
 	}
 	for (uint64_t i = 0; i < id->count && err == 0; i++) {
 		int found = dp_senml_next(pack, &reading, &why);
-		err = add_batch_reading(c, pack, id->first + i, found, &reading, why);
+		err = add_batch_reading(
+			c, topic, pack, id->first + i, found, &reading, why);
 	}
 	dp_senml_close(pack);
 	return err;

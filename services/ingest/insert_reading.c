@@ -109,6 +109,18 @@ static void print_reading(
 	insert->print_len += len;
 }
 
+int insert_flush(struct insert *insert)
+{
+	/* Few sensors have more than temperature and humidity, the first two columns. */
+	bool wide = insert->rows.set > 3;
+	int err = 0;
+	if (insert->rows.n > 0)
+		err = insert_run(insert, wide ? ADD_WIDE_READINGS : ADD_READINGS);
+	insert->rows.n = 0;
+	insert->rows.set = 0;
+	return err;
+}
+
 int insert_reading(struct insert *insert, const char *topic,
 	const struct dp_reading *reading, enum dp_clock_mark clock)
 {
@@ -122,16 +134,21 @@ int insert_reading(struct insert *insert, const char *topic,
 	}
 	if (err != 0)
 		return err;
-	const int64_t key[] = {
-		series->sensor, reading->ts_us, insert->next_id, (int64_t)clock};
-	sqlite3_stmt *statement = insert_bind(insert, ADD_READING, 4, key);
-	for (int i = 0; i < SERIES_COLUMNS; i++)
-		sqlite3_bind_null(statement, 5 + i);
-	for (unsigned i = 0; i < reading->n; i++)
-		sqlite3_bind_double(statement, 5 + columns[i], reading->values[i].value);
-	err = insert_run(insert, ADD_READING);
+	if (insert->rows.n == ROWS_MAX)
+		err = insert_flush(insert);
 	if (err != 0)
 		return err;
+	struct row *row = &insert->rows.at[insert->rows.n++];
+	row->sensor = series->sensor;
+	row->ts_us = reading->ts_us;
+	row->id = insert->next_id;
+	row->clock = (uint8_t)clock;
+	row->set = 0;
+	for (unsigned i = 0; i < reading->n; i++) {
+		row->set |= (uint8_t)(1u << columns[i]);
+		row->values[columns[i]] = reading->values[i].value;
+	}
+	insert->rows.set |= row->set;
 	insert->next_id++;
 	insert->pending.readings++;
 	if (insert->options.print)

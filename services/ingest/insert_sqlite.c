@@ -13,7 +13,8 @@ static const char *const sql[STATEMENTS] = {
 	[FIND_CHANNELS] = "SELECT col, quantity, unit FROM channel WHERE sensor = ?",
 	[ADD_CHANNEL] =
 		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
-	[ADD_READING] = "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[ADD_READINGS] = ROWS_INSERT(ROWS_COLUMNS),
+	[ADD_WIDE_READINGS] = ROWS_INSERT(ROWS_COLUMNS ROWS_MORE),
 	[FIND_STREAM] = "SELECT id, node, seen FROM stream WHERE stream = ?",
 	[ADD_STREAM] =
 		"INSERT INTO stream (stream, node, created, seen) VALUES (?, ?, ?3, ?3)"
@@ -42,7 +43,7 @@ static const char *const sql[STATEMENTS] = {
 
 static int prepare_all(struct insert *insert)
 {
-	int err = 0;
+	int err = rows_register(insert->store.db, &insert->rows);
 	for (int i = 0; i < STATEMENTS && err == 0; i++)
 		err = dp_sqlite_prepare(insert->store.db, sql[i], &insert->statements[i]);
 	return err;
@@ -214,6 +215,8 @@ static int write_all(struct insert *insert, const struct incoming *list,
 		if (err == 0 && fence->held)
 			err = insert_plain(&c);
 	}
+	if (err == 0)
+		err = insert_flush(insert);
 	if (err == 0 && insert->next_id != first_id) {
 		insert_bind(insert, SET_NEXT_ID, 1, &insert->next_id);
 		err = insert_run(insert, SET_NEXT_ID);
@@ -243,6 +246,8 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->print_len = 0;
 	insert->dead = false;
+	insert->rows.n = 0;
+	insert->rows.set = 0;
 	if (insert->series.n > SERIES_MAX)
 		series_clear(&insert->series);
 	/* What is read in it stays true until the commit, replicas or not. */

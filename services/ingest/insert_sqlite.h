@@ -1,12 +1,13 @@
 /*
  * The parts of the SQLite store, among themselves: insert_sqlite.c has the
- * transaction, insert_reading.c a reading's row, insert_batch.c native batches,
- * insert_plain.c plain messages.
+ * transaction, insert_reading.c a reading's row, insert_rows.c what hands rows over,
+ * insert_batch.c native batches, insert_plain.c plain messages.
  */
 #ifndef INGEST_INSERT_SQLITE_H
 #define INGEST_INSERT_SQLITE_H
 
 #include "insert.h"
+#include "insert_rows.h"
 #include "intervals.h"
 #include "reading.h"
 #include "series.h"
@@ -18,7 +19,8 @@ enum statement {
 	ADD_SENSOR,
 	FIND_CHANNELS,
 	ADD_CHANNEL,
-	ADD_READING,
+	ADD_READINGS,
+	ADD_WIDE_READINGS,
 	FIND_STREAM,
 	ADD_STREAM,
 	SEEN_STREAM,
@@ -42,6 +44,7 @@ struct insert {
 	bool damaged; /* to be set aside */
 	sqlite3_stmt *statements[STATEMENTS];
 	struct series_cache series;
+	struct rows rows;		 /* of this transaction, not yet handed over */
 	struct dp_intervals set, before; /* of the stream at hand; kept for their memory */
 	int64_t next_id;
 	bool dead; /* the transaction made dead letters */
@@ -72,11 +75,14 @@ int insert_dead_letter(
 	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len);
 
 /*
- * Insert a reading's row and print it. @return 0; -E2BIG the sensor has no column left;
- * as dp_sqlite_error()
+ * Collect a reading's row and print it; insert_flush() writes what was collected.
+ * @return 0; -E2BIG the sensor has no column left; as dp_sqlite_error()
  */
 int insert_reading(struct insert *insert, const char *topic,
 	const struct dp_reading *reading, enum dp_clock_mark clock);
+
+/* Write the rows collected so far. @return as dp_sqlite_error() */
+int insert_flush(struct insert *insert);
 
 /* Take in a message of either kind. @return 0, or an error that undoes the transaction */
 int insert_batch(struct context *c);

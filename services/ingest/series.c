@@ -1,5 +1,6 @@
 #include "series.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +19,27 @@ static uint64_t hash_key(const char *topic, struct dp_slice name)
 	return hash_bytes(hash, name.at, name.len);
 }
 
+static bool is(const struct series *series, const char *topic, struct dp_slice name)
+{
+	return dp_slice_equal((struct dp_slice){series->name, series->name_len}, name) &&
+	       strcmp(series->topic, topic) == 0;
+}
+
 struct series *series_find(
-	const struct series_cache *cache, const char *topic, struct dp_slice name)
+	struct series_cache *cache, const char *topic, struct dp_slice name)
 {
 	if (cache->size == 0)
 		return NULL;
+	if (cache->last != NULL && is(cache->last, topic, name))
+		return cache->last;
 	uint64_t hash = hash_key(topic, name);
 	for (size_t i = hash & (cache->size - 1); cache->slots[i] != NULL;
 		i = (i + 1) & (cache->size - 1)) {
 		struct series *series = cache->slots[i];
-		if (series->hash == hash && strcmp(series->topic, topic) == 0 &&
-			dp_slice_equal(dp_slice(series->name), name))
+		if (series->hash == hash && is(series, topic, name)) {
+			cache->last = series;
 			return series;
+		}
 	}
 	return NULL;
 }
@@ -55,6 +65,7 @@ static int grow(struct series_cache *cache)
 			place(&larger, cache->slots[i]);
 	}
 	larger.n = cache->n;
+	larger.last = cache->last;
 	free(cache->slots);
 	*cache = larger;
 	return 0;
@@ -81,6 +92,7 @@ struct series *series_add(
 	series->hash = hash_key(topic, name);
 	series->topic = strdup(topic);
 	series->name = strndup(name.at, name.len);
+	series->name_len = name.len;
 	if (series->topic == NULL || series->name == NULL) {
 		series_free(series);
 		return NULL;
@@ -90,13 +102,21 @@ struct series *series_add(
 	return series;
 }
 
+/* Without looking for the end of `text` first. */
+static bool same(const char *text, size_t size, struct dp_slice slice)
+{
+	return slice.len < size && text[slice.len] == '\0' &&
+	       (slice.len == 0 || memcmp(text, slice.at, slice.len) == 0);
+}
+
 int series_column(const struct series *series, const struct dp_value *value)
 {
 	for (int i = 0; i < SERIES_COLUMNS; i++) {
 		const struct channel *channel = &series->columns[i];
 		if (channel->quantity[0] != '\0' &&
-			dp_slice_equal(dp_slice(channel->quantity), value->quantity) &&
-			dp_slice_equal(dp_slice(channel->unit), value->unit))
+			same(channel->quantity, sizeof(channel->quantity),
+				value->quantity) &&
+			same(channel->unit, sizeof(channel->unit), value->unit))
 			return i;
 	}
 	return -1;

@@ -25,17 +25,19 @@ struct series {
 	uint64_t hash;
 	char *topic; /**< owned, as the name */
 	char *name;
+	size_t name_len;
 	struct channel columns[SERIES_COLUMNS];
 };
 
 struct series_cache {
 	struct series **slots; /**< a power of two; open addressing */
 	size_t size, n;
+	struct series *last; /**< that was found: a batch asks for it again and again */
 };
 
 /** @return the series, or NULL when it is not remembered */
 struct series *series_find(
-	const struct series_cache *cache, const char *topic, struct dp_slice name);
+	struct series_cache *cache, const char *topic, struct dp_slice name);
 
 /** Remember one; it has no columns yet. @return NULL when out of memory */
 struct series *series_add(struct series_cache *cache, const char *topic,
