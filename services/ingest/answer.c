@@ -44,6 +44,13 @@ static void answer_heard(struct dp_bus *bus, const struct result *result)
 	publish_answer(bus, result, "{}", 2, true);
 }
 
+static bool follows(const struct dp_ack_range *last, const struct dp_ack_range *range)
+{
+	return last->kind == range->kind && last->reason == range->reason &&
+	       last->first + last->count == range->first &&
+	       memcmp(&last->stream, &range->stream, sizeof(last->stream)) == 0;
+}
+
 /* One answer for the results [i, end): of one publisher, in the order they came. */
 static size_t answer_ranges(struct dp_bus *bus, const struct results *results, size_t i)
 {
@@ -58,7 +65,10 @@ static size_t answer_ranges(struct dp_bus *bus, const struct results *results, s
 				first->about->response_topic) != 0)
 			break;
 		one_message = one_message && result->about == first->about;
-		ranges[n++] = result->range;
+		if (n > 0 && follows(&ranges[n - 1], &result->range))
+			ranges[n - 1].count += result->range.count;
+		else
+			ranges[n++] = result->range;
 	}
 	char *json;
 	size_t len;

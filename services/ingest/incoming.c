@@ -110,6 +110,52 @@ void queue_forget_plain(struct queue *queue)
 	}
 }
 
+static bool stands_after(const struct incoming *a, const struct incoming *b)
+{
+	if (a->plain != b->plain)
+		return a->plain;
+	return memcmp(&a->identity.stream, &b->identity.stream,
+		       sizeof(a->identity.stream)) > 0;
+}
+
+static struct incoming *merge(struct incoming *a, struct incoming *b)
+{
+	struct incoming *first = NULL, **end = &first;
+	while (a != NULL && b != NULL) {
+		struct incoming **from = stands_after(a, b) ? &b : &a;
+		*end = *from;
+		end = &(*from)->next;
+		*from = *end;
+	}
+	*end = a != NULL ? a : b;
+	return first;
+}
+
+void queue_group(struct queue *queue)
+{
+	/* runs[i]: 2^i messages in order, which came before those of the lower ones. */
+	struct incoming *runs[64] = {NULL};
+	struct incoming *left = queue->first;
+	size_t i, used = 0;
+	while (left != NULL) {
+		struct incoming *run = left;
+		left = left->next;
+		run->next = NULL;
+		for (i = 0; i < used && runs[i] != NULL; i++) {
+			run = merge(runs[i], run);
+			runs[i] = NULL;
+		}
+		runs[i] = run;
+		if (i == used)
+			used++;
+	}
+	for (i = 0; i < used; i++)
+		left = merge(runs[i], left);
+	queue->first = left;
+	for (queue->end = &queue->first; *queue->end != NULL;)
+		queue->end = &(*queue->end)->next;
+}
+
 int results_add(struct results *results, const struct result *result)
 {
 	if (results->n == results->size) {

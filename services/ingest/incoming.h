@@ -72,6 +72,12 @@ void queue_add(struct queue *queue, struct incoming *in);
 /** Move all of `from` to `to`, which is empty. */
 void queue_move(struct queue *from, struct queue *to);
 
+/**
+ * Bring the messages of each stream together, in the order they came; the plain ones
+ * stand last. So a stream is looked up once, and its publisher gets one answer.
+ */
+void queue_group(struct queue *queue);
+
 /** Free the plain messages in it: the broker will send them again. */
 void queue_forget_plain(struct queue *queue);
 

@@ -129,6 +129,7 @@ static void do_work(uv_work_t *work)
 	/* It cannot be read: the commits say why. */
 	if (in->counting && insert_gaps(in->insert, &in->counted_gaps) != 0)
 		in->counted_gaps = in->gaps;
+	queue_group(&in->batch);
 	if (in->batch.first != NULL)
 		in->commit_result = insert_commit(in->insert, in->batch.first, &in->lease,
 			&in->results, in->commit_us);

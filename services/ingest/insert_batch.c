@@ -49,12 +49,6 @@ static int add_heard(struct context *c)
 	return results_add(c->results, &result);
 }
 
-struct stored_stream {
-	int64_t id;
-	char node[DP_NAME_MAX + 1];
-	int64_t seen;
-};
-
 static int find_stream(struct context *c, struct stored_stream *stream)
 {
 	struct insert *insert = c->insert;
@@ -250,11 +244,47 @@ static size_t gaps(const struct dp_intervals *set)
 	return set->at[0].first == 1 ? set->n - 1 : set->n;
 }
 
+int insert_leave_stream(struct insert *insert)
+{
+	int err = insert->stream.id != 0 ? save_intervals(insert, insert->stream.id) : 0;
+	insert->stream.id = 0;
+	return err;
+}
+
+/* Messages of one stream stand together: it is loaded once for all of them. */
+static int enter_stream(struct context *c)
+{
+	struct insert *insert = c->insert;
+	struct stored_stream *stream = &insert->stream;
+	const struct dp_stream_id *wanted = &c->in->identity.stream;
+	if (stream->id != 0 && memcmp(&stream->stream, wanted, sizeof(*wanted)) == 0)
+		return 0;
+	int err = insert_leave_stream(insert);
+	if (err == 0)
+		err = find_stream(c, stream);
+	if (err == 0)
+		err = load_intervals(insert, stream->id);
+	if (err != 0)
+		stream->id = 0;
+	stream->stream = *wanted;
+	return err;
+}
+
+static int note_seen(struct context *c)
+{
+	struct stored_stream *stream = &c->insert->stream;
+	if (c->now_us - stream->seen <= SEEN_EVERY_US)
+		return 0;
+	stream->seen = c->now_us;
+	const int64_t row[] = {c->now_us, stream->id};
+	insert_bind(c->insert, SEEN_STREAM, 2, row);
+	return insert_run(c->insert, SEEN_STREAM);
+}
+
 int insert_batch(struct context *c)
 {
 	struct insert *insert = c->insert;
 	const struct dp_identity *id = &c->in->identity;
-	struct stored_stream stream = {.id = 0};
 	if (c->in->identity_error == -EPROTONOSUPPORT)
 		return postpone(c, c->in->identity_why);
 	if (c->in->identity_error != 0) {
@@ -262,16 +292,14 @@ int insert_batch(struct context *c)
 			c, c->in->identity_why, 0, c->in->payload, c->in->len);
 		return err != 0 ? err : add_whole(c, c->in->identity_why);
 	}
-	int err = find_stream(c, &stream);
+	int err = enter_stream(c);
 	if (err != 0)
 		return err;
-	if (strcmp(stream.node, c->in->node) != 0)
+	if (strcmp(insert->stream.node, c->in->node) != 0)
 		return id->count == 0 ? add_heard(c)
 				      : postpone(c, "the stream belongs to another node");
-	err = load_intervals(insert, stream.id);
 	/* First, so that a rising `low` frees a stream that has too many gaps. */
-	if (err == 0)
-		err = close_below(c, stream.id, id->low);
+	err = close_below(c, insert->stream.id, id->low);
 	if (err == 0 && id->count > 0) {
 		uint64_t last = id->first + id->count - 1;
 		bool room = gaps(&insert->set) < GAPS_MAX ||
@@ -282,14 +310,7 @@ int insert_batch(struct context *c)
 		if (err == 0 && room)
 			err = dp_intervals_add(&insert->set, id->first, last);
 	}
-	if (err == 0)
-		err = save_intervals(insert, stream.id);
 	if (err == 0 && id->count == 0)
 		err = add_heard(c);
-	if (err == 0 && c->now_us - stream.seen > SEEN_EVERY_US) {
-		const int64_t row[] = {c->now_us, stream.id};
-		insert_bind(insert, SEEN_STREAM, 2, row);
-		err = insert_run(insert, SEEN_STREAM);
-	}
-	return err;
+	return err != 0 ? err : note_seen(c);
 }

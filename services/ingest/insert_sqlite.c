@@ -216,6 +216,8 @@ static int write_all(struct insert *insert, const struct incoming *list,
 			err = insert_plain(&c);
 	}
 	if (err == 0)
+		err = insert_leave_stream(insert);
+	if (err == 0)
 		err = insert_flush(insert);
 	if (err == 0 && insert->next_id != first_id) {
 		insert_bind(insert, SET_NEXT_ID, 1, &insert->next_id);
@@ -248,6 +250,7 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	insert->dead = false;
 	insert->rows.n = 0;
 	insert->rows.set = 0;
+	insert->stream.id = 0;
 	if (insert->series.n > SERIES_MAX)
 		series_clear(&insert->series);
 	/* What is read in it stays true until the commit, replicas or not. */

@@ -38,6 +38,13 @@ enum statement {
 	STATEMENTS
 };
 
+struct stored_stream {
+	int64_t id; /* 0: none is at hand */
+	struct dp_stream_id stream;
+	char node[DP_NAME_MAX + 1];
+	int64_t seen;
+};
+
 struct insert {
 	struct insert_options options;
 	struct dp_store store;
@@ -45,7 +52,8 @@ struct insert {
 	sqlite3_stmt *statements[STATEMENTS];
 	struct series_cache series;
 	struct rows rows;		 /* of this transaction, not yet handed over */
-	struct dp_intervals set, before; /* of the stream at hand; kept for their memory */
+	struct stored_stream stream;	 /* at hand */
+	struct dp_intervals set, before; /* of it: now, and as loaded */
 	int64_t next_id;
 	bool dead; /* the transaction made dead letters */
 	char *print;
@@ -84,8 +92,12 @@ int insert_reading(struct insert *insert, const char *topic,
 /* Write the rows collected so far. @return as dp_sqlite_error() */
 int insert_flush(struct insert *insert);
 
-/* Take in a message of either kind. @return 0, or an error that undoes the transaction */
+/*
+ * Take in a message of either kind. What a batch changes of its stream is written by
+ * insert_leave_stream(). @return 0, or an error that undoes the transaction
+ */
 int insert_batch(struct context *c);
+int insert_leave_stream(struct insert *insert);
 int insert_plain(struct context *c);
 
 #endif

@@ -87,10 +87,11 @@ static void test_messages_of_one_publisher_share_an_answer_without_correlation(v
 	(void)state;
 	add(&a, DP_ACK_STORED, 1, NULL);
 	add(&a_2, DP_ACK_STORED, 2, NULL);
+	add(&no_correlation, DP_ACK_STORED, 4, NULL);
 	answer();
 	assert_int_equal(n_published, 1);
 	assert_string_equal(published[0],
-		"ack/a/1  {\"stored\":[[\"" HEX "\",1,1],[\"" HEX "\",2,1]]}");
+		"ack/a/1  {\"stored\":[[\"" HEX "\",1,2],[\"" HEX "\",4,1]]}");
 }
 
 static void test_each_publisher_gets_an_answer_of_its_own(void **state)

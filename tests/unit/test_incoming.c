@@ -305,6 +305,60 @@ static void test_results_are_kept_in_order(void **state)
 	free(results.at);
 }
 
+static struct incoming *numbered(const char *stream, const char *first, bool plain)
+{
+	const struct dp_property of[] = {
+		{"v", "1"}, {"stream", stream}, {"first", first}, {"count", "1"}};
+	struct dp_bus_message message = native_message();
+	message.properties = of;
+	return copy(&message, plain);
+}
+
+/* A queue's messages in the order they stand: a letter for the stream, its number. */
+static void test_messages_of_a_stream_are_brought_together_in_order(void **state)
+{
+	(void)state;
+	static const char a[] = "a0000000000000000000000000000000";
+	static const char b[] = "b0000000000000000000000000000000";
+	static const struct {
+		const char *stream, *first;
+	} came[] = {{b, "9"}, {a, "5"}, {b, "3"}, {NULL, "1"}, {a, "4"}, {a, "6"}, {b, "1"},
+		{NULL, "2"}, {a, "5"}};
+	static const struct {
+		uint8_t stream; /* 0: a plain message */
+		uint64_t first;
+	} stand[] = {{0xa0, 5}, {0xa0, 4}, {0xa0, 6}, {0xa0, 5}, {0xb0, 9}, {0xb0, 3},
+		{0xb0, 1}, {0, 0}, {0, 0}};
+	struct queue queue;
+	queue_init(&queue);
+	queue_group(&queue);
+	assert_ptr_equal(queue.end, &queue.first);
+	const struct incoming *plain[2];
+	size_t n_plain = 0, i = 0;
+	for (i = 0; i < LENGTH(came); i++) {
+		struct incoming *in = numbered(came[i].stream != NULL ? came[i].stream : a,
+			came[i].first, came[i].stream == NULL);
+		if (in->plain)
+			plain[n_plain++] = in;
+		queue_add(&queue, in);
+	}
+	size_t bytes = queue.bytes;
+	queue_group(&queue);
+	assert_int_equal(queue.bytes, bytes);
+	i = 0;
+	for (const struct incoming *in = queue.first; in != NULL; in = in->next, i++) {
+		assert_in_range(i, 0, LENGTH(stand) - 1);
+		assert_int_equal(in->identity.stream.bytes[0], stand[i].stream);
+		assert_int_equal(in->identity.first, stand[i].first);
+		if (in->plain)
+			assert_ptr_equal(in, plain[i - 7]);
+	}
+	assert_int_equal(i, LENGTH(stand));
+	queue_add(&queue, numbered(a, "7", false));
+	assert_null((*queue.end));
+	incoming_free(queue.first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_a_queue_keeps_its_order_and_counts_its_bytes),
 		cmocka_unit_test(test_a_queue_is_moved_as_a_whole),
 		cmocka_unit_test(test_plain_messages_are_forgotten_and_batches_kept),
+		cmocka_unit_test(test_messages_of_a_stream_are_brought_together_in_order),
 		cmocka_unit_test(test_results_are_kept_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
