@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -287,25 +286,20 @@ static void check_result(struct dp_bus *bus, int code)
 	bus->lost = true;
 }
 
-/* What TLS has decrypted is no longer in the socket. */
-static bool more_to_read(struct dp_bus *bus)
-{
-	int waiting = 0;
-	SSL *ssl = mosquitto_ssl_get(bus->mosq);
-	if (ssl != NULL && SSL_pending(ssl) > 0)
-		return true;
-	return ioctl(mosquitto_socket(bus->mosq), FIONREAD, &waiting) == 0 && waiting > 0;
-}
-
-/* The library reads one packet a call: go on while there is more, up to a limit. */
+/*
+ * The library reads one packet a call: go on while there is more, up to a limit. When it
+ * found no whole packet, its last read has left EAGAIN; to ask the kernel before each
+ * call costs more than the call.
+ */
 static int read_packets(struct dp_bus *bus)
 {
 	int code;
 	unsigned n = 0;
 	do {
+		errno = 0;
 		code = mosquitto_loop_read(bus->mosq, 1);
-	} while (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->closing && !bus->paused &&
-		 ++n < PACKETS_A_TURN && more_to_read(bus));
+	} while (code == MOSQ_ERR_SUCCESS && errno != EAGAIN && !bus->lost &&
+		 !bus->closing && !bus->paused && ++n < PACKETS_A_TURN);
 	return code;
 }
 

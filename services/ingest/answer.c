@@ -16,13 +16,12 @@ static void publish_answer(struct dp_bus *bus, const struct result *about, const
 		.topic = about->about->response_topic,
 		.payload = json,
 		.len = len,
-		.qos = 1,
+		.qos = 0, /* what is not heard comes again anyway */
 		.content_type = "application/json",
 		.correlation = about->about->correlation,
 		.correlation_len = one_message ? about->about->correlation_len : 0,
 	};
 	int err = dp_bus_publish(bus, &message);
-	/* Not heard is asked again: the batch comes once more and is answered then. */
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot answer a batch", "topic=%s error=\"%s\"",
 			about->about->response_topic, strerror(-err));

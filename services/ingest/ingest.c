@@ -77,9 +77,12 @@ static int64_t not_before_build(int64_t wall_us)
 static void enqueue(struct ingest *in, const struct dp_bus_message *message, bool plain)
 {
 	const struct dp_clock *clock = &in->service->clock;
+	/* A batch says what its times are worth. */
+	enum dp_clock_mark mark =
+		plain ? dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch)
+		      : DP_CLOCK_NONE;
 	struct incoming *copy = incoming_copy(message, plain, in->config->topic_prefix,
-		not_before_build(clock->wall_us(clock->data)),
-		dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch));
+		not_before_build(clock->wall_us(clock->data)), mark);
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
 	queue_add(&in->queue, copy);

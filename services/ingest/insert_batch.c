@@ -49,29 +49,14 @@ static int add_heard(struct context *c)
 	return results_add(c->results, &result);
 }
 
-static int find_stream(struct context *c, struct stored_stream *stream)
+static int add_stream(struct context *c, struct stored_stream *stream)
 {
-	struct insert *insert = c->insert;
-	sqlite3_stmt *statement = insert->statements[FIND_STREAM];
-	sqlite3_bind_blob(
-		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
-	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW) {
-		stream->id = sqlite3_column_int64(statement, 0);
-		snprintf(stream->node, sizeof(stream->node), "%s",
-			(const char *)sqlite3_column_text(statement, 1));
-		stream->seen = sqlite3_column_int64(statement, 2);
-	}
-	sqlite3_reset(statement);
-	if (code != SQLITE_DONE)
-		return dp_sqlite_error(code);
-
-	statement = insert->statements[ADD_STREAM];
+	sqlite3_stmt *statement = c->insert->statements[ADD_STREAM];
 	sqlite3_bind_blob(
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 2, c->in->node, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 3, c->now_us);
-	code = sqlite3_step(statement);
+	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
 		stream->id = sqlite3_column_int64(statement, 0);
 		memcpy(stream->node, c->in->node, sizeof(stream->node));
@@ -81,18 +66,34 @@ static int find_stream(struct context *c, struct stored_stream *stream)
 	return dp_sqlite_error(code);
 }
 
-static int load_intervals(struct insert *insert, int64_t stream)
+/* A row an interval; one without, if the stream has none. */
+static int take_interval(struct insert *insert, sqlite3_stmt *statement)
 {
-	sqlite3_stmt *statement = insert_bind(insert, FIND_INTERVALS, 1, &stream);
+	if (sqlite3_column_type(statement, 3) == SQLITE_NULL)
+		return 0;
+	uint64_t first = (uint64_t)sqlite3_column_int64(statement, 3);
+	uint64_t last = (uint64_t)sqlite3_column_int64(statement, 4);
+	int err = dp_intervals_add(&insert->set, first, last);
+	return err != 0 ? err : dp_intervals_add(&insert->before, first, last);
+}
+
+static int load_stream(struct context *c, struct stored_stream *stream)
+{
+	struct insert *insert = c->insert;
+	sqlite3_stmt *statement = insert->statements[FIND_STREAM];
+	int code, err = 0;
 	dp_intervals_clear(&insert->set);
 	dp_intervals_clear(&insert->before);
-	int code, err = 0;
+	sqlite3_bind_blob(
+		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		uint64_t first = (uint64_t)sqlite3_column_int64(statement, 0);
-		uint64_t last = (uint64_t)sqlite3_column_int64(statement, 1);
-		err = dp_intervals_add(&insert->set, first, last);
-		if (err == 0)
-			err = dp_intervals_add(&insert->before, first, last);
+		if (stream->id == 0) {
+			stream->id = sqlite3_column_int64(statement, 0);
+			snprintf(stream->node, sizeof(stream->node), "%s",
+				(const char *)sqlite3_column_text(statement, 1));
+			stream->seen = sqlite3_column_int64(statement, 2);
+		}
+		err = take_interval(insert, statement);
 	}
 	sqlite3_reset(statement);
 	return err != 0 ? err : dp_sqlite_error(code);
@@ -116,8 +117,8 @@ static int save_intervals(struct insert *insert, int64_t stream)
 		if (!same || before->at[i].last != set->at[j].last) {
 			const int64_t row[] = {stream, (int64_t)set->at[j].first,
 				(int64_t)set->at[j].last};
-			insert_bind(insert, SET_INTERVAL, 3, row);
-			err = insert_run(insert, SET_INTERVAL);
+			insert_bind(insert, same ? SET_INTERVAL : ADD_INTERVAL, 3, row);
+			err = insert_run(insert, same ? SET_INTERVAL : ADD_INTERVAL);
 		}
 		i += same;
 		j++;
@@ -261,9 +262,9 @@ static int enter_stream(struct context *c)
 		return 0;
 	int err = insert_leave_stream(insert);
 	if (err == 0)
-		err = find_stream(c, stream);
-	if (err == 0)
-		err = load_intervals(insert, stream->id);
+		err = load_stream(c, stream);
+	if (err == 0 && stream->id == 0)
+		err = add_stream(c, stream);
 	if (err != 0)
 		stream->id = 0;
 	stream->stream = *wanted;

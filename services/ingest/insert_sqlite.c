@@ -15,16 +15,17 @@ static const char *const sql[STATEMENTS] = {
 		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
 	[ADD_READINGS] = ROWS_INSERT(ROWS_COLUMNS),
 	[ADD_WIDE_READINGS] = ROWS_INSERT(ROWS_COLUMNS ROWS_MORE),
-	[FIND_STREAM] = "SELECT id, node, seen FROM stream WHERE stream = ?",
+	[FIND_STREAM] = "SELECT id, node, seen, first, last FROM stream"
+			" LEFT JOIN stream_interval AS held ON held.stream = stream.id"
+			" WHERE stream.stream = ? ORDER BY first",
 	[ADD_STREAM] =
 		"INSERT INTO stream (stream, node, created, seen) VALUES (?, ?, ?3, ?3)"
 		" RETURNING id",
 	[SEEN_STREAM] = "UPDATE stream SET seen = ? WHERE id = ?",
 	[LOST_STREAM] = "UPDATE stream SET lost = lost + ? WHERE id = ?",
-	[FIND_INTERVALS] = "SELECT first, last FROM stream_interval WHERE stream = ?"
-			   " ORDER BY first",
-	[SET_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)"
-			 " ON CONFLICT (stream, first) DO UPDATE SET last = excluded.last",
+	[ADD_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)",
+	[SET_INTERVAL] =
+		"UPDATE stream_interval SET last = ?3 WHERE stream = ?1 AND first = ?2",
 	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
 	/* Before each interval that does not begin with the first number is one. */
 	[COUNT_GAPS] = "SELECT count(*) FROM stream_interval WHERE first > 1",

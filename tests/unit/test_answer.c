@@ -13,7 +13,7 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	assert_null(bus);
 	assert_true(n_published < LENGTH(published));
 	assert_string_equal(message->content_type, "application/json");
-	assert_int_equal(message->qos, 1);
+	assert_int_equal(message->qos, 0);
 	assert_false(message->retain);
 	int n = snprintf(published[n_published++], sizeof(published[0]), "%s %.*s %.*s",
 		message->topic, (int)message->correlation_len,

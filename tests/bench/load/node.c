@@ -195,6 +195,8 @@ static void on_packet(struct node *node, const struct packet *packet)
 		return;
 	if (dp_ack_decode(packet->payload, packet->len, on_range, on_error, node) != 0)
 		load_fail("an answer", -EBADMSG);
+	if (packet->id == 0)
+		return; /* QoS 0 */
 	/* Behind half a message, it would be taken for the rest of it. */
 	struct iovec part = {puback, packet_puback(puback, packet->id)};
 	if (node->rest == NULL) {
