@@ -11,12 +11,32 @@ const [port, path] = process.argv.slice(2);
 const database = new Database(path);
 database.pragma("journal_mode = WAL");
 database.pragma("synchronous = FULL");
-database.exec(
-  "CREATE TABLE dht (id INTEGER PRIMARY KEY, topic TEXT, ts REAL, temp REAL, humidity REAL)"
-);
+database.exec(`
+CREATE TABLE sensor (id INTEGER PRIMARY KEY, topic TEXT, name TEXT, UNIQUE (topic, name));
+CREATE TABLE reading (
+  sensor INTEGER NOT NULL, ts INTEGER NOT NULL, id INTEGER NOT NULL, clock INTEGER NOT NULL,
+  temperature REAL, humidity REAL,
+  v2 REAL, v3 REAL, v4 REAL, v5 REAL, v6 REAL, v7 REAL,
+  PRIMARY KEY (sensor, ts, id)
+) WITHOUT ROWID;
+`);
+const addSensor = database.prepare("INSERT INTO sensor (topic, name) VALUES (?, ?)");
 const insert = database.prepare(
-  "INSERT INTO dht (topic, ts, temp, humidity) VALUES (?, ?, ?, ?)"
+  "INSERT INTO reading (sensor, ts, id, clock, temperature, humidity) VALUES (?, ?, ?, 0, ?, ?)"
 );
+const sensors = new Map();
+let id = 0;
+
+function sensorOf(topic, name) {
+  const key = topic + name;
+  let sensor = sensors.get(key);
+  if (sensor === undefined) {
+    sensor = Number(addSensor.run(topic, name).lastInsertRowid);
+    sensors.set(key, sensor);
+  }
+  return sensor;
+}
+
 const store = database.transaction((rows) => {
   for (const row of rows) insert.run(row);
 });
@@ -36,10 +56,11 @@ function take(topic, payload) {
   let row;
   for (const record of JSON.parse(payload)) {
     if (record.bn !== undefined) {
-      row = [topic, record.bt, null, null];
+      id += 1;
+      row = [sensorOf(topic, record.bn), Math.trunc(record.bt * 1e6), id, null, null];
       waiting.push(row);
     }
-    row[record.n === "temperature" ? 2 : 3] = record.v;
+    row[record.n === "temperature" ? 3 : 4] = record.v;
   }
   if (waiting.length >= MOST) flush();
   else if (timer === null) timer = setTimeout(flush, LONGEST_MS);

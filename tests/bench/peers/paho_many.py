@@ -4,14 +4,15 @@ import sys
 import time
 
 import paho.mqtt.client as mqtt
-from rows import INSERT, open_database, rows
+from rows import INSERT, Store
 
 MOST = 10_000
 LONGEST_S = 0.02
 
 
 def main(port, path):
-    database = open_database(path)
+    store = Store(path)
+    database = store.database
     waiting = []
 
     def flush():
@@ -21,7 +22,7 @@ def main(port, path):
         waiting.clear()
 
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "paho-many")
-    client.on_message = lambda _client, _data, message: waiting.extend(rows(message))
+    client.on_message = lambda _client, _data, message: waiting.extend(store.rows(message))
     client.on_connect = lambda *_: client.subscribe("/data/+/batch", qos=1)
     client.on_subscribe = lambda *_: print("ready", flush=True)
     client.connect("127.0.0.1", port)

@@ -1,17 +1,26 @@
-"""A stand-in written here: the subscriber of the 2023 prototype, which commits each row."""
+"""A stand-in written here: the subscriber of the 2023 prototype, which commits each row.
 
+Messages of one reading; the prototype's table."""
+
+import json
+import sqlite3
 import sys
 
 import paho.mqtt.client as mqtt
-from rows import INSERT, open_database, rows
+
+SCHEMA = "CREATE TABLE dht (id INTEGER PRIMARY KEY, topic TEXT, temp REAL, humidity REAL)"
+INSERT = "INSERT INTO dht (topic, temp, humidity) VALUES (?, ?, ?)"
 
 
 def main(port, path):
-    database = open_database(path)
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute(SCHEMA)
 
     def on_message(_client, _data, message):
-        for row in rows(message):
-            database.execute(INSERT, row)  # and commits
+        temperature, humidity = json.loads(message.payload)
+        database.execute(INSERT, (message.topic, temperature["v"], humidity["v"]))  # and commits
 
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "paper")
     client.on_message = on_message
