@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define GAPS_MAX 1024
+#define TOO_MANY_QUANTITIES "the sensor has more than 8 quantities"
 #define SEEN_EVERY_US 3600000000
 
 static int add_range(struct context *c, enum dp_ack_kind kind, uint64_t first,
@@ -167,6 +168,13 @@ static int bury_batch(struct context *c, const char *reason)
 	return err;
 }
 
+static int bury_reading(
+	struct context *c, uint64_t seq, const char *text, size_t len, const char *why)
+{
+	int err = insert_dead_letter(c, why, seq, text, len);
+	return err != 0 ? err : add_range(c, DP_ACK_REJECTED, seq, 1, why);
+}
+
 static int add_batch_reading(struct context *c, const char *topic, struct dp_senml *pack,
 	uint64_t seq, int found, const struct dp_reading *reading, const char *why)
 {
@@ -187,14 +195,71 @@ static int add_batch_reading(struct context *c, const char *topic, struct dp_sen
 			return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 		if (err != -E2BIG)
 			return err;
-		why = "the sensor has more than 8 quantities";
+		why = TOO_MANY_QUANTITIES;
 	}
 	char *text = dp_senml_text(pack);
 	if (text == NULL)
 		return -ENOMEM;
-	err = insert_dead_letter(c, why, seq, text, strlen(text));
+	err = bury_reading(c, seq, text, strlen(text), why);
 	free(text);
-	return err != 0 ? err : add_range(c, DP_ACK_REJECTED, seq, 1, why);
+	return err;
+}
+
+/* Its records are in the payload; a dead letter is a pack of its own. */
+static int bury_scanned(struct context *c, uint64_t seq, const char *records, size_t len)
+{
+	char *text = malloc(len + 2);
+	if (text == NULL)
+		return -ENOMEM;
+	text[0] = '[';
+	memcpy(text + 1, records, len);
+	text[len + 1] = ']';
+	int err = bury_reading(c, seq, text, len + 2, TOO_MANY_QUANTITIES);
+	free(text);
+	return err;
+}
+
+/*
+ * What our own publishers send, when nothing of it is stored yet: names are looked up once
+ * for all readings that have them in common. The text was scanned to its end before.
+ */
+static int add_scanned(struct context *c, const char *topic)
+{
+	const struct dp_identity *id = &c->in->identity;
+	struct insert *insert = c->insert;
+	struct scan *scan = &insert->scan;
+	struct place places[SCAN_SHAPES];
+	int placed[SCAN_SHAPES] = {0}, err = 0;
+	bool fresh;
+	scan_open(scan, c->in->payload, c->in->len);
+	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
+		const char *text = scan->at + 1;
+		scan_next(scan, &fresh);
+		const struct dp_reading *reading = &scan->shapes[scan->last].reading;
+		struct place *place = &places[scan->last];
+		int *found = &placed[scan->last];
+		if (fresh)
+			*found = insert_place(insert, topic, reading, place);
+		if (*found == 0)
+			err = insert_row(insert, topic, reading, place, id->clock);
+		else if (*found == -E2BIG)
+			err = bury_scanned(c, seq, text, (size_t)(scan->at - text));
+		else
+			err = *found;
+		if (err == 0 && *found == 0)
+			err = add_range(c, DP_ACK_STORED, seq, 1, NULL);
+	}
+	return err;
+}
+
+static bool may_be_scanned(struct context *c)
+{
+	const struct dp_identity *id = &c->in->identity;
+	struct dp_interval missing;
+	uint64_t last = id->first + id->count - 1;
+	return dp_intervals_missing(&c->insert->set, id->first, last, &missing) &&
+	       missing.first == id->first && missing.last == last &&
+	       scan_count(&c->insert->scan, c->in->payload, c->in->len) == (long)id->count;
 }
 
 static int add_batch_readings(struct context *c)
@@ -209,6 +274,8 @@ static int add_batch_readings(struct context *c)
 	topic[topic_len] = '\0';
 	if (c->in->len > c->insert->options.max_message_bytes)
 		return bury_batch(c, "larger than MAX_MESSAGE_BYTES");
+	if (may_be_scanned(c))
+		return add_scanned(c, topic);
 	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
 		c->in->received_us, &why);
 	if (err == -EBADMSG)

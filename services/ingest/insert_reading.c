@@ -121,32 +121,34 @@ int insert_flush(struct insert *insert)
 	return err;
 }
 
-int insert_reading(struct insert *insert, const char *topic,
-	const struct dp_reading *reading, enum dp_clock_mark clock)
+int insert_place(struct insert *insert, const char *topic, const struct dp_reading *reading,
+	struct place *place)
 {
-	struct series *series;
-	int columns[DP_READING_VALUES];
-	int err = find_series(insert, topic, reading->sensor, &series);
+	int err = find_series(insert, topic, reading->sensor, &place->series);
 	for (unsigned i = 0; i < reading->n && err == 0; i++) {
-		columns[i] = series_column(series, &reading->values[i]);
-		if (columns[i] < 0)
-			err = add_channel(insert, series, &reading->values[i], &columns[i]);
+		place->columns[i] = series_column(place->series, &reading->values[i]);
+		if (place->columns[i] < 0)
+			err = add_channel(insert, place->series, &reading->values[i],
+				&place->columns[i]);
 	}
-	if (err != 0)
-		return err;
-	if (insert->rows.n == ROWS_MAX)
-		err = insert_flush(insert);
+	return err;
+}
+
+int insert_row(struct insert *insert, const char *topic, const struct dp_reading *reading,
+	const struct place *place, enum dp_clock_mark clock)
+{
+	int err = insert->rows.n == ROWS_MAX ? insert_flush(insert) : 0;
 	if (err != 0)
 		return err;
 	struct row *row = &insert->rows.at[insert->rows.n++];
-	row->sensor = series->sensor;
+	row->sensor = place->series->sensor;
 	row->ts_us = reading->ts_us;
 	row->id = insert->next_id;
 	row->clock = (uint8_t)clock;
 	row->set = 0;
 	for (unsigned i = 0; i < reading->n; i++) {
-		row->set |= (uint8_t)(1u << columns[i]);
-		row->values[columns[i]] = reading->values[i].value;
+		row->set |= (uint8_t)(1u << place->columns[i]);
+		row->values[place->columns[i]] = reading->values[i].value;
 	}
 	insert->rows.set |= row->set;
 	insert->next_id++;
@@ -154,4 +156,12 @@ int insert_reading(struct insert *insert, const char *topic,
 	if (insert->options.print)
 		print_reading(insert, topic, reading);
 	return 0;
+}
+
+int insert_reading(struct insert *insert, const char *topic,
+	const struct dp_reading *reading, enum dp_clock_mark clock)
+{
+	struct place place;
+	int err = insert_place(insert, topic, reading, &place);
+	return err != 0 ? err : insert_row(insert, topic, reading, &place, clock);
 }

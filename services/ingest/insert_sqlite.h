@@ -10,6 +10,7 @@
 #include "insert_rows.h"
 #include "intervals.h"
 #include "reading.h"
+#include "scan.h"
 #include "series.h"
 #include "sqlite.h"
 
@@ -54,6 +55,7 @@ struct insert {
 	struct rows rows;		 /* of this transaction, not yet handed over */
 	struct stored_stream stream;	 /* at hand */
 	struct dp_intervals set, before; /* of it: now, and as loaded */
+	struct scan scan;		 /* of the batch at hand; not small */
 	int64_t next_id;
 	bool dead; /* the transaction made dead letters */
 	char *print;
@@ -82,10 +84,28 @@ sqlite3_stmt *insert_bind(
 int insert_dead_letter(
 	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len);
 
+/* Where a sensor's readings go. */
+struct place {
+	struct series *series;
+	int columns[DP_READING_VALUES];
+};
+
 /*
- * Collect a reading's row and print it; insert_flush() writes what was collected.
+ * Find the place of a reading's sensor and quantities, new ones are added. Readings with
+ * the same names have the same place in this transaction.
  * @return 0; -E2BIG the sensor has no column left; as dp_sqlite_error()
  */
+int insert_place(struct insert *insert, const char *topic, const struct dp_reading *reading,
+	struct place *place);
+
+/*
+ * Collect a reading's row and print it; insert_flush() writes what was collected.
+ * @return as dp_sqlite_error()
+ */
+int insert_row(struct insert *insert, const char *topic, const struct dp_reading *reading,
+	const struct place *place, enum dp_clock_mark clock);
+
+/* Both of them. @return as insert_place() */
 int insert_reading(struct insert *insert, const char *topic,
 	const struct dp_reading *reading, enum dp_clock_mark clock);
 

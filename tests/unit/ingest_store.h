@@ -65,17 +65,20 @@ static inline int64_t payload_time(uint64_t n)
 	       (int64_t)(n & 0xff);
 }
 
-/* Reading n has temperature n / 10 and humidity 50. @return bytes */
+/*
+ * Reading n has temperature n / 10 and humidity 50. Streams with even numbers write their
+ * times as our publishers do, the others as others may. @return bytes
+ */
 static inline size_t payload_of(const struct batch *batch, char *text, size_t size)
 {
 	size_t len = 0;
 	for (uint64_t n = batch->first; n < batch->first + batch->count; n++) {
 		len += (size_t)snprintf(text + len, size - len,
 			"%c{\"bn\":\"climate/"
-			"\",\"bt\":%lld,\"n\":\"temperature\",\"u\":\"Cel\","
+			"\",\"bt\":%lld%s,\"n\":\"temperature\",\"u\":\"Cel\","
 			"\"v\":%.1f},{\"n\":\"humidity\",\"u\":\"%%RH\",\"v\":50}",
 			n == batch->first ? '[' : ',', (long long)payload_time(n),
-			(double)n / 10);
+			batch->stream % 2 == 0 ? ".000000" : "", (double)n / 10);
 		assert_true(len < size - 2);
 	}
 	if (batch->count > 0)

@@ -1,0 +1,223 @@
+#include "scan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "topic.h"
+
+#define DIGITS_MAX 15		 /* a double holds them, and powers of ten so far */
+#define SECONDS_MIN 268435456	 /* below, a time is relative: RFC 8428, section 4.5.3 */
+#define SECONDS_LIMIT 9007199253 /* whose microseconds a double holds */
+
+void scan_open(struct scan *scan, const char *json, size_t len)
+{
+	scan->at = json;
+	scan->end = json + len;
+	scan->n = 0;
+	scan->last = 0;
+	scan->begun = false;
+}
+
+static bool take(const char **at, const char *end, const char *text, size_t len)
+{
+	if ((size_t)(end - *at) < len || memcmp(*at, text, len) != 0)
+		return false;
+	*at += len;
+	return true;
+}
+
+#define TAKE(at, end, literal) take(at, end, literal, sizeof(literal) - 1)
+
+/* Up to the quotation mark, which is passed as well. */
+static bool take_text(const char **at, const char *end, struct dp_slice *text)
+{
+	const char *quote = memchr(*at, '"', (size_t)(end - *at));
+	if (quote == NULL)
+		return false;
+	*text = (struct dp_slice){*at, (size_t)(quote - *at)};
+	*at = quote + 1;
+	return true;
+}
+
+/* @return how many digits there were */
+static size_t take_digits(const char **at, const char *end, uint64_t *number)
+{
+	const char *begin = *at;
+	for (; *at < end && (size_t)(*at - begin) <= DIGITS_MAX; (*at)++) {
+		unsigned digit = (unsigned)(**at - '0');
+		if (digit > 9)
+			break;
+		*number = *number * 10 + digit;
+	}
+	return (size_t)(*at - begin);
+}
+
+/* Seconds with six places. */
+static bool take_time(const char **at, const char *end, int64_t *ts_us)
+{
+	const char *begin = *at;
+	uint64_t seconds = 0, us = 0;
+	if (take_digits(at, end, &seconds) > 10 || *begin == '0' || seconds < SECONDS_MIN ||
+		seconds >= SECONDS_LIMIT || !TAKE(at, end, ".") ||
+		take_digits(at, end, &us) != 6)
+		return false;
+	*ts_us = (int64_t)(seconds * 1000000 + us);
+	return true;
+}
+
+/* A number whose digits and power of ten are exact, so that their quotient is rounded
+ * once, as every right decimal conversion is. */
+static bool take_value(const char **at, const char *end, double *value)
+{
+	static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
+		1e11, 1e12, 1e13, 1e14};
+	bool negative = TAKE(at, end, "-");
+	const char *begin = *at;
+	uint64_t number = 0;
+	size_t places = 0, digits = take_digits(at, end, &number);
+	if (digits == 0 || (digits > 1 && *begin == '0'))
+		return false;
+	if (TAKE(at, end, ".")) {
+		places = take_digits(at, end, &number);
+		if (places == 0)
+			return false;
+	}
+	/* An exponent ends the number for us, and the text that follows is not ours then.
+	 */
+	if (digits + places > DIGITS_MAX || (negative && number == 0))
+		return false;
+	*value = (double)number / tens[places];
+	if (negative)
+		*value = -*value;
+	return true;
+}
+
+static bool unit_valid(struct dp_slice unit)
+{
+	if (unit.len > DP_UNIT_MAX)
+		return false;
+	for (size_t i = 0; i < unit.len; i++) {
+		if (unit.at[i] <= 0x20 || unit.at[i] >= 0x7f || unit.at[i] == '\\')
+			return false;
+	}
+	return true;
+}
+
+/* Which of the reading's values this is the name of. */
+static bool take_name(const char **at, const char *end, struct dp_reading *reading)
+{
+	struct dp_value *value = &reading->values[reading->n];
+	*value = (struct dp_value){.value = 0};
+	if (!TAKE(at, end, "\"n\":\"") || !take_text(at, end, &value->quantity) ||
+		!dp_name_valid(value->quantity.at, value->quantity.len))
+		return false;
+	if (TAKE(at, end, ",\"u\":\"") &&
+		(!take_text(at, end, &value->unit) || value->unit.len == 0 ||
+			!unit_valid(value->unit)))
+		return false;
+	for (unsigned i = 0; i < reading->n; i++) {
+		if (dp_slice_equal(reading->values[i].quantity, value->quantity))
+			return false;
+	}
+	return TAKE(at, end, ",\"v\":");
+}
+
+/* A reading of a shape that is not known. */
+static bool take_new(const char **at, const char *end, struct shape *shape)
+{
+	struct dp_reading *reading = &shape->reading;
+	const char *piece = *at;
+	*reading = (struct dp_reading){.has_time = true};
+	if (!TAKE(at, end, "{\"bn\":\"") || !take_text(at, end, &reading->sensor) ||
+		reading->sensor.len == 0 ||
+		reading->sensor.at[--reading->sensor.len] != '/' ||
+		!dp_name_valid(reading->sensor.at, reading->sensor.len) ||
+		!TAKE(at, end, ",\"bt\":"))
+		return false;
+	shape->pieces[0] = (struct dp_slice){piece, (size_t)(*at - piece)};
+	if (!take_time(at, end, &reading->ts_us))
+		return false;
+	piece = *at;
+	if (!TAKE(at, end, ","))
+		return false;
+	do {
+		if (reading->n == DP_READING_VALUES || !take_name(at, end, reading))
+			return false;
+		shape->pieces[reading->n + 1] =
+			(struct dp_slice){piece, (size_t)(*at - piece)};
+		if (!take_value(at, end, &reading->values[reading->n++].value))
+			return false;
+		piece = *at;
+		if (!TAKE(at, end, "}"))
+			return false;
+		/* A record without a base name goes on with this reading. */
+	} while (end - *at > 3 && memcmp(*at, ",{\"n", 4) == 0 && TAKE(at, end, ",{"));
+	shape->pieces[reading->n + 1] = (struct dp_slice){piece, 1};
+	return true;
+}
+
+/* A reading of this shape, of which only the numbers are new. */
+static bool take_known(const char **at, const char *end, struct shape *shape)
+{
+	struct dp_reading *reading = &shape->reading;
+	const struct dp_slice *piece = shape->pieces;
+	if (!take(at, end, piece->at, piece->len) || !take_time(at, end, &reading->ts_us))
+		return false;
+	for (unsigned i = 0; i < reading->n; i++) {
+		piece++;
+		if (!take(at, end, piece->at, piece->len) ||
+			!take_value(at, end, &reading->values[i].value))
+			return false;
+	}
+	piece++;
+	/* It may have another value still, and is of another shape then. */
+	return take(at, end, piece->at, piece->len) && end - *at > 0 &&
+	       (**at == ']' || (end - *at > 3 && (*at)[3] == 'b'));
+}
+
+static bool take_reading(struct scan *scan, bool *fresh)
+{
+	/* Sensors take turns. */
+	for (unsigned i = 1; i <= scan->n; i++) {
+		const char *at = scan->at;
+		unsigned which = (scan->last + i) % scan->n;
+		if (!take_known(&at, scan->end, &scan->shapes[which]))
+			continue;
+		scan->at = at;
+		scan->last = which;
+		*fresh = false;
+		return true;
+	}
+	unsigned which = scan->n < SCAN_SHAPES ? scan->n : (scan->last + 1) % SCAN_SHAPES;
+	if (!take_new(&scan->at, scan->end, &scan->shapes[which]))
+		return false;
+	if (which == scan->n)
+		scan->n++;
+	scan->last = which;
+	*fresh = true;
+	return true;
+}
+
+int scan_next(struct scan *scan, bool *fresh)
+{
+	bool first = !scan->begun;
+	scan->begun = true;
+	if (first && !TAKE(&scan->at, scan->end, "["))
+		return -EBADMSG;
+	if (!first && TAKE(&scan->at, scan->end, "]"))
+		return scan->at == scan->end ? 0 : -EBADMSG;
+	if (!first && !TAKE(&scan->at, scan->end, ","))
+		return -EBADMSG;
+	return take_reading(scan, fresh) ? 1 : -EBADMSG;
+}
+
+long scan_count(struct scan *scan, const char *json, size_t len)
+{
+	bool fresh;
+	long n = 0;
+	int found;
+	scan_open(scan, json, len);
+	while ((found = scan_next(scan, &fresh)) == 1)
+		n++;
+	return found < 0 ? found : n;
+}
