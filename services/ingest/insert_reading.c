@@ -16,17 +16,14 @@ static void bind_slice(sqlite3_stmt *statement, int at, struct dp_slice slice)
 static int load_channels(struct insert *insert, struct series *series)
 {
 	sqlite3_stmt *statement = insert_bind(insert, FIND_CHANNELS, 1, &series->sensor);
-	int code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		struct channel *channel =
-			&series->columns[sqlite3_column_int(statement, 0)];
-		snprintf(channel->quantity, sizeof(channel->quantity), "%s",
-			(const char *)sqlite3_column_text(statement, 1));
-		snprintf(channel->unit, sizeof(channel->unit), "%s",
+	int code, err = 0;
+	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		err = series_set_column(&insert->series, series,
+			sqlite3_column_int(statement, 0),
+			(const char *)sqlite3_column_text(statement, 1),
 			(const char *)sqlite3_column_text(statement, 2));
-	}
 	sqlite3_reset(statement);
-	return dp_sqlite_error(code);
+	return err != 0 ? err : dp_sqlite_error(code);
 }
 
 static int series_row(struct insert *insert, enum statement which, const char *topic,
@@ -63,7 +60,7 @@ static int add_channel(struct insert *insert, struct series *series,
 {
 	/* A replica may have added it since we looked. */
 	int err = load_channels(insert, series);
-	*column = series_column(series, value);
+	*column = series_column(&insert->series, series, value);
 	if (err != 0 || *column >= 0)
 		return err;
 	*column = series_free_column(series, value);
@@ -126,7 +123,8 @@ int insert_place(struct insert *insert, const char *topic, const struct dp_readi
 {
 	int err = find_series(insert, topic, reading->sensor, &place->series);
 	for (unsigned i = 0; i < reading->n && err == 0; i++) {
-		place->columns[i] = series_column(place->series, &reading->values[i]);
+		place->columns[i] =
+			series_column(&insert->series, place->series, &reading->values[i]);
 		if (place->columns[i] < 0)
 			err = add_channel(insert, place->series, &reading->values[i],
 				&place->columns[i]);

@@ -13,26 +13,28 @@
 #include "topic.h"
 
 #define SERIES_COLUMNS 8
-#define SERIES_MAX 20000 /**< more are not remembered for long */
+#define SERIES_MAX 50000 /**< more are not remembered for long */
 
+/** A quantity and its unit; sensors share them. */
 struct channel {
-	char quantity[DP_NAME_MAX + 1]; /**< empty: the column is free */
+	char quantity[DP_NAME_MAX + 1];
 	char unit[DP_UNIT_MAX + 1];
 };
 
 struct series {
 	int64_t sensor; /**< its id */
-	uint64_t hash;
-	char *topic; /**< owned, as the name */
-	char *name;
-	size_t name_len;
-	struct channel columns[SERIES_COLUMNS];
+	uint32_t hash;
+	uint32_t columns[SERIES_COLUMNS]; /**< 1 + the channel's index; 0: free */
+	uint32_t name_at, name_len;	  /**< in the text, behind the topic */
+	char topic[];
 };
 
 struct series_cache {
 	struct series **slots; /**< a power of two; open addressing */
 	size_t size, n;
 	struct series *last; /**< that was found: a batch asks for it again and again */
+	struct channel *channels;
+	size_t n_channels, channels_size;
 };
 
 /** @return the series, or NULL when it is not remembered */
@@ -44,7 +46,12 @@ struct series *series_add(struct series_cache *cache, const char *topic,
 	struct dp_slice name, int64_t sensor);
 
 /** The column of a quantity and unit, or -1 when it has none yet. */
-int series_column(const struct series *series, const struct dp_value *value);
+int series_column(const struct series_cache *cache, const struct series *series,
+	const struct dp_value *value);
+
+/** Remember what a column is. @return 0 or -ENOMEM */
+int series_set_column(struct series_cache *cache, struct series *series, int column,
+	const char *quantity, const char *unit);
 
 /**
  * The column a new quantity gets: temperature in Cel the first, humidity in %RH the

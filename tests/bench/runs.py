@@ -91,11 +91,18 @@ def fields(text):
     return {name: float(value) for name, value in pairs}
 
 
-def peak_rss_mb(pid):
+def memory_mb(pid, field):
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
-    raise AssertionError(f"no VmHWM of {pid}")
+    raise AssertionError(f"no {field} of {pid}")
+
+
+def wait_settled(service):
+    """A service gives back what its start took 3 s later (common/trim.h); its peak begins here."""
+    before = memory_mb(service.pid, "RssFile")
+    eventually(lambda: memory_mb(service.pid, "RssFile") < before, f"{service.name} has settled")
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5", encoding="ascii")
 
 
 class Run:
@@ -151,7 +158,7 @@ class Run:
             "rate": readings / seconds,
             "cpu_us": used["subject"],
             "broker_cpu_us": used["broker"],
-            "rss_mb": max(peak_rss_mb(pid) for pid in self.pids["subject"]),
+            "rss_mb": max(memory_mb(pid, "VmHWM") for pid in self.pids["subject"]),
         }
 
 
@@ -182,6 +189,8 @@ def ingest(parent, load, history=None, replicas=1):
             "stats/+/ingest/+", lambda message: stats.update({message.topic: message.payload})
         )
         sender = run.load(load)
+        for service in services:
+            wait_settled(service)
         run.begin([service.pid for service in services])
         sender.begin()
         told = sender.end()
