@@ -176,7 +176,7 @@ def check_rows(lab, load, begin_s, readings):
     assert sum(last for _, last in streams) == readings
 
 
-def ingest(parent, load, history=None, replicas=1):
+def ingest(parent, load, history=None, replicas=1, **settings):
     """Ingest (or several on one file) under load; figures, latency from sending to answer."""
     begin_s = int(time.time())
     stats = {}
@@ -184,7 +184,7 @@ def ingest(parent, load, history=None, replicas=1):
         lab = run.lab
         if history:
             shutil.copyfile(history, lab.database_path)
-        services = [lab.ingest(run.broker, STATS_PERIOD_S=1) for _ in range(replicas)]
+        services = [lab.ingest(run.broker, STATS_PERIOD_S=1, **settings) for _ in range(replicas)]
         lab.client(run.broker).listen(
             "stats/+/ingest/+", lambda message: stats.update({message.topic: message.payload})
         )
