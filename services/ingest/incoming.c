@@ -82,6 +82,7 @@ void queue_add(struct queue *queue, struct incoming *in)
 {
 	*queue->end = in;
 	queue->end = &in->next;
+	queue->n++;
 	queue->bytes += incoming_size(in);
 }
 
@@ -105,6 +106,7 @@ void queue_forget_plain(struct queue *queue)
 			continue;
 		}
 		*at = message->next;
+		queue->n--;
 		queue->bytes -= incoming_size(message);
 		free(message);
 	}

@@ -34,7 +34,7 @@ struct incoming {
 /** Messages in the order they came; made by queue_init(). */
 struct queue {
 	struct incoming *first, **end;
-	size_t bytes;
+	size_t n, bytes;
 };
 
 /** What is to be answered about a message, or a part of it. */

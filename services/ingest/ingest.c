@@ -14,6 +14,10 @@
 #include "store.h"
 #include "version.h"
 
+/* Under load a transaction waits for more: for so many messages or so long. */
+#define GATHER_AFTER 32 /* messages in the one before */
+#define GATHER_MESSAGES 256
+#define GATHER_MS 5
 #define RETRY_FIRST_MS 500
 #define RETRY_LIMIT_MS 10000
 #define LEASE_TTL_US 15000000
@@ -36,6 +40,8 @@ struct ingest {
 	int commit_result;
 	int trouble; /* why the last commit failed, 0 */
 	int64_t retry_ms, retry_at_ms;
+	int64_t gather_until_ms;
+	bool plain_waits; /* a plain message is in the queue */
 	struct dp_lease lease;
 	bool lease_due; /* set by the timer */
 	bool renewing;	/* the turn under way renews it */
@@ -86,6 +92,7 @@ static void enqueue(struct ingest *in, const struct dp_bus_message *message, boo
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
 	queue_add(&in->queue, copy);
+	in->plain_waits = in->plain_waits || plain;
 	/* At once: the bus may have more at hand. */
 	if (full(in))
 		dp_bus_pause(plain ? in->plain : in->native, true);
@@ -197,6 +204,8 @@ static void note_commit(struct ingest *in)
 		in->retry_ms = RETRY_FIRST_MS;
 		answer_all(in->native, &in->results);
 		acknowledge_plain(in);
+		if (in->batch.n >= GATHER_AFTER)
+			in->gather_until_ms = now_ms(in) + GATHER_MS;
 		incoming_free(in->batch.first);
 		queue_init(&in->batch);
 		in->counts = *insert_counts(in->insert);
@@ -261,6 +270,17 @@ static void start_work(struct ingest *in)
 	uv_queue_work(&in->service->loop, &in->work, do_work, work_done);
 }
 
+/*
+ * Many small transactions cost everybody more than a few large ones, the broker too,
+ * which carries an answer of each to each publisher. Plain messages do not become more
+ * while they wait.
+ */
+static bool gathers(const struct ingest *in)
+{
+	return in->queue.n < GATHER_MESSAGES && now_ms(in) < in->gather_until_ms &&
+	       !in->plain_waits && !in->stopping && !full(in);
+}
+
 static void on_retry(uv_timer_t *timer)
 {
 	(void)timer; /* waking up is all; ingest_work() follows */
@@ -273,8 +293,10 @@ static void ingest_work(uv_prepare_t *prepare)
 	in->queued = in->queue.bytes + in->batch.bytes;
 	if (in->stopped || in->working)
 		return;
-	if (in->batch.first == NULL && in->queue.first != NULL)
+	if (in->batch.first == NULL && in->queue.first != NULL && !gathers(in)) {
 		queue_move(&in->queue, &in->batch);
+		in->plain_waits = false;
+	}
 	bool commit = in->batch.first != NULL && now_ms(in) >= in->retry_at_ms;
 	bool idle = in->batch.first == NULL && in->queue.first == NULL;
 	if (in->stopping && !commit && (idle || in->trouble != 0)) {
@@ -294,6 +316,9 @@ static void ingest_work(uv_prepare_t *prepare)
 	else if (in->batch.first != NULL)
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->retry_at_ms - now_ms(in)), 0);
+	else if (in->queue.first != NULL && !uv_is_active((uv_handle_t *)&in->retry_timer))
+		uv_timer_start(&in->retry_timer, on_retry,
+			(uint64_t)(in->gather_until_ms - now_ms(in)), 0);
 }
 
 /* ---- the buses ---- */

@@ -1,5 +1,7 @@
 """What takes longer: 50 million rows, a minute at a given rate, 10,000 nodes, replicas."""
 
+from statistics import median
+
 import runs
 from ingest import HEADER, NODES, READINGS, ROUNDS, Measured, with_sqlite
 from runs import Load
@@ -9,6 +11,7 @@ RATE = 450_000
 SECONDS = 60
 HISTORY = 10_000_000
 MANY = 10_000
+COMMIT = 15_000  # rows, about as many as ingest's under full load
 
 
 def sustained(directory):
@@ -38,6 +41,30 @@ def replicas(directory, batch):
     return all_of
 
 
+def layouts(directory, preload):
+    """SQLite alone, a row by sensor and time, and by number with an index; by turns."""
+    load = Load(100, NODES, READINGS[100]["ingest"])
+    words = {"clustered": [], "by_number": ["by-number"]}
+    rates = {layout: [] for layout in words}
+    histories = {
+        layout: runs.make_history(directory / f"{layout}.db", preload, NODES, words[layout])
+        for layout in words
+    }
+    record = {"bench": "ingest_layout", "preload": preload}
+    for layout, history in histories.items():
+        record[f"{layout}_bytes_a_row"] = round(history.stat().st_size / preload, 1)
+    for _ in range(ROUNDS):
+        for layout, history in histories.items():
+            figures = runs.alone(directory, load, COMMIT, history, words[layout])
+            rates[layout].append(figures)
+    for history in histories.values():
+        history.unlink()
+    for layout, all_of in rates.items():
+        record[f"{layout}_rate"] = round(median(one["rate"] for one in all_of))
+        record[f"{layout}_cpu_us"] = round(median(one["cpu_us"] for one in all_of), 3)
+    return record
+
+
 def measure(lab):
     """(records for bench.jsonl, rows of the table)."""
     directory = lab.directory
@@ -51,6 +78,7 @@ def measure(lab):
         ["replicas", *HEADER],
         [[str(measured.replicas), *measured.cells()] for measured in all_of],
     )
+    laid_out = [layouts(directory, rows) for rows in (10_000_000, 50_000_000)]
     cost = grown[1].figure("cpu_us") / grown[0].figure("cpu_us")
     rss = max(one.figure("rss_mb") for one in [minute, *many])
     rows = [
@@ -59,4 +87,9 @@ def measure(lab):
         Row("longest wait for an answer meanwhile", minute.figure("max"), "ms"),
         Row("RSS at 10,000 nodes and in that minute", rss, "MB", at_most=12),
     ]
-    return [measured.record() for measured in all_of], rows
+    for record in laid_out:
+        for layout in ("clustered", "by_number"):
+            what = f"SQLite alone, {layout}, {record['preload']:,} rows before"
+            rows.append(Row(what, record[f"{layout}_rate"], "/s"))
+            rows.append(Row(f"{what}: file", record[f"{layout}_bytes_a_row"], "bytes a row"))
+    return [measured.record() for measured in all_of] + laid_out, rows

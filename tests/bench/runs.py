@@ -208,13 +208,13 @@ def ingest(parent, load, history=None, replicas=1, **settings):
     return figures
 
 
-def alone(parent, load, commit, history=None):
+def alone(parent, load, commit, history=None, words=()):
     """SQLite alone with the same rows in commits of the same size."""
     path = Path(parent) / "alone.db"
     if history:
         shutil.copyfile(history, path)
     command = [PROGRAMS / "alone", f"sqlite://{path}", load.readings, max(1, round(commit))]
-    command += [load.batch, load.nodes]
+    command += [load.batch, load.nodes, *words]
     try:
         out = subprocess.run(
             [str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True
@@ -226,9 +226,10 @@ def alone(parent, load, commit, history=None):
     return {"rate": told["rows"] / told["seconds"], "cpu_us": told["cpu_us"]}
 
 
-def make_history(path, rows, nodes):
+def make_history(path, rows, nodes, words=()):
     """A database in which these nodes' sensors have a past."""
     command = [PROGRAMS / "alone", f"sqlite://{path}", rows, 100_000, 100_000, nodes, "history"]
+    command += words
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
     return path
 

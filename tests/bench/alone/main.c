@@ -1,7 +1,8 @@
 /*
  * SQLite alone: the rows that ingest would write, into the same schema with the same
  * settings, in commits of the same size, and nothing else. Also fills a database with a
- * history.
+ * history, and writes the same rows into the layout that was not chosen: by number, with
+ * an index of sensor and time.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -22,8 +23,15 @@
 
 struct options {
 	int64_t rows, commit, batch, sensors;
-	bool history;
+	bool history, by_number;
 };
+
+static const char by_number_schema[] =
+	"CREATE TABLE IF NOT EXISTS by_number ("
+	" id INTEGER PRIMARY KEY, sensor INTEGER NOT NULL, ts INTEGER NOT NULL,"
+	" clock INTEGER NOT NULL, temperature REAL, humidity REAL,"
+	" v2 REAL, v3 REAL, v4 REAL, v5 REAL, v6 REAL, v7 REAL);"
+	"CREATE INDEX IF NOT EXISTS by_sensor ON by_number (sensor, ts)";
 
 struct probe {
 	struct dp_store store;
@@ -128,8 +136,15 @@ static double add_rows(struct probe *probe)
 static int parse_options(struct options *o, int argc, char **argv)
 {
 	int64_t *const numbers[] = {&o->rows, &o->commit, &o->batch, &o->sensors};
-	o->history = argc == 7 && strcmp(argv[6], "history") == 0;
-	if (argc != 6 && !o->history)
+	for (int i = 6; i < argc; i++) {
+		if (strcmp(argv[i], "history") == 0)
+			o->history = true;
+		else if (strcmp(argv[i], "by-number") == 0)
+			o->by_number = true;
+		else
+			return -EINVAL;
+	}
+	if (argc < 6)
 		return -EINVAL;
 	for (int i = 0; i < 4; i++) {
 		if (dp_parse_i64(argv[i + 2], 1, INT32_MAX, numbers[i]) != 0)
@@ -144,7 +159,7 @@ int main(int argc, char **argv)
 	if (parse_options(&probe.options, argc, argv) != 0) {
 		fprintf(stderr,
 			"Usage: alone sqlite:///FILE ROWS ROWS_A_COMMIT ROWS_A_BATCH "
-			"SENSORS [history]\n");
+			"SENSORS [history] [by-number]\n");
 		return EXIT_FAILURE;
 	}
 	dp_log_init("alone", DP_LOG_WARN);
@@ -153,11 +168,15 @@ int main(int argc, char **argv)
 	if (probe.sensor_ids == NULL)
 		must(-ENOMEM, "sensors");
 	make_sensors(&probe);
-	must(dp_sqlite_prepare(probe.store.db,
-		     "INSERT INTO reading (sensor, ts, id, clock, temperature, humidity)"
-		     " VALUES (?, ?, ?, 0, ?, ?)",
-		     &probe.add),
-		"prepare");
+	char sql[160];
+	const char *table = probe.options.by_number ? "by_number" : "reading";
+	if (probe.options.by_number)
+		must(dp_sqlite_exec(probe.store.db, by_number_schema), "the other layout");
+	snprintf(sql, sizeof(sql),
+		"INSERT INTO %s (sensor, ts, id, clock, temperature, humidity)"
+		" VALUES (?, ?, ?, 0, ?, ?)",
+		table);
+	must(dp_sqlite_prepare(probe.store.db, sql, &probe.add), "prepare");
 	must(dp_sqlite_int(probe.store.db, "SELECT reading FROM next_id", &probe.id),
 		"next id");
 	if (probe.options.history) {
