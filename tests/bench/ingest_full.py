@@ -35,7 +35,7 @@ def replicas(directory, batch):
     """One to three on one file, by turns."""
     load = Load(batch, NODES, READINGS[batch]["ingest"])
     all_of = [Measured(load, replicas=n) for n in (1, 2, 3)]
-    for _ in range(ROUNDS):
+    for _ in range(2):
         for measured in all_of:
             measured.add("ingest", runs.ingest(directory, load, replicas=measured.replicas))
     return all_of
@@ -72,7 +72,7 @@ def measure(lab):
     grown = [with_sqlite(directory, hundred, rows, 2) for rows in (1_000_000, 50_000_000)]
     minute = sustained(directory)
     many = [many_nodes(directory, 1, 100_000), many_nodes(directory, 100, 5_000_000)]
-    side_by_side = [one for batch in (1, 10, 100) for one in replicas(directory, batch)]
+    side_by_side = [one for batch in (1, 100) for one in replicas(directory, batch)]
     all_of = [*grown, minute, *many, *side_by_side]
     grid(
         ["replicas", *HEADER],
