@@ -97,7 +97,7 @@ def with_sqlite(directory, load, preload=0, rounds=ROUNDS):
     measured = Measured(load, preload)
     history = None
     if preload:
-        history = runs.make_history(directory / "history.db", preload, load.nodes)
+        history = runs.make_history(directory / f"history-{preload}.db", preload, load.nodes)
     for _ in range(rounds):
         ours = runs.ingest(directory, load, history)
         measured.add("ingest", ours)

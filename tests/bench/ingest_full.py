@@ -17,7 +17,7 @@ COMMIT = 15_000  # rows, about as many as ingest's under full load
 def sustained(directory):
     """A minute from 1,000 nodes at a given rate into a file of 10 million rows."""
     load = Load(100, 1000, 0, rate=RATE, seconds=SECONDS)
-    history = runs.make_history(directory / "history.db", HISTORY, load.nodes)
+    history = runs.make_history(directory / "history-minute.db", HISTORY, load.nodes)
     measured = Measured(load, HISTORY)
     measured.add("ingest", runs.ingest(directory, load, history))
     history.unlink()
