@@ -122,17 +122,23 @@ static bool take_name(const char **at, const char *end, struct dp_reading *readi
 	return TAKE(at, end, ",\"v\":");
 }
 
+/* A base name is the sensor's and a slash. */
+static bool take_sensor(const char **at, const char *end, struct dp_slice *sensor)
+{
+	if (!TAKE(at, end, "{\"bn\":\"") || !take_text(at, end, sensor) || sensor->len == 0)
+		return false;
+	sensor->len--;
+	return sensor->at[sensor->len] == '/' && dp_name_valid(sensor->at, sensor->len) &&
+	       TAKE(at, end, ",\"bt\":");
+}
+
 /* A reading of a shape that is not known. */
 static bool take_new(const char **at, const char *end, struct shape *shape)
 {
 	struct dp_reading *reading = &shape->reading;
 	const char *piece = *at;
 	*reading = (struct dp_reading){.has_time = true};
-	if (!TAKE(at, end, "{\"bn\":\"") || !take_text(at, end, &reading->sensor) ||
-		reading->sensor.len == 0 ||
-		reading->sensor.at[--reading->sensor.len] != '/' ||
-		!dp_name_valid(reading->sensor.at, reading->sensor.len) ||
-		!TAKE(at, end, ",\"bt\":"))
+	if (!take_sensor(at, end, &reading->sensor))
 		return false;
 	shape->pieces[0] = (struct dp_slice){piece, (size_t)(*at - piece)};
 	if (!take_time(at, end, &reading->ts_us))
@@ -145,8 +151,9 @@ static bool take_new(const char **at, const char *end, struct shape *shape)
 			return false;
 		shape->pieces[reading->n + 1] =
 			(struct dp_slice){piece, (size_t)(*at - piece)};
-		if (!take_value(at, end, &reading->values[reading->n++].value))
+		if (!take_value(at, end, &reading->values[reading->n].value))
 			return false;
+		reading->n++;
 		piece = *at;
 		if (!TAKE(at, end, "}"))
 			return false;

@@ -141,10 +141,11 @@ static void end_flight(struct node *node, uint64_t message, int64_t now_ns)
 		return;
 	if (load->n_latencies == load->latencies_size) {
 		load->latencies_size = 2 * load->latencies_size + 4096;
-		load->latency_us = realloc(
-			load->latency_us, load->latencies_size * sizeof(*load->latency_us));
-		if (load->latency_us == NULL)
+		uint32_t *latency_us = realloc(
+			load->latency_us, load->latencies_size * sizeof(*latency_us));
+		if (latency_us == NULL)
 			load_fail("latencies", -ENOMEM);
+		load->latency_us = latency_us;
 	}
 	load->latency_us[load->n_latencies++] =
 		(uint32_t)((now_ns - flight->sent_ns) / 1000);
@@ -203,9 +204,10 @@ static void on_packet(struct node *node, const struct packet *packet)
 		write_all(node, &part, 1);
 		return;
 	}
-	node->rest = realloc(node->rest, node->rest_len + part.iov_len);
-	if (node->rest == NULL)
+	char *rest = realloc(node->rest, node->rest_len + part.iov_len);
+	if (rest == NULL)
 		load_fail("an acknowledgement", -ENOMEM);
+	node->rest = rest;
 	memcpy(node->rest + node->rest_len, puback, part.iov_len);
 	node->rest_len += part.iov_len;
 }
