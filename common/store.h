@@ -15,6 +15,8 @@
 
 #include <sqlite3.h>
 
+#include "lease.h"
+
 /** What STORE_URL may be, when the value is none; else NULL. For config tables. */
 const char *dp_check_store_url(const char *value);
 
@@ -60,14 +62,6 @@ int dp_store_begin(struct dp_store *store);
 /** End it. @return 0, or as dp_sqlite_error() with nothing done */
 int dp_store_commit(struct dp_store *store);
 void dp_store_rollback(struct dp_store *store);
-
-struct dp_lease {
-	const char *name;   /**< "plain", "prune" */
-	const char *holder; /**< who asks */
-	int64_t ttl_us;	    /**< how long it is good without being renewed */
-	int64_t number;	    /**< of this holding, when held */
-	bool held;
-};
 
 /**
  * Take a lease that is free or over, or renew one's own. In a transaction of its own.

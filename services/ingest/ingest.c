@@ -8,10 +8,9 @@
 #include "answer.h"
 #include "bus.h"
 #include "incoming.h"
-#include "insert.h"
 #include "log.h"
+#include "sink.h"
 #include "stats.h"
-#include "store.h"
 #include "version.h"
 
 /* Under load a transaction waits for more: for so many messages or so long. */
@@ -29,28 +28,23 @@
 struct ingest {
 	struct dp_service *service;
 	const struct ingest_config *config;
-	struct insert *insert;
+	struct sink *sink;
 	struct dp_bus *native, *plain; /* plain: only while the lease is ours */
 	struct queue queue;	       /* arriving */
 	struct queue batch;	       /* being committed, or waiting to be tried again */
 	struct results results;
-	uv_work_t work;
+	struct sink_turn turn;
 	bool working;
-	int64_t commit_us; /* wall clock of the transaction */
-	int commit_result;
 	int trouble; /* why the last commit failed, 0 */
 	int64_t retry_ms, retry_at_ms;
 	int64_t gather_until_ms;
 	bool plain_waits; /* a plain message is in the queue */
 	struct dp_lease lease;
 	bool lease_due; /* set by the timer */
-	bool renewing;	/* the turn under way renews it */
+	int lease_trouble;
 	bool release_due;
-	bool counting; /* the turn under way counts the gaps */
 	int64_t count_at_ms;
-	uint64_t gaps, counted_gaps;
 	bool plain_gone; /* the plain connection ended while its messages were committed */
-	int lease_result;
 	uv_timer_t lease_timer, retry_timer;
 	uv_prepare_t prepare;
 	struct dp_stats stats;
@@ -129,23 +123,7 @@ static void forget_plain(struct ingest *in)
 		queue_forget_plain(&in->batch);
 }
 
-/* ---- the work queue: one commit or lease at a time ---- */
-
-static void do_work(uv_work_t *work)
-{
-	struct ingest *in = work->data;
-	if (in->renewing)
-		in->lease_result = insert_lease(in->insert, &in->lease, in->commit_us);
-	/* It cannot be read: the commits say why. */
-	if (in->counting && insert_gaps(in->insert, &in->counted_gaps) != 0)
-		in->counted_gaps = in->gaps;
-	queue_group(&in->batch);
-	if (in->batch.first != NULL)
-		in->commit_result = insert_commit(in->insert, in->batch.first, &in->lease,
-			&in->results, in->commit_us);
-	if (in->release_due)
-		insert_release(in->insert, &in->lease);
-}
+/* ---- the store: one turn at a time ---- */
 
 static void open_plain(struct ingest *in);
 
@@ -183,19 +161,19 @@ static void leave(struct ingest *in)
 
 static void note_commit(struct ingest *in)
 {
-	int err = in->commit_result;
+	int err = in->turn.stored;
 	if (err == -ENOMEM)
 		dp_log_out_of_memory("a transaction");
 	if (err != in->trouble) {
-		if (err != 0)
+		if (err != 0 && err != -ENOTCONN)
 			dp_log(DP_LOG_ERROR,
 				"cannot store; nothing is answered, senders keep their "
 				"readings",
-				"store=%s error=\"%s\"", in->config->store_url,
+				"store=%s error=\"%s\"", sink_name(in->sink),
 				strerror(-err));
-		else
+		else if (err == 0)
 			dp_log(DP_LOG_INFO, "storing again", "store=%s",
-				in->config->store_url);
+				sink_name(in->sink));
 	}
 	in->trouble = err;
 	if (err == -EPROTO)
@@ -208,7 +186,7 @@ static void note_commit(struct ingest *in)
 			in->gather_until_ms = now_ms(in) + GATHER_MS;
 		incoming_free(in->batch.first);
 		queue_init(&in->batch);
-		in->counts = *insert_counts(in->insert);
+		in->counts = *sink_counts(in->sink);
 		return;
 	}
 	if (in->plain_gone)
@@ -220,11 +198,13 @@ static void note_commit(struct ingest *in)
 
 static void note_lease(struct ingest *in)
 {
-	if (in->lease_result == -EPROTO)
+	int err = in->turn.renewed;
+	if (err == -EPROTO)
 		leave(in);
-	else if (in->lease_result != 0 && in->lease_result != -EBUSY)
+	else if (err != 0 && err != -EBUSY && err != -ENOTCONN && err != in->lease_trouble)
 		dp_log(DP_LOG_WARN, "cannot renew the lease for plain messages",
-			"error=\"%s\"", strerror(-in->lease_result));
+			"error=\"%s\"", strerror(-err));
+	in->lease_trouble = err;
 	if (in->stopping)
 		return;
 	if (in->lease.held && in->plain == NULL) {
@@ -238,16 +218,13 @@ static void note_lease(struct ingest *in)
 
 static void finish_stop(struct ingest *in);
 
-static void work_done(uv_work_t *work, int status)
+static void turn_done(void *data)
 {
-	struct ingest *in = work->data;
-	(void)status;
+	struct ingest *in = data;
 	in->working = false;
-	if (in->renewing)
+	if (in->turn.renew)
 		note_lease(in);
-	if (in->counting)
-		in->gaps = in->counted_gaps;
-	if (in->batch.first != NULL)
+	if (in->turn.batch != NULL)
 		note_commit(in);
 	if (in->release_due) {
 		in->release_due = false;
@@ -255,19 +232,34 @@ static void work_done(uv_work_t *work, int status)
 	}
 }
 
-static void start_work(struct ingest *in)
+static void start_turn(struct ingest *in)
 {
 	const struct dp_clock *clock = &in->service->clock;
-	in->commit_us = not_before_build(clock->wall_us(clock->data));
 	in->working = true;
-	in->renewing = in->lease_due;
+	in->turn.now_us = not_before_build(clock->wall_us(clock->data));
+	queue_group(&in->batch);
+	in->turn.batch = in->batch.first;
+	in->turn.release = in->release_due;
+	in->turn.renew = in->lease_due;
 	in->lease_due = false;
-	in->counting = in->renewing && now_ms(in) >= in->count_at_ms;
-	if (in->counting)
+	in->turn.count = in->turn.renew && now_ms(in) >= in->count_at_ms;
+	if (in->turn.count)
 		in->count_at_ms = now_ms(in) + in->config->service.stats_period_s * 1000;
 	in->plain_gone = false;
-	in->work.data = in;
-	uv_queue_work(&in->service->loop, &in->work, do_work, work_done);
+	sink_turn(in->sink, &in->turn);
+}
+
+/* The store is back before it is due to be tried again. */
+static void on_ready(void *data)
+{
+	struct ingest *in = data;
+	in->retry_ms = RETRY_FIRST_MS;
+	in->retry_at_ms = 0;
+}
+
+static void on_outdated(void *data)
+{
+	leave(data);
 }
 
 /*
@@ -312,7 +304,7 @@ static void ingest_work(uv_prepare_t *prepare)
 	if (!in->stopping)
 		limit_reading(in);
 	if (commit || in->lease_due || in->release_due)
-		start_work(in);
+		start_turn(in);
 	else if (in->batch.first != NULL)
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->retry_at_ms - now_ms(in)), 0);
@@ -402,7 +394,7 @@ static void start_stats(struct ingest *in)
 		{"readings", &c->readings}, {"duplicates", &c->duplicates},
 		{"dead_letters", &c->dead_letters}, {"lost", &c->lost},
 		{"later", &c->later}, {"commits", &c->commits},
-		{"queued_bytes", &in->queued}, {"gaps", &in->gaps}};
+		{"queued_bytes", &in->queued}, {"gaps", &in->turn.gaps}};
 	memcpy(in->table, table, sizeof(table));
 	snprintf(in->stats_topic, sizeof(in->stats_topic), "stats/%s/ingest/%s",
 		in->config->node_name, in->config->service.instance);
@@ -426,8 +418,10 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		.dead_letters_max = config->dead_letters_max,
 		.print = config->print_readings,
 	};
+	const struct sink_events events = {
+		.data = in, .done = turn_done, .ready = on_ready, .outdated = on_outdated};
 	const struct dp_clock *clock = &service->clock;
-	if (insert_open(&in->insert, &options,
+	if (sink_open(&in->sink, &service->loop, &options, &events,
 		    not_before_build(clock->wall_us(clock->data))) != 0) {
 		free(in);
 		return NULL;
@@ -440,6 +434,8 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	snprintf(in->plain_filter, sizeof(in->plain_filter), "%s/+", config->topic_prefix);
 	in->lease = (struct dp_lease){
 		.name = "plain", .holder = in->holder, .ttl_us = LEASE_TTL_US};
+	in->turn.lease = &in->lease;
+	in->turn.results = &in->results;
 	open_native(in);
 	start_stats(in);
 	uv_timer_init(&service->loop, &in->lease_timer);
@@ -459,6 +455,7 @@ static void finish_stop(struct ingest *in)
 		dp_log(DP_LOG_WARN, "stopping with messages that could not be stored",
 			"bytes=%zu", in->queue.bytes + in->batch.bytes);
 	dp_bus_close(in->native, NULL);
+	sink_close(in->sink);
 	uv_close((uv_handle_t *)&in->prepare, NULL);
 	uv_close((uv_handle_t *)&in->retry_timer, NULL);
 	dp_service_safe(in->service);
@@ -475,6 +472,7 @@ void ingest_stop(void *data)
 	if (in->plain != NULL)
 		dp_bus_pause(in->plain, true);
 	forget_plain(in);
+	sink_hurry(in->sink);
 	/* ingest_work() stores what has arrived and finishes. */
 	uv_timer_start(&in->retry_timer, on_retry, 0, 0);
 }
@@ -482,8 +480,8 @@ void ingest_stop(void *data)
 const char *ingest_health(void *data)
 {
 	struct ingest *in = data;
-	if (in->trouble != 0)
-		return "the store does not take readings; its volume may be full or locked";
+	if (sink_trouble(in->sink) != NULL)
+		return sink_trouble(in->sink);
 	return dp_bus_connected(in->native) ? NULL : dp_bus_trouble(in->native);
 }
 
@@ -492,6 +490,6 @@ void ingest_destroy(struct ingest *in)
 	incoming_free(in->queue.first);
 	incoming_free(in->batch.first);
 	free(in->results.at);
-	insert_close(in->insert);
+	sink_free(in->sink);
 	free(in);
 }

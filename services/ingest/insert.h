@@ -1,6 +1,6 @@
 /*
- * Storing messages exactly once. Calls wait for the disk and run on the work queue,
- * one at a time.
+ * Storing messages exactly once in SQLite. Calls wait for the disk and run on the work
+ * queue, one at a time.
  */
 #ifndef INGEST_INSERT_H
 #define INGEST_INSERT_H
@@ -10,21 +10,10 @@
 #include <stdint.h>
 
 #include "incoming.h"
+#include "sink.h"
 #include "store.h"
 
 struct insert;
-
-struct insert_options {
-	const char *store_url;
-	size_t max_message_bytes; /**< larger ones are dead letters */
-	int64_t dead_letters_max; /**< the oldest go beyond it */
-	bool print;		  /**< one line a reading on stdout, once it is stored */
-};
-
-/** What was done since the start; written on the work queue, read between its turns. */
-struct insert_counts {
-	uint64_t messages, readings, duplicates, dead_letters, lost, commits, later;
-};
 
 /**
  * Open the store; a damaged file is set aside and a new one begun.

@@ -1,4 +1,4 @@
-#include "insert_sqlite.h"
+#include "insert_parts.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,118 +50,32 @@ static int add_heard(struct context *c)
 	return results_add(c->results, &result);
 }
 
-static int add_stream(struct context *c, struct stored_stream *stream)
+/* Nothing below `low` will come any more: what is missing there is lost. */
+static int close_below(struct context *c, struct stream_row *stream, uint64_t low)
 {
-	sqlite3_stmt *statement = c->insert->statements[ADD_STREAM];
-	sqlite3_bind_blob(
-		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
-	sqlite3_bind_text(statement, 2, c->in->node, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(statement, 3, c->now_us);
-	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW) {
-		stream->id = sqlite3_column_int64(statement, 0);
-		memcpy(stream->node, c->in->node, sizeof(stream->node));
-		stream->seen = c->now_us;
-	}
-	sqlite3_reset(statement);
-	return dp_sqlite_error(code);
-}
-
-/* A row an interval; one without, if the stream has none. */
-static int take_interval(struct insert *insert, sqlite3_stmt *statement)
-{
-	if (sqlite3_column_type(statement, 3) == SQLITE_NULL)
-		return 0;
-	uint64_t first = (uint64_t)sqlite3_column_int64(statement, 3);
-	uint64_t last = (uint64_t)sqlite3_column_int64(statement, 4);
-	int err = dp_intervals_add(&insert->set, first, last);
-	return err != 0 ? err : dp_intervals_add(&insert->before, first, last);
-}
-
-static int load_stream(struct context *c, struct stored_stream *stream)
-{
-	struct insert *insert = c->insert;
-	sqlite3_stmt *statement = insert->statements[FIND_STREAM];
-	int code, err = 0;
-	dp_intervals_clear(&insert->set);
-	dp_intervals_clear(&insert->before);
-	sqlite3_bind_blob(
-		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
-	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		if (stream->id == 0) {
-			stream->id = sqlite3_column_int64(statement, 0);
-			snprintf(stream->node, sizeof(stream->node), "%s",
-				(const char *)sqlite3_column_text(statement, 1));
-			stream->seen = sqlite3_column_int64(statement, 2);
-		}
-		err = take_interval(insert, statement);
-	}
-	sqlite3_reset(statement);
-	return err != 0 ? err : dp_sqlite_error(code);
-}
-
-/* Write what changed between two sorted lists; nearly always one row. */
-static int save_intervals(struct insert *insert, int64_t stream)
-{
-	const struct dp_intervals *before = &insert->before, *set = &insert->set;
-	size_t i = 0, j = 0;
+	struct dp_interval gap;
 	int err = 0;
-	while (err == 0 && (i < before->n || j < set->n)) {
-		if (j == set->n ||
-			(i < before->n && before->at[i].first < set->at[j].first)) {
-			const int64_t row[] = {stream, (int64_t)before->at[i++].first};
-			insert_bind(insert, DROP_INTERVAL, 2, row);
-			err = insert_run(insert, DROP_INTERVAL);
-			continue;
-		}
-		bool same = i < before->n && before->at[i].first == set->at[j].first;
-		if (!same || before->at[i].last != set->at[j].last) {
-			const int64_t row[] = {stream, (int64_t)set->at[j].first,
-				(int64_t)set->at[j].last};
-			insert_bind(insert, same ? SET_INTERVAL : ADD_INTERVAL, 3, row);
-			err = insert_run(insert, same ? SET_INTERVAL : ADD_INTERVAL);
-		}
-		i += same;
-		j++;
+	while (err == 0 && low > 1 && dp_intervals_missing(stream->set, 1, low - 1, &gap)) {
+		uint64_t count = gap.last - gap.first + 1;
+		err = insert_lost(c, stream, &gap);
+		if (err == 0)
+			err = dp_intervals_add(stream->set, gap.first, gap.last);
+		stream->lost += count;
+		c->counts->lost += count;
 	}
 	return err;
 }
 
-/* Nothing below `low` will come any more: what is missing there is lost. */
-static int close_below(struct context *c, int64_t stream, uint64_t low)
-{
-	struct insert *insert = c->insert;
-	struct dp_interval gap;
-	uint64_t lost = 0;
-	int err = 0;
-	while (err == 0 && low > 1 &&
-		dp_intervals_missing(&insert->set, 1, low - 1, &gap)) {
-		uint64_t count = gap.last - gap.first + 1;
-		const int64_t row[] = {
-			stream, (int64_t)gap.first, (int64_t)count, c->now_us};
-		insert_bind(insert, ADD_LOST, 4, row);
-		err = insert_run(insert, ADD_LOST);
-		if (err == 0)
-			err = dp_intervals_add(&insert->set, gap.first, gap.last);
-		lost += count;
-	}
-	if (err != 0 || lost == 0)
-		return err;
-	insert->pending.lost += lost;
-	const int64_t row[] = {(int64_t)lost, stream};
-	insert_bind(insert, LOST_STREAM, 2, row);
-	return insert_run(insert, LOST_STREAM);
-}
-
 /* The batch's content cannot be used: it is buried whole and its numbers consumed. */
-static int bury_batch(struct context *c, const char *reason)
+static int bury_batch(
+	struct context *c, const struct stream_row *stream, const char *reason)
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct dp_interval missing;
 	int err = 0;
 	/* Sent again because our answer was lost, it is not buried twice. */
 	if (dp_intervals_missing(
-		    &c->insert->set, id->first, id->first + id->count - 1, &missing))
+		    stream->set, id->first, id->first + id->count - 1, &missing))
 		err = insert_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
 	if (err == 0)
 		err = add_range(c, DP_ACK_REJECTED, id->first, id->count, reason);
@@ -175,12 +89,12 @@ static int bury_reading(
 	return err != 0 ? err : add_range(c, DP_ACK_REJECTED, seq, 1, why);
 }
 
-static int add_batch_reading(struct context *c, const char *topic, struct dp_senml *pack,
-	uint64_t seq, int found, const struct dp_reading *reading, const char *why)
+static int add_batch_reading(struct context *c, const struct stream_row *stream,
+	const char *topic, struct dp_senml *pack, uint64_t seq, int found,
+	const struct dp_reading *reading, const char *why)
 {
-	struct insert *insert = c->insert;
-	if (dp_intervals_contains(&insert->set, seq)) {
-		insert->pending.duplicates++;
+	if (dp_intervals_contains(stream->set, seq)) {
+		c->counts->duplicates++;
 		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 	}
 	int err = 0;
@@ -190,7 +104,7 @@ static int add_batch_reading(struct context *c, const char *topic, struct dp_sen
 		found = -EBADMSG;
 	}
 	if (found == 1) {
-		err = insert_reading(insert, topic, reading, c->in->identity.clock);
+		err = insert_reading(c, topic, reading, c->in->identity.clock);
 		if (err == 0)
 			return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 		if (err != -E2BIG)
@@ -226,8 +140,7 @@ static int bury_scanned(struct context *c, uint64_t seq, const char *records, si
 static int add_scanned(struct context *c, const char *topic)
 {
 	const struct dp_identity *id = &c->in->identity;
-	struct insert *insert = c->insert;
-	struct scan *scan = &insert->scan;
+	struct scan *scan = c->scan;
 	struct place places[SCAN_SHAPES];
 	int placed[SCAN_SHAPES] = {0}, err = 0;
 	bool fresh;
@@ -239,9 +152,9 @@ static int add_scanned(struct context *c, const char *topic)
 		struct place *place = &places[scan->last];
 		int *found = &placed[scan->last];
 		if (fresh)
-			*found = insert_place(insert, topic, reading, place);
+			*found = insert_place(c, topic, reading, place);
 		if (*found == 0)
-			err = insert_row(insert, topic, reading, place, id->clock);
+			err = insert_row(c, topic, reading, place, id->clock);
 		else if (*found == -E2BIG)
 			err = bury_scanned(c, seq, text, (size_t)(scan->at - text));
 		else
@@ -252,17 +165,17 @@ static int add_scanned(struct context *c, const char *topic)
 	return err;
 }
 
-static bool may_be_scanned(struct context *c)
+static bool may_be_scanned(struct context *c, const struct stream_row *stream)
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct dp_interval missing;
 	uint64_t last = id->first + id->count - 1;
-	return dp_intervals_missing(&c->insert->set, id->first, last, &missing) &&
+	return dp_intervals_missing(stream->set, id->first, last, &missing) &&
 	       missing.first == id->first && missing.last == last &&
-	       scan_count(&c->insert->scan, c->in->payload, c->in->len) == (long)id->count;
+	       scan_count(c->scan, c->in->payload, c->in->len) == (long)id->count;
 }
 
-static int add_batch_readings(struct context *c)
+static int add_batch_readings(struct context *c, const struct stream_row *stream)
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct dp_senml *pack;
@@ -272,24 +185,25 @@ static int add_batch_readings(struct context *c)
 	const char *why = "";
 	memcpy(topic, c->in->topic, topic_len);
 	topic[topic_len] = '\0';
-	if (c->in->len > c->insert->options.max_message_bytes)
-		return bury_batch(c, "larger than MAX_MESSAGE_BYTES");
-	if (may_be_scanned(c))
+	if (c->in->len > c->options->max_message_bytes)
+		return bury_batch(c, stream, "larger than MAX_MESSAGE_BYTES");
+	if (may_be_scanned(c, stream))
 		return add_scanned(c, topic);
 	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
 		c->in->received_us, &why);
 	if (err == -EBADMSG)
-		return bury_batch(c, why);
+		return bury_batch(c, stream, why);
 	if (err != 0)
 		return err;
 	if (dp_senml_count(pack) != id->count) {
 		dp_senml_close(pack);
-		return bury_batch(c, "count differs from the readings in the payload");
+		return bury_batch(
+			c, stream, "count differs from the readings in the payload");
 	}
 	for (uint64_t i = 0; i < id->count && err == 0; i++) {
 		int found = dp_senml_next(pack, &reading, &why);
 		err = add_batch_reading(
-			c, topic, pack, id->first + i, found, &reading, why);
+			c, stream, topic, pack, id->first + i, found, &reading, why);
 	}
 	dp_senml_close(pack);
 	return err;
@@ -297,7 +211,7 @@ static int add_batch_readings(struct context *c)
 
 static int postpone(struct context *c, const char *reason)
 {
-	c->insert->pending.later++;
+	c->counts->later++;
 	if (c->in->identity.count == 0)
 		return 0;
 	return add_range(
@@ -312,47 +226,10 @@ static size_t gaps(const struct dp_intervals *set)
 	return set->at[0].first == 1 ? set->n - 1 : set->n;
 }
 
-int insert_leave_stream(struct insert *insert)
-{
-	int err = insert->stream.id != 0 ? save_intervals(insert, insert->stream.id) : 0;
-	insert->stream.id = 0;
-	return err;
-}
-
-/* Messages of one stream stand together: it is loaded once for all of them. */
-static int enter_stream(struct context *c)
-{
-	struct insert *insert = c->insert;
-	struct stored_stream *stream = &insert->stream;
-	const struct dp_stream_id *wanted = &c->in->identity.stream;
-	if (stream->id != 0 && memcmp(&stream->stream, wanted, sizeof(*wanted)) == 0)
-		return 0;
-	int err = insert_leave_stream(insert);
-	if (err == 0)
-		err = load_stream(c, stream);
-	if (err == 0 && stream->id == 0)
-		err = add_stream(c, stream);
-	if (err != 0)
-		stream->id = 0;
-	stream->stream = *wanted;
-	return err;
-}
-
-static int note_seen(struct context *c)
-{
-	struct stored_stream *stream = &c->insert->stream;
-	if (c->now_us - stream->seen <= SEEN_EVERY_US)
-		return 0;
-	stream->seen = c->now_us;
-	const int64_t row[] = {c->now_us, stream->id};
-	insert_bind(c->insert, SEEN_STREAM, 2, row);
-	return insert_run(c->insert, SEEN_STREAM);
-}
-
 int insert_batch(struct context *c)
 {
-	struct insert *insert = c->insert;
 	const struct dp_identity *id = &c->in->identity;
+	struct stream_row *stream;
 	if (c->in->identity_error == -EPROTONOSUPPORT)
 		return postpone(c, c->in->identity_why);
 	if (c->in->identity_error != 0) {
@@ -360,25 +237,48 @@ int insert_batch(struct context *c)
 			c, c->in->identity_why, 0, c->in->payload, c->in->len);
 		return err != 0 ? err : add_whole(c, c->in->identity_why);
 	}
-	int err = enter_stream(c);
+	int err = insert_find_stream(c, &stream);
 	if (err != 0)
 		return err;
-	if (strcmp(insert->stream.node, c->in->node) != 0)
+	if (strcmp(stream->node, c->in->node) != 0)
 		return id->count == 0 ? add_heard(c)
 				      : postpone(c, "the stream belongs to another node");
 	/* First, so that a rising `low` frees a stream that has too many gaps. */
-	err = close_below(c, insert->stream.id, id->low);
+	err = close_below(c, stream, id->low);
 	if (err == 0 && id->count > 0) {
 		uint64_t last = id->first + id->count - 1;
-		bool room = gaps(&insert->set) < GAPS_MAX ||
-			    dp_intervals_joins(&insert->set, id->first, last);
-		err = room ? add_batch_readings(c)
+		bool room = gaps(stream->set) < GAPS_MAX ||
+			    dp_intervals_joins(stream->set, id->first, last);
+		err = room ? add_batch_readings(c, stream)
 			   : postpone(c,
 				     "the stream has too many gaps; send the oldest first");
 		if (err == 0 && room)
-			err = dp_intervals_add(&insert->set, id->first, last);
+			err = dp_intervals_add(stream->set, id->first, last);
 	}
+	if (err == 0 && c->now_us - stream->seen > SEEN_EVERY_US)
+		stream->seen = c->now_us;
+	if (err == 0)
+		err = insert_save_stream(c, stream);
 	if (err == 0 && id->count == 0)
 		err = add_heard(c);
-	return err != 0 ? err : note_seen(c);
+	return err;
+}
+
+int insert_reading(struct context *c, const char *topic, const struct dp_reading *reading,
+	enum dp_clock_mark clock)
+{
+	struct place place;
+	int err = insert_place(c, topic, reading, &place);
+	return err != 0 ? err : insert_row(c, topic, reading, &place, clock);
+}
+
+void insert_add_counts(struct insert_counts *to, const struct insert_counts *from)
+{
+	to->messages += from->messages;
+	to->readings += from->readings;
+	to->duplicates += from->duplicates;
+	to->dead_letters += from->dead_letters;
+	to->lost += from->lost;
+	to->later += from->later;
+	to->commits++;
 }

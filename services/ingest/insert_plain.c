@@ -1,4 +1,4 @@
-#include "insert_sqlite.h"
+#include "insert_parts.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,8 +24,7 @@ static int add_plain_senml(struct context *c)
 		if (found == 1) {
 			if (!reading.has_time)
 				reading.ts_us = c->in->received_us;
-			err = insert_reading(
-				c->insert, c->in->topic, &reading, c->in->clock);
+			err = insert_reading(c, c->in->topic, &reading, c->in->clock);
 			if (err != -E2BIG)
 				continue;
 			why = "the sensor has more than 8 quantities";
@@ -47,7 +46,7 @@ int insert_plain(struct context *c)
 	struct dp_reading reading;
 	char names[PLAIN_NAMES];
 	const char *why = "larger than MAX_MESSAGE_BYTES";
-	int err = c->in->len > c->insert->options.max_message_bytes ? -EBADMSG : 0;
+	int err = c->in->len > c->options->max_message_bytes ? -EBADMSG : 0;
 	if (err == 0 && !dp_utf8_valid(c->in->payload, c->in->len)) {
 		why = "not UTF-8";
 		err = -EBADMSG;
@@ -58,7 +57,7 @@ int insert_plain(struct context *c)
 		err = plain_decode(c->in->payload, c->in->len, c->in->received_us, &reading,
 			names, &why);
 	if (err == 0) {
-		err = insert_reading(c->insert, c->in->topic, &reading, c->in->clock);
+		err = insert_reading(c, c->in->topic, &reading, c->in->clock);
 		if (err != -E2BIG)
 			return err;
 		why = "the sensor has more than 8 quantities";

@@ -1,10 +1,6 @@
 #include "insert_sqlite.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "log.h"
 
 /* An empty slice may have no address; bound as it is, it would be NULL. */
 static void bind_slice(sqlite3_stmt *statement, int at, struct dp_slice slice)
@@ -75,37 +71,6 @@ static int add_channel(struct insert *insert, struct series *series,
 	return err != 0 ? err : load_channels(insert, series);
 }
 
-static void print_reading(
-	struct insert *insert, const char *topic, const struct dp_reading *reading)
-{
-	if (insert->print_size - insert->print_len < DP_READING_JSON) {
-		size_t size = 2 * (insert->print_size + DP_READING_JSON);
-		char *print = realloc(insert->print, size);
-		if (print == NULL)
-			dp_log_out_of_memory("what is printed");
-		insert->print = print;
-		insert->print_size = size;
-	}
-	char *at = insert->print + insert->print_len;
-	size_t left = insert->print_size - insert->print_len;
-	size_t len = (size_t)snprintf(at, left, "Topic=%.400s", topic);
-	for (unsigned i = 0; i < reading->n; i++) {
-		const struct dp_value *v = &reading->values[i];
-		if (dp_slice_equal(v->quantity, dp_slice("temperature")))
-			len += (size_t)snprintf(
-				at + len, left - len, ", Temp=%.1f°C", v->value);
-		else if (dp_slice_equal(v->quantity, dp_slice("humidity")))
-			len += (size_t)snprintf(
-				at + len, left - len, ", Humidity=%.1f%%", v->value);
-		else
-			len += (size_t)snprintf(at + len, left - len, ", %.*s=%g%.*s",
-				(int)v->quantity.len, v->quantity.at, v->value,
-				(int)v->unit.len, v->unit.at);
-	}
-	at[len++] = '\n';
-	insert->print_len += len;
-}
-
 int insert_flush(struct insert *insert)
 {
 	/* Few sensors have more than temperature and humidity, the first two columns. */
@@ -118,9 +83,10 @@ int insert_flush(struct insert *insert)
 	return err;
 }
 
-int insert_place(struct insert *insert, const char *topic, const struct dp_reading *reading,
+int insert_place(struct context *c, const char *topic, const struct dp_reading *reading,
 	struct place *place)
 {
+	struct insert *insert = c->insert;
 	int err = find_series(insert, topic, reading->sensor, &place->series);
 	for (unsigned i = 0; i < reading->n && err == 0; i++) {
 		place->columns[i] =
@@ -132,9 +98,10 @@ int insert_place(struct insert *insert, const char *topic, const struct dp_readi
 	return err;
 }
 
-int insert_row(struct insert *insert, const char *topic, const struct dp_reading *reading,
+int insert_row(struct context *c, const char *topic, const struct dp_reading *reading,
 	const struct place *place, enum dp_clock_mark clock)
 {
+	struct insert *insert = c->insert;
 	int err = insert->rows.n == ROWS_MAX ? insert_flush(insert) : 0;
 	if (err != 0)
 		return err;
@@ -150,16 +117,8 @@ int insert_row(struct insert *insert, const char *topic, const struct dp_reading
 	}
 	insert->rows.set |= row->set;
 	insert->next_id++;
-	insert->pending.readings++;
+	c->counts->readings++;
 	if (insert->options.print)
-		print_reading(insert, topic, reading);
+		printed_add(&insert->printed, topic, reading);
 	return 0;
-}
-
-int insert_reading(struct insert *insert, const char *topic,
-	const struct dp_reading *reading, enum dp_clock_mark clock)
-{
-	struct place place;
-	int err = insert_place(insert, topic, reading, &place);
-	return err != 0 ? err : insert_row(insert, topic, reading, &place, clock);
 }

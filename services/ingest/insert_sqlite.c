@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -104,7 +103,7 @@ void insert_close(struct insert *insert)
 	finalize_all(insert);
 	dp_intervals_finish(&insert->set);
 	dp_intervals_finish(&insert->before);
-	free(insert->print);
+	free(insert->printed.at);
 	dp_store_close(&insert->store);
 	free(insert);
 }
@@ -204,7 +203,8 @@ static int write_all(struct insert *insert, const struct incoming *list,
 	int64_t first_id = insert->next_id;
 	bool checked = false;
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
-		struct context c = {insert, in, results, now_us};
+		struct context c = {insert, &insert->options, &insert->pending,
+			&insert->scan, in, results, now_us};
 		insert->pending.messages++;
 		if (!in->plain) {
 			err = insert_batch(&c);
@@ -231,23 +231,12 @@ static int write_all(struct insert *insert, const struct incoming *list,
 	return err;
 }
 
-static void add_counts(struct insert_counts *to, const struct insert_counts *from)
-{
-	to->messages += from->messages;
-	to->readings += from->readings;
-	to->duplicates += from->duplicates;
-	to->dead_letters += from->dead_letters;
-	to->lost += from->lost;
-	to->later += from->later;
-	to->commits++;
-}
-
 static int try_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us)
 {
 	size_t answered = results->n;
 	insert->pending = (struct insert_counts){.messages = 0};
-	insert->print_len = 0;
+	insert->printed.len = 0;
 	insert->dead = false;
 	insert->rows.n = 0;
 	insert->rows.set = 0;
@@ -280,11 +269,8 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 		err = try_commit(insert, list, fence, results, now_us);
 	if (err != 0)
 		return err;
-	add_counts(&insert->counts, &insert->pending);
-	if (insert->print_len > 0) {
-		fwrite(insert->print, 1, insert->print_len, stdout);
-		fflush(stdout);
-	}
+	insert_add_counts(&insert->counts, &insert->pending);
+	printed_flush(&insert->printed);
 	return 0;
 }
 

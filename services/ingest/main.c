@@ -3,7 +3,7 @@
 
 #include "ingest.h"
 #include "service.h"
-#include "store.h"
+#include "sink.h"
 
 static const struct dp_option options[] = {
 	DP_SERVICE_OPTIONS(struct ingest_config, service),
@@ -20,9 +20,10 @@ static const struct dp_option options[] = {
 		.help = "the central broker"},
 	{.name = "STORE_URL",
 		.offset = offsetof(struct ingest_config, store_url),
-		.fallback = "sqlite:///data/broker.db",
-		.check = dp_check_store_url,
-		.help = "where readings are stored: sqlite:///absolute/path/of/file.db"},
+		.fallback = sink_url_fallback,
+		.url = true,
+		.check = sink_check_url,
+		.help = sink_url_help},
 	{.name = "TOPIC_PREFIX",
 		.offset = offsetof(struct ingest_config, topic_prefix),
 		.fallback = "/data",
@@ -57,7 +58,7 @@ static const struct dp_option options[] = {
 };
 
 static const struct dp_service_info info = {
-	.name = "ingest",
+	.name = sink_service,
 	.summary =
 		"stores the readings that arrive at the central broker, each exactly once",
 	.table = {options, sizeof(options) / sizeof(options[0])},
