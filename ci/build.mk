@@ -22,7 +22,7 @@ AR := $(CROSS)gcc-ar
 PKG_CONFIG ?= $(if $(CROSS),$(CROSS)pkg-config,pkg-config)
 
 SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
-PACKAGES := libuv libmosquitto sqlite3 yyjson libgpiod jansson libcrypto libssl
+PACKAGES := libuv libmosquitto sqlite3 yyjson libgpiod jansson libcrypto libssl libpq
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The build date bounds what a plausible wall clock is (see common/clock.h).
@@ -45,8 +45,10 @@ LDFLAGS += $(OPT) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS += $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
 COMMON_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard common/*.c))
-service_src = $(filter-out services/$1/main.c,$(wildcard services/$1/*.c services/$1/*/*.c))
+service_src = $(filter-out services/$1/main.c services/ingest/postgres/%,\
+	$(wildcard services/$1/*.c services/$1/*/*.c))
 service_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call service_src,$1))
+POSTGRES_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/ingest/postgres/*.c))
 ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a)
 TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c))
 
@@ -67,7 +69,7 @@ BENCHES := $(OUT)/test/noise $(OUT)/test/load $(OUT)/test/alone
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-binaries: $(SERVICES:%=$(OUT)/bin/%)
+binaries: $(SERVICES:%=$(OUT)/bin/%) $(OUT)/bin/ingest-postgres
 
 clocked: $(CLOCKED:%=$(OUT)/clocked/%)
 
@@ -84,7 +86,7 @@ bench-programs: $(BENCHES)
 unit: $(TESTS)
 	@ci/run-unit.sh $(TESTS)
 
-$(OUT)/obj/%.o: %.c | $(OUT)/gen/schema.sql.h
+$(OUT)/obj/%.o: %.c | $(OUT)/gen/schema.sql.h $(OUT)/gen/postgres.sql.h
 	@mkdir -p $(@D)
 	@echo '  CC   $<'
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
@@ -97,13 +99,15 @@ $(OUT)/gen/version.stamp: FORCE
 	@echo '$(VERSION) $(SOURCE_DATE_EPOCH)' | cmp -s - $@ || echo '$(VERSION) $(SOURCE_DATE_EPOCH)' > $@
 FORCE:
 
-# Each migration of the schema becomes a C string literal, line by line. A test builds
+# Each migration of a schema becomes a C string literal, without its comments. A test builds
 # services of a version to come with one more: tests/fault/test_upgrade.py.
 MIGRATIONS ?= common/schema.sql
 $(OUT)/gen/schema.sql.h: $(MIGRATIONS)
+$(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql
+$(OUT)/gen/%.sql.h:
 	@mkdir -p $(@D)
-	@for file in $(MIGRATIONS); do \
-		sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $$file && echo ,; \
+	@for file in $^; do \
+		sed -e '/^--/d' -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $$file && echo ,; \
 	done > $@
 
 $(OUT)/lib/common.a: $(COMMON_OBJ)
@@ -135,6 +139,14 @@ $(OUT)/clocked/$1: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/clock_
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
+
+# ingest once more, with what stores in PostgreSQL in place of sink_sqlite.c and what that
+# calls: objects come before archives, and an archive gives only what is still missing.
+$(OUT)/bin/ingest-postgres: $(OUT)/obj/services/ingest/main.o $(POSTGRES_OBJ) \
+		$(OUT)/lib/ingest.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/test/%: $(OUT)/obj/tests/unit/%.o $(ARCHIVES) $(OUT)/lib/common.a
 	@mkdir -p $(@D)

@@ -169,9 +169,8 @@ static void note_commit(struct ingest *in)
 			dp_log(DP_LOG_ERROR,
 				"cannot store; nothing is answered, senders keep their "
 				"readings",
-				"store=%s error=\"%s\"", sink_name(in->sink),
-				strerror(-err));
-		else if (err == 0)
+				"store=%s error=\"%s\"", sink_name(in->sink), in->turn.why);
+		else if (err == 0 && in->trouble != -ENOTCONN)
 			dp_log(DP_LOG_INFO, "storing again", "store=%s",
 				sink_name(in->sink));
 	}
@@ -255,6 +254,7 @@ static void on_ready(void *data)
 	struct ingest *in = data;
 	in->retry_ms = RETRY_FIRST_MS;
 	in->retry_at_ms = 0;
+	in->lease_due = !in->stopping;
 }
 
 static void on_outdated(void *data)

@@ -51,6 +51,7 @@ struct sink_turn {
 	 * changed it, logged: not to be tried again
 	 */
 	int stored;
+	const char *why; /**< when it is none of these: in words, until the next turn */
 };
 
 struct sink_events {

@@ -1,6 +1,7 @@
 #include "sink.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "insert.h"
 #include "log.h"
@@ -66,8 +67,10 @@ static void work_done(uv_work_t *work, int status)
 {
 	struct sink *sink = work->data;
 	(void)status;
-	if (sink->turn->batch != NULL)
+	if (sink->turn->batch != NULL) {
 		sink->trouble = sink->turn->stored;
+		sink->turn->why = strerror(-sink->trouble);
+	}
 	sink->turn = NULL;
 	sink->events.done(sink->events.data);
 }

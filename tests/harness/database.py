@@ -53,7 +53,7 @@ class Database:
             ):
                 names[sensor, column] = quantity
             return [
-                (name, ts, _named(values, sensor, names))
+                (name, ts, named(values, sensor, names))
                 for sensor, name, ts, *values in connection.execute(sql)
             ]
 
@@ -95,13 +95,7 @@ class Database:
             "SELECT first, first + count - 1 FROM lost JOIN stream ON stream.id = lost.stream"
             " WHERE stream.stream = ? ORDER BY first"
         )
-        joined = []
-        for first, last in self.query(sql, bytes.fromhex(stream)):
-            if joined and joined[-1][1] + 1 == first:
-                joined[-1] = (joined[-1][0], last)
-            else:
-                joined.append((first, last))
-        return joined
+        return joined(self.query(sql, bytes.fromhex(stream)))
 
     def lost_count(self, stream):
         """The counter of lost readings in the stream's own row."""
@@ -128,6 +122,17 @@ class Database:
         return rows[0] if rows else None
 
 
-def _named(values, sensor, names):
+def joined(ranges):
+    """[(first, last)] with those that touch made one."""
+    result = []
+    for first, last in ranges:
+        if result and result[-1][1] + 1 == first:
+            result[-1] = (result[-1][0], last)
+        else:
+            result.append((first, last))
+    return result
+
+
+def named(values, sensor, names):
     """{quantity: value} of a row, by what each column of its sensor is called."""
     return {names[sensor, at]: value for at, value in enumerate(values) if value is not None}

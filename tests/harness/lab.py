@@ -3,6 +3,7 @@
 from harness.broker import Broker
 from harness.client import Client
 from harness.database import Database
+from harness.postgres import Postgres, PostgresDatabase
 from harness.service import Service
 
 
@@ -18,6 +19,7 @@ class Lab:
         self.directory = directory
         self.log_level = log_level
         self.database_path = directory / "broker.db"
+        self.postgres = None
         self.brokers = []
         self.services = []
         self.clients = []
@@ -34,8 +36,17 @@ class Lab:
         self.clients.append(client)
         return client
 
+    def use_postgres(self, start=True, **options):
+        """From here on, ingest is ingest-postgres and stores in a server of the lab's own."""
+        self.postgres = Postgres(self.directory / "postgres", **options)
+        if start:
+            self.postgres.start()
+        return self.postgres
+
     @property
     def database(self):
+        if self.postgres is not None:
+            return PostgresDatabase(self.postgres)
         return Database(self.database_path)
 
     def service(self, name, start=True, healthy=True, **settings):
@@ -71,14 +82,16 @@ class Lab:
         return publisher
 
     def ingest(self, central, **settings):
-        return self.service("ingest", **{**self._centre(central), **settings})
+        name = "ingest" if self.postgres is None else "ingest-postgres"
+        return self.service(name, **{**self._centre(central), **settings})
 
     def pruner(self, central, **settings):
         return self.service("retention-pruner", **{**self._centre(central), **settings})
 
     def _centre(self, central):
         """Settings of a service at the centre; database_path may be moved before."""
-        return {"MQTT_URL": central.url(), "STORE_URL": f"sqlite://{self.database_path}"}
+        url = f"sqlite://{self.database_path}" if self.postgres is None else self.postgres.url()
+        return {"MQTT_URL": central.url(), "STORE_URL": url}
 
     def end(self):
         """Stop what still runs and check it: a clean stop, no sanitizer report, no silent death."""
@@ -99,9 +112,13 @@ class Lab:
     def kill_all(self):
         for process in self.services + [broker.process for broker in self.brokers]:
             process.kill()
+        if self.postgres is not None:
+            self.postgres.kill()
 
     def log_tails(self, characters=3000):
         """(name, end of its stderr) of everything that ran, for a failed test's report."""
         tails = [(f"{s.name} in {s.directory.name}", s.stderr()) for s in self.services]
         tails += [(b.directory.name, b.process.stderr()) for b in self.brokers]
+        if self.postgres is not None:
+            tails += [("postgres", self.postgres.process.stderr())]
         return [(name, text[-characters:]) for name, text in tails if text]

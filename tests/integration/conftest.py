@@ -44,11 +44,19 @@ def time_limit():
     signal.signal(signal.SIGALRM, previous)
 
 
+def pytest_generate_tests(metafunc):
+    """A test with the mark `stores` runs with each database; the others with SQLite."""
+    if "lab" in metafunc.fixturenames and metafunc.definition.get_closest_marker("stores"):
+        metafunc.parametrize("lab", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path, request):
     """Brokers and services of one test; whatever happens, nothing survives it."""
     lab = Lab(tmp_path)
     try:
+        if getattr(request, "param", "sqlite") == "postgresql":
+            lab.use_postgres()
         yield lab
         lab.end()
     finally:

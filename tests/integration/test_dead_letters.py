@@ -5,6 +5,8 @@ import pytest
 from harness import Database, Peer, eventually
 from harness.peer import new_stream, reading, readings, senml
 
+pytestmark = pytest.mark.stores
+
 TOPIC = "/data/bench/batch"
 LIMIT = 8192
 

@@ -8,6 +8,8 @@ import pytest
 
 from harness.oracle import all_accepted
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.mark.tsan
 def test_every_reading_is_stored_once_with_its_values(lab, local, central):

@@ -7,6 +7,8 @@ import pytest
 
 from harness import eventually
 
+pytestmark = pytest.mark.stores
+
 TOPIC = "/data/thermometer"
 SEEN_FIRST = {"probe": 1}
 

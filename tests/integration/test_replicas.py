@@ -8,6 +8,8 @@ from harness import Peer, eventually
 from harness.peer import new_stream, readings, senml
 from harness.oracle import stored_exactly_once
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.mark.tsan
 def test_three_ingests_store_each_reading_once(lab, local, central):

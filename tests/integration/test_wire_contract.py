@@ -5,6 +5,8 @@ import pytest
 from harness import Peer, eventually
 from harness.peer import new_stream, reading, readings, senml
 
+pytestmark = pytest.mark.stores
+
 
 @pytest.fixture
 def peer(lab, central):

@@ -1,0 +1,257 @@
+#include "insert_postgres.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define ROW_COLUMNS (3 + SERIES_COLUMNS)
+/* Older or younger readings are somebody's mistake: the default partition has them. An
+ * outbox holds a year at most. */
+#define DAYS_BACK 400
+#define DAYS_AHEAD 2
+#define SAME_WANTED 16
+
+/* ---- what has to be made first ---- */
+
+static void want_channel(
+	struct insert *insert, struct series *series, const struct dp_value *value)
+{
+	struct wanted_channel wanted = {.series = series};
+	snprintf(wanted.channel.quantity, sizeof(wanted.channel.quantity), "%.*s",
+		(int)value->quantity.len, value->quantity.at);
+	snprintf(wanted.channel.unit, sizeof(wanted.channel.unit), "%.*s",
+		(int)value->unit.len, value->unit.at);
+	/* Readings of one sensor come in runs and want the same. */
+	for (size_t i = insert->n_wanted; i > 0 && insert->n_wanted - i < SAME_WANTED;
+		i--) {
+		const struct wanted_channel *old = &insert->wanted[i - 1];
+		if (old->series == series &&
+			strcmp(old->channel.quantity, wanted.channel.quantity) == 0 &&
+			strcmp(old->channel.unit, wanted.channel.unit) == 0)
+			return;
+	}
+	if (insert->n_wanted == insert->wanted_size) {
+		size_t size = insert->wanted_size == 0 ? 64 : insert->wanted_size * 2;
+		struct wanted_channel *at = realloc(insert->wanted, size * sizeof(*at));
+		if (at == NULL)
+			dp_log_out_of_memory("new columns");
+		insert->wanted = at;
+		insert->wanted_size = size;
+	}
+	insert->wanted[insert->n_wanted++] = wanted;
+}
+
+static int want_day(struct insert *insert, int64_t ts_us)
+{
+	int64_t day = ts_us / DAY_US, today = insert->now_us / DAY_US;
+	if (day == insert->last_day || insert->now_us < insert->days_again_us ||
+		day < today - DAYS_BACK || day > today + DAYS_AHEAD || day < 0)
+		return 0;
+	insert->last_day = day;
+	if (dp_intervals_contains(&insert->days, (uint64_t)day))
+		return 0;
+	return dp_intervals_add(&insert->wanted_days, (uint64_t)day, (uint64_t)day);
+}
+
+/* ---- rows ---- */
+
+int insert_place(struct context *c, const char *topic, const struct dp_reading *reading,
+	struct place *place)
+{
+	struct insert *insert = c->insert;
+	struct series *series = series_find(&insert->series, topic, reading->sensor);
+	if (series == NULL)
+		series = series_add(&insert->series, topic, reading->sensor, 0);
+	if (series == NULL)
+		return -ENOMEM;
+	place->series = series;
+	for (unsigned i = 0; i < reading->n; i++) {
+		const struct dp_value *value = &reading->values[i];
+		place->columns[i] = series_column(&insert->series, series, value);
+		if (place->columns[i] >= 0)
+			continue;
+		if (series_free_column(series, value) < 0)
+			return -E2BIG;
+		want_channel(insert, series, value);
+	}
+	return 0;
+}
+
+int insert_row(struct context *c, const char *topic, const struct dp_reading *reading,
+	const struct place *place, enum dp_clock_mark clock)
+{
+	struct insert *insert = c->insert;
+	struct wire *copy = &insert->copy;
+	double values[SERIES_COLUMNS];
+	bool present[SERIES_COLUMNS] = {false};
+	bool known = place->series->sensor != 0;
+	for (unsigned i = 0; i < reading->n; i++) {
+		int column = place->columns[i];
+		known = known && column >= 0;
+		if (column >= 0) {
+			values[column] = reading->values[i].value;
+			present[column] = true;
+		}
+	}
+	insert->wants_series = insert->wants_series || !known;
+	int err = want_day(insert, reading->ts_us);
+	if (err != 0)
+		return err;
+	insert->pending.readings++;
+	if (insert->wants_series)
+		return 0;
+	wire_int16(copy, ROW_COLUMNS);
+	wire_int32_field(copy, (int32_t)place->series->sensor);
+	wire_time_field(copy, reading->ts_us);
+	wire_int16_field(copy, (int16_t)clock);
+	for (int i = 0; i < SERIES_COLUMNS; i++) {
+		if (present[i])
+			wire_double_field(copy, values[i]);
+		else
+			wire_null_field(copy);
+	}
+	if (insert->options.print)
+		printed_add(&insert->printed, topic, reading);
+	return 0;
+}
+
+int insert_dead_letter(
+	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len)
+{
+	struct insert *insert = c->insert;
+	size_t kept =
+		len < c->options->max_message_bytes ? len : c->options->max_message_bytes;
+	wire_time_field(wire_array_next(&insert->dead_ts), c->in->received_us);
+	wire_text_field(wire_array_next(&insert->dead_topic), c->in->topic);
+	wire_text_field(wire_array_next(&insert->dead_reason), reason);
+	struct wire *stream = wire_array_next(&insert->dead_stream);
+	if (c->in->plain || c->in->identity_error != 0)
+		wire_null_field(stream);
+	else
+		wire_bytes_field(stream, c->in->identity.stream.bytes, DP_STREAM_BYTES);
+	if (seq == 0)
+		wire_null_field(wire_array_next(&insert->dead_seq));
+	else
+		wire_int64_field(wire_array_next(&insert->dead_seq), (int64_t)seq);
+	wire_int64_field(wire_array_next(&insert->dead_bytes), (int64_t)len);
+	wire_bytes_field(wire_array_next(&insert->dead_payload), text, kept);
+	c->counts->dead_letters++;
+	return 0;
+}
+
+/* ---- streams ---- */
+
+int insert_find_stream(struct context *c, struct stream_row **out)
+{
+	struct stream *stream =
+		streams_find(&c->insert->streams, c->in->identity.stream.bytes);
+	/* It was made and locked before; somebody has deleted it from under us. */
+	if (stream == NULL || !stream->locked)
+		return -EIO;
+	stream->row.set = &stream->set;
+	*out = &stream->row;
+	return 0;
+}
+
+int insert_lost(struct context *c, struct stream_row *stream, const struct dp_interval *gap)
+{
+	struct insert *insert = c->insert;
+	(void)stream; /* that of the message */
+	wire_bytes_field(wire_array_next(&insert->lost_stream),
+		c->in->identity.stream.bytes, DP_STREAM_BYTES);
+	wire_int64_field(wire_array_next(&insert->lost_first), (int64_t)gap->first);
+	wire_int64_field(wire_array_next(&insert->lost_count),
+		(int64_t)(gap->last - gap->first + 1));
+	return 0;
+}
+
+int insert_save_stream(struct context *c, struct stream_row *stream)
+{
+	struct stream *at = streams_find(&c->insert->streams, c->in->identity.stream.bytes);
+	(void)stream; /* is in it */
+	at->changed = true;
+	return 0;
+}
+
+/* ---- a transaction ---- */
+
+static void begin_pass(struct insert *insert)
+{
+	insert->pending = (struct insert_counts){.messages = 0};
+	insert->printed.len = 0;
+	insert->n_wanted = 0;
+	insert->wants_series = false;
+	insert->last_day = -1;
+	dp_intervals_clear(&insert->wanted_days);
+	if (insert->series.n > SERIES_MAX)
+		series_clear(&insert->series);
+	wire_copy_begin(&insert->copy);
+	wire_array_begin(&insert->lost_stream, WIRE_BYTEA_ARRAY);
+	wire_array_begin(&insert->lost_first, WIRE_INT8_ARRAY);
+	wire_array_begin(&insert->lost_count, WIRE_INT8_ARRAY);
+	wire_array_begin(&insert->dead_ts, WIRE_TIMESTAMPTZ_ARRAY);
+	wire_array_begin(&insert->dead_topic, WIRE_TEXT_ARRAY);
+	wire_array_begin(&insert->dead_reason, WIRE_TEXT_ARRAY);
+	wire_array_begin(&insert->dead_stream, WIRE_BYTEA_ARRAY);
+	wire_array_begin(&insert->dead_seq, WIRE_INT8_ARRAY);
+	wire_array_begin(&insert->dead_bytes, WIRE_INT8_ARRAY);
+	wire_array_begin(&insert->dead_payload, WIRE_BYTEA_ARRAY);
+}
+
+int insert_pass(struct insert *insert, const struct incoming *list,
+	const struct dp_lease *fence, struct results *results)
+{
+	size_t answered = results->n;
+	begin_pass(insert);
+	/* Today's partition, and tomorrow's before it is needed. */
+	int err = want_day(insert, insert->now_us);
+	if (err == 0)
+		err = want_day(insert, insert->now_us + DAY_US);
+	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
+		struct context c = {insert, &insert->options, &insert->pending,
+			&insert->scan, in, results, insert->now_us};
+		insert->pending.messages++;
+		if (!in->plain)
+			err = insert_batch(&c);
+		else if (fence->held)
+			err = insert_plain(&c);
+	}
+	wire_copy_end(&insert->copy);
+	if (err == 0 && (insert->wants_series || insert->wanted_days.n > 0))
+		err = -EAGAIN;
+	if (err != 0)
+		results->n = answered;
+	return err;
+}
+
+void insert_forget(struct insert *insert)
+{
+	streams_clear(&insert->streams);
+}
+
+void insert_forget_database(struct insert *insert)
+{
+	series_clear(&insert->series);
+	dp_intervals_clear(&insert->days);
+}
+
+void insert_finish(struct insert *insert)
+{
+	struct wire_array *const arrays[] = {&insert->lost_stream, &insert->lost_first,
+		&insert->lost_count, &insert->dead_ts, &insert->dead_topic,
+		&insert->dead_reason, &insert->dead_stream, &insert->dead_seq,
+		&insert->dead_bytes, &insert->dead_payload};
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+		free(arrays[i]->wire.at);
+	insert_forget(insert);
+	insert_forget_database(insert);
+	dp_intervals_finish(&insert->days);
+	dp_intervals_finish(&insert->wanted_days);
+	streams_finish(&insert->streams);
+	free(insert->wanted);
+	free(insert->printed.at);
+	free(insert->copy.at);
+}

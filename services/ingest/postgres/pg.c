@@ -1,0 +1,625 @@
+/*
+ * Longer than other files, as it alone knows libpq and its traps: it resolves names while
+ * it connects, so it is given addresses (hosts.h); it may close a socket and open the next
+ * one under the same number, so what is polled is a dup(); COPY is not possible in
+ * pipeline mode, so each request enters and leaves that for itself.
+ */
+#include "pg.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libpq-fe.h>
+
+#include "hosts.h"
+#include "log.h"
+#include "random.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_LIMIT_MS 5000
+#define CONNECT_MS 10000
+#define ANSWER_MS 30000
+#define COPY_CHUNK 65536
+#define OPTIONS_MAX 64
+
+enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_UP, PG_CLOSED };
+
+/* A descriptor that is ours and lives as long as its handle. */
+struct watch {
+	uv_poll_t handle;
+	int fd;
+};
+
+struct pg {
+	uv_loop_t *loop;
+	const char *url;
+	struct pg_events events;
+	enum pg_state state;
+	PGconn *conn;
+	struct watch *watch;
+	int watched;	  /* UV_READABLE, UV_WRITABLE */
+	uv_timer_t timer; /* the next attempt, or the end of patience */
+	uint64_t backoff_ms, answer_ms;
+	size_t attempts;
+	uv_work_t work; /* looks names up */
+	struct hosts hosts;
+	char *host, *port; /* of the URL; NULL when it has addresses */
+	int looked_up;
+	char name[256], error[512];
+	/* the request */
+	bool active, pipeline, broken, copying;
+	pg_on_rows *rows;
+	pg_on_done *done;
+	void *data;
+	int statement, err;
+	const char *copy;
+	size_t copy_len;
+};
+
+static void connect_later(struct pg *pg);
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+/* ---- words ---- */
+
+/* The first line, fit for a quoted field of the log. */
+static void copy_line(char *to, size_t size, const char *text)
+{
+	size_t len = strcspn(text, "\n");
+	snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), text);
+	for (char *at = to; *at != '\0'; at++) {
+		if (*at == '"')
+			*at = '\'';
+	}
+}
+
+static int error_of(const char *state)
+{
+	static const struct {
+		const char *state;
+		int err;
+	} table[] = {{"53100", -ENOSPC}, {"25006", -EROFS}, {"42501", -EACCES},
+		{"28", -EACCES}, {"40001", -EAGAIN}, {"40P01", -EAGAIN}, {"55P03", -EBUSY},
+		{"53", -EBUSY}, {"57014", -EBUSY}, {"57P", -ENOTCONN}, {"08", -ENOTCONN},
+		{"25P03", -ENOTCONN}, {"XX001", -EUCLEAN}, {"XX002", -EUCLEAN}};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (state != NULL &&
+			strncmp(state, table[i].state, strlen(table[i].state)) == 0)
+			return table[i].err;
+	}
+	return -EIO;
+}
+
+static void note_error(struct pg *pg, const PGresult *result)
+{
+	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	if (pg->err != 0)
+		return;
+	copy_line(pg->error, sizeof(pg->error),
+		text != NULL ? text : PQerrorMessage(pg->conn));
+	pg->err = error_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+}
+
+/* What the server says unasked: its last words are worth keeping. */
+static void on_notice(void *data, const PGresult *result)
+{
+	struct pg *pg = data;
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	if (text != NULL && severity != NULL && strcmp(severity, "FATAL") == 0)
+		copy_line(pg->error, sizeof(pg->error), text);
+}
+
+/* ---- the socket ---- */
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void unwatch(struct pg *pg)
+{
+	struct watch *watch = pg->watch;
+	if (watch == NULL)
+		return;
+	pg->watch = NULL;
+	watch->handle.data = watch;
+	uv_close((uv_handle_t *)&watch->handle, on_watch_closed);
+	close(watch->fd);
+}
+
+static int watch(struct pg *pg, int events)
+{
+	if (pg->watch == NULL) {
+		struct watch *fresh = calloc(1, sizeof(*fresh));
+		if (fresh == NULL)
+			dp_log_out_of_memory("a connection");
+		fresh->fd = dup(PQsocket(pg->conn));
+		int err = fresh->fd < 0 ? -errno
+					: uv_poll_init(pg->loop, &fresh->handle, fresh->fd);
+		if (err != 0) {
+			if (fresh->fd >= 0)
+				close(fresh->fd);
+			free(fresh);
+			return err;
+		}
+		fresh->handle.data = pg;
+		pg->watch = fresh;
+		pg->watched = 0;
+	}
+	if (pg->watched == events)
+		return 0;
+	pg->watched = events;
+	return uv_poll_start(&pg->watch->handle, events, on_poll);
+}
+
+/* ---- the end of a request, the end of a session ---- */
+
+static void finish_request(struct pg *pg, int err)
+{
+	pg_on_done *done = pg->done;
+	if (!pg->active)
+		return;
+	pg->active = false;
+	pg->copying = false;
+	if (pg->state == PG_UP)
+		uv_timer_stop(&pg->timer);
+	if (done != NULL)
+		done(pg->data, err);
+}
+
+static void end_session(struct pg *pg)
+{
+	unwatch(pg);
+	PQfinish(pg->conn);
+	pg->conn = NULL;
+	uv_timer_stop(&pg->timer);
+}
+
+void pg_drop(struct pg *pg, const char *why)
+{
+	char reason[sizeof(pg->error)];
+	if (pg->state == PG_CLOSED || pg->state == PG_WAITING)
+		return;
+	copy_line(reason, sizeof(reason), why);
+	snprintf(pg->error, sizeof(pg->error), "%s", reason);
+	end_session(pg);
+	pg->state = PG_WAITING;
+	connect_later(pg);
+	finish_request(pg, -ENOTCONN);
+	if (pg->state != PG_CLOSED)
+		pg->events.lost(pg->events.data, reason);
+}
+
+/* The server's last words if there are any, or what libpq makes of it. */
+static void drop_broken(struct pg *pg)
+{
+	char why[sizeof(pg->error)];
+	copy_line(why, sizeof(why),
+		pg->error[0] != '\0' ? pg->error : PQerrorMessage(pg->conn));
+	pg_drop(pg, why);
+}
+
+static void on_no_answer(uv_timer_t *timer)
+{
+	pg_drop(timer->data, "no answer in time");
+}
+
+/* ---- a session ---- */
+
+static void flush(struct pg *pg)
+{
+	int left = PQflush(pg->conn);
+	if (left < 0 || watch(pg, UV_READABLE | (left > 0 ? UV_WRITABLE : 0)) != 0)
+		drop_broken(pg);
+}
+
+static void feed_copy(struct pg *pg)
+{
+	while (pg->copy_len > 0) {
+		size_t len = pg->copy_len < COPY_CHUNK ? pg->copy_len : COPY_CHUNK;
+		int put = PQputCopyData(pg->conn, pg->copy, (int)len);
+		if (put < 0) {
+			drop_broken(pg);
+			return;
+		}
+		if (put > 0) {
+			pg->copy += len;
+			pg->copy_len -= len;
+		}
+		/* What the socket does not take stays here, not once more in libpq. */
+		if (put == 0 || PQflush(pg->conn) > 0) {
+			flush(pg);
+			return;
+		}
+	}
+	pg->copying = PQputCopyEnd(pg->conn, NULL) == 0;
+	flush(pg);
+}
+
+static void take_result(struct pg *pg, PGresult *result)
+{
+	switch (PQresultStatus(result)) {
+	case PGRES_PIPELINE_SYNC:
+		pg->broken = PQexitPipelineMode(pg->conn) != 1;
+		finish_request(pg, pg->err);
+		break;
+	case PGRES_TUPLES_OK:
+		if (pg->rows != NULL && pg->err == 0)
+			pg->rows(pg->data, pg->statement, (const struct pg_rows *)result);
+		break;
+	case PGRES_COPY_IN:
+		pg->copying = true;
+		feed_copy(pg);
+		break;
+	case PGRES_COMMAND_OK:
+	case PGRES_EMPTY_QUERY:
+	case PGRES_PIPELINE_ABORTED:
+		break;
+	default:
+		note_error(pg, result);
+	}
+}
+
+static void take_results(struct pg *pg)
+{
+	while (pg->state == PG_UP && pg->active && PQisBusy(pg->conn) == 0) {
+		/* In the middle of COPY there is always one more to be had. */
+		if (pg->copying)
+			return;
+		PGresult *result = PQgetResult(pg->conn);
+		if (result != NULL) {
+			take_result(pg, result);
+			PQclear(result);
+		} else if (pg->pipeline) {
+			pg->statement++;
+		} else {
+			finish_request(pg, pg->err);
+		}
+		if (pg->state == PG_UP &&
+			(pg->err == -ENOTCONN || PQstatus(pg->conn) == CONNECTION_BAD))
+			drop_broken(pg);
+	}
+}
+
+static void on_session(struct pg *pg, int events)
+{
+	bool gone = (events & UV_READABLE) != 0 && PQconsumeInput(pg->conn) == 0;
+	if (!pg->active)
+		PQisBusy(pg->conn); /* makes it look at what has come unasked */
+	take_results(pg);
+	if (pg->state != PG_UP)
+		return;
+	if (gone)
+		drop_broken(pg);
+	else if (pg->copying)
+		feed_copy(pg);
+	else
+		flush(pg);
+}
+
+/* ---- connecting ---- */
+
+static void on_connecting(struct pg *pg)
+{
+	PostgresPollingStatusType status = PQconnectPoll(pg->conn);
+	/* The socket may be another one now. */
+	unwatch(pg);
+	if (status == PGRES_POLLING_FAILED) {
+		drop_broken(pg);
+		return;
+	}
+	if (status != PGRES_POLLING_OK) {
+		if (watch(pg, status == PGRES_POLLING_READING ? UV_READABLE
+							      : UV_WRITABLE) != 0)
+			pg_drop(pg, "the connection cannot be polled");
+		return;
+	}
+	uv_timer_stop(&pg->timer);
+	if (PQsetnonblocking(pg->conn, 1) != 0 || watch(pg, UV_READABLE) != 0) {
+		pg_drop(pg, "the connection cannot be polled");
+		return;
+	}
+	pg->state = PG_UP;
+	pg->events.connected(pg->events.data);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events)
+{
+	struct pg *pg = handle->data;
+	/* An error shows when it is read. */
+	if (status < 0)
+		events = UV_READABLE;
+	if (pg->state == PG_CONNECTING)
+		on_connecting(pg);
+	else
+		on_session(pg, events);
+}
+
+static void start_connecting(struct pg *pg)
+{
+	/* Ours first: what the URL says of the same wins. */
+	const char *names[OPTIONS_MAX] = {"fallback_application_name", "client_encoding",
+		"gssencmode", "keepalives_idle", "keepalives_interval", "keepalives_count",
+		"tcp_user_timeout"};
+	const char *values[OPTIONS_MAX] = {
+		"dewpoint-ingest", "UTF8", "disable", "15", "5", "3", "20000"};
+	size_t n = 7;
+	PQconninfoOption *options = PQconninfoParse(pg->url, NULL);
+	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
+		if (o->val == NULL || n >= OPTIONS_MAX - 4)
+			continue;
+		names[n] = o->keyword;
+		values[n++] = o->val;
+	}
+	if (pg->host != NULL) {
+		const char *const more[] = {"host", "hostaddr", "port"};
+		const char *const lists[] = {
+			pg->hosts.host, pg->hosts.hostaddr, pg->hosts.port};
+		for (int i = 0; i < 3; i++) {
+			names[n] = more[i];
+			values[n++] = lists[i];
+		}
+	}
+	pg->error[0] = '\0';
+	pg->state = PG_CONNECTING;
+	pg->conn = PQconnectStartParams(names, values, 0);
+	PQconninfoFree(options);
+	if (pg->conn == NULL)
+		dp_log_out_of_memory("a connection");
+	PQsetNoticeReceiver(pg->conn, on_notice, pg);
+	uv_timer_start(&pg->timer, on_no_answer, CONNECT_MS, 0);
+	if (PQstatus(pg->conn) == CONNECTION_BAD || watch(pg, UV_WRITABLE) != 0)
+		drop_broken(pg);
+}
+
+static void do_look_up(uv_work_t *work)
+{
+	struct pg *pg = work->data;
+	pg->looked_up = hosts_look_up(&pg->hosts, pg->host, pg->port, pg->attempts);
+}
+
+static void look_up_done(uv_work_t *work, int status)
+{
+	struct pg *pg = work->data;
+	(void)status;
+	if (pg->state == PG_CLOSED) {
+		hosts_finish(&pg->hosts);
+		return;
+	}
+	if (pg->looked_up != 0)
+		pg_drop(pg, pg->hosts.why);
+	else
+		start_connecting(pg);
+	hosts_finish(&pg->hosts);
+}
+
+static void on_attempt(uv_timer_t *timer)
+{
+	struct pg *pg = timer->data;
+	pg->attempts++;
+	if (pg->host == NULL) {
+		start_connecting(pg);
+		return;
+	}
+	pg->state = PG_RESOLVING;
+	pg->work.data = pg;
+	uv_queue_work(pg->loop, &pg->work, do_look_up, look_up_done);
+}
+
+static void connect_later(struct pg *pg)
+{
+	uint32_t bits;
+	dp_random(&bits, sizeof(bits));
+	uint64_t wait_ms = pg->backoff_ms / 2 + bits % (pg->backoff_ms / 2 + 1);
+	uv_timer_start(&pg->timer, on_attempt, wait_ms, 0);
+	pg->backoff_ms *= 2;
+	if (pg->backoff_ms > BACKOFF_LIMIT_MS)
+		pg->backoff_ms = BACKOFF_LIMIT_MS;
+}
+
+/* ---- life ---- */
+
+static const char *option(const PQconninfoOption *options, const char *name)
+{
+	for (; options->keyword != NULL; options++) {
+		if (strcmp(options->keyword, name) == 0)
+			return options->val != NULL ? options->val : "";
+	}
+	return "";
+}
+
+static bool is_url(const char *value)
+{
+	return strncmp(value, "postgresql://", 13) == 0 ||
+	       strncmp(value, "postgres://", 11) == 0;
+}
+
+const char *pg_check_url(const char *value)
+{
+	static const char allowed[] =
+		"postgresql://user@host/database, as libpq reads it, with a host";
+	PQconninfoOption *options = is_url(value) ? PQconninfoParse(value, NULL) : NULL;
+	if (options == NULL)
+		return allowed;
+	bool named = option(options, "host")[0] != '\0' ||
+		     option(options, "hostaddr")[0] != '\0';
+	PQconninfoFree(options);
+	return named ? NULL : allowed;
+}
+
+void pg_open(
+	struct pg **out, uv_loop_t *loop, const char *url, const struct pg_events *events)
+{
+	struct pg *pg = calloc(1, sizeof(*pg));
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
+	if (pg == NULL || options == NULL)
+		dp_log_out_of_memory("the store");
+	pg->loop = loop;
+	pg->url = url;
+	pg->events = *events;
+	pg->backoff_ms = BACKOFF_FIRST_MS;
+	pg->answer_ms = ANSWER_MS;
+	const char *host = option(options, "host"), *port = option(options, "port"),
+		   *hostaddr = option(options, "hostaddr");
+	snprintf(pg->name, sizeof(pg->name), "postgresql://%s%s%s/%s",
+		host[0] != '\0' ? host : hostaddr, port[0] != '\0' ? ":" : "", port,
+		option(options, "dbname"));
+	if (hostaddr[0] == '\0') {
+		pg->host = strdup(host);
+		pg->port = strdup(port);
+		if (pg->host == NULL || pg->port == NULL)
+			dp_log_out_of_memory("the store");
+	}
+	PQconninfoFree(options);
+	uv_timer_init(loop, &pg->timer);
+	pg->timer.data = pg;
+	uv_timer_start(&pg->timer, on_attempt, 0, 0);
+	*out = pg;
+}
+
+void pg_close(struct pg *pg)
+{
+	end_session(pg);
+	pg->state = PG_CLOSED;
+	pg->active = false;
+	uv_close((uv_handle_t *)&pg->timer, NULL);
+}
+
+void pg_free(struct pg *pg)
+{
+	if (pg == NULL)
+		return;
+	free(pg->host);
+	free(pg->port);
+	free(pg);
+}
+
+void pg_good(struct pg *pg)
+{
+	pg->backoff_ms = BACKOFF_FIRST_MS;
+}
+
+const char *pg_name(const struct pg *pg)
+{
+	return pg->name;
+}
+
+int pg_server_version(const struct pg *pg)
+{
+	return PQserverVersion(pg->conn);
+}
+
+const char *pg_error(const struct pg *pg)
+{
+	return pg->error;
+}
+
+/* ---- requests ---- */
+
+static void start_request(struct pg *pg, bool pipeline, pg_on_done *done, void *data)
+{
+	pg->active = true;
+	pg->pipeline = pipeline;
+	pg->copying = false;
+	pg->rows = NULL;
+	pg->done = done;
+	pg->data = data;
+	pg->statement = pg->err = 0;
+	pg->broken = false;
+	if (pg->state == PG_UP)
+		pg->error[0] = '\0';
+}
+
+static void send_request(struct pg *pg)
+{
+	if (pg->state != PG_UP) {
+		finish_request(pg, -ENOTCONN);
+		return;
+	}
+	uv_timer_start(&pg->timer, on_no_answer, pg->answer_ms, 0);
+	if (pg->broken)
+		drop_broken(pg);
+	else
+		flush(pg);
+}
+
+struct pg_value pg_number(char text[24], int64_t number)
+{
+	snprintf(text, 24, "%lld", (long long)number);
+	return (struct pg_value){WIRE_INT8, text, 0};
+}
+
+void pg_begin(struct pg *pg, pg_on_rows *rows, pg_on_done *done, void *data)
+{
+	start_request(pg, true, done, data);
+	pg->rows = rows;
+	if (pg->state == PG_UP)
+		pg->broken = PQenterPipelineMode(pg->conn) != 1;
+}
+
+void pg_add(struct pg *pg, const char *sql, const struct pg_value *values, int n)
+{
+	Oid types[PG_VALUES_MAX];
+	const char *at[PG_VALUES_MAX];
+	int lengths[PG_VALUES_MAX], formats[PG_VALUES_MAX];
+	if (pg->state != PG_UP || pg->broken)
+		return;
+	for (int i = 0; i < n; i++) {
+		types[i] = values[i].type;
+		at[i] = values[i].at;
+		lengths[i] = values[i].len;
+		formats[i] = values[i].len > 0;
+	}
+	pg->broken =
+		PQsendQueryParams(pg->conn, sql, n, types, at, lengths, formats, 0) != 1;
+}
+
+void pg_end(struct pg *pg)
+{
+	if (pg->state == PG_UP && !pg->broken)
+		pg->broken = PQpipelineSync(pg->conn) != 1;
+	send_request(pg);
+}
+
+void pg_script(struct pg *pg, const char *sql, pg_on_done *done, void *data)
+{
+	start_request(pg, false, done, data);
+	if (pg->state == PG_UP)
+		pg->broken = PQsendQuery(pg->conn, sql) != 1;
+	send_request(pg);
+}
+
+void pg_copy(struct pg *pg, const char *sql, const char *at, size_t len, pg_on_done *done,
+	void *data)
+{
+	pg->copy = at;
+	pg->copy_len = len;
+	pg_script(pg, sql, done, data);
+}
+
+void pg_hurry(struct pg *pg, uint64_t ms)
+{
+	pg->answer_ms = ms;
+	if (pg->active && pg->state == PG_UP)
+		uv_timer_start(&pg->timer, on_no_answer, ms, 0);
+}
+
+/* ---- rows ---- */
+
+size_t pg_count(const struct pg_rows *rows)
+{
+	return (size_t)PQntuples((const PGresult *)rows);
+}
+
+const char *pg_text(const struct pg_rows *rows, size_t row, int column)
+{
+	return PQgetvalue((const PGresult *)rows, (int)row, column);
+}
+
+int64_t pg_int(const struct pg_rows *rows, size_t row, int column)
+{
+	return strtoll(pg_text(rows, row, column), NULL, 10);
+}

@@ -1,0 +1,30 @@
+/* Sensors, columns and partitions that a pass wanted, made in a transaction of their own.
+ */
+#ifndef INGEST_POSTGRES_PROVISION_H
+#define INGEST_POSTGRES_PROVISION_H
+
+#include "insert_postgres.h"
+
+struct provision {
+	struct pg *pg;
+	struct insert *insert;
+	pg_on_done *done;
+	void *data;
+	int days_trouble;
+	struct series **series; /* of what is wanted, each once */
+	size_t n, size;
+	struct wire_array topics, names, sensors, columns, quantities, units, days;
+};
+
+/**
+ * Make what insert->wanted and insert->wanted_days say, and note it as known. A partition
+ * that cannot be made is no error: insert->days_again_us says when it is tried again.
+ * @param done  with an error as in pg.h; a transaction may then be open, and nothing of
+ *              the series is known any more
+ */
+void provision_run(struct provision *provision, struct pg *pg, struct insert *insert,
+	pg_on_done *done, void *data);
+
+void provision_finish(struct provision *provision);
+
+#endif

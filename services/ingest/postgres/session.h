@@ -1,0 +1,42 @@
+/*
+ * What a session needs before it is of use: settings, a server that may be written to,
+ * the schema of our version, and which partitions there are.
+ */
+#ifndef INGEST_POSTGRES_SESSION_H
+#define INGEST_POSTGRES_SESSION_H
+
+#include "intervals.h"
+#include "pg.h"
+
+/* Whatever the server's defaults are. */
+#define SESSION_BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+
+/* To change what all replicas share: schema, sensors, partitions. "DPbw" */
+#define SESSION_LOCK "SELECT pg_advisory_xact_lock(1146118775)"
+
+/* Held to the end of a transaction, it keeps the schema from being changed meanwhile. */
+#define SESSION_VERSION "SELECT coalesce(max(version), 0) FROM dewpoint_schema"
+
+struct session {
+	struct pg *pg;
+	struct dp_intervals *days; /* that have a partition, since 1970 */
+	void (*done)(void *data);
+	void (*outdated)(void *data);
+	void *data;
+	int step;
+	int64_t version, migrated_from;
+	const char *refusal;
+};
+
+/**
+ * Prepare a session that is connected. What fails drops it: it comes back.
+ * @param done      all is well
+ * @param outdated  a newer version has changed the database, which is logged
+ */
+void session_prepare(struct session *session, struct pg *pg, struct dp_intervals *days,
+	void (*done)(void *data), void (*outdated)(void *data), void *data);
+
+/** Whether a version is newer than ours; logs it, naming both. */
+bool session_is_newer(const struct pg *pg, int64_t version);
+
+#endif

@@ -1,0 +1,296 @@
+#include "transaction.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "multirange.h"
+#include "number.h"
+#include "session.h"
+
+#define AGAIN_MAX 5 /* deadlocks and the like */
+#define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
+#define FROM_US(us) "timestamptz 'epoch' + " us " * interval '1 microsecond'"
+
+/* Statements of the group that locks, by their number. */
+enum { BEGIN, VERSION, ADD_STREAMS, LOCK_STREAMS, FENCE };
+
+static void attempt(struct transaction *t);
+
+static void finish(struct transaction *t, int err)
+{
+	insert_forget(t->insert);
+	if (err != 0)
+		t->turn->results->n = t->answered;
+	t->turn->stored = err;
+	t->turn->why = t->why;
+	t->done(t->data, err);
+}
+
+static void on_rolled_back(void *data, int err)
+{
+	struct transaction *t = data;
+	if (err == 0 && t->outcome == -EAGAIN && t->again++ < AGAIN_MAX)
+		attempt(t);
+	else
+		finish(t, err != 0 ? err : t->outcome);
+}
+
+/* Undo what was begun, and try again what is worth it. */
+static void undo(struct transaction *t, int err, const char *why)
+{
+	snprintf(t->why, sizeof(t->why), "%s", why);
+	t->outcome = err;
+	if (err == -ENOTCONN)
+		finish(t, err);
+	else
+		pg_script(t->pg, "ROLLBACK", on_rolled_back, t);
+}
+
+static void on_saved(void *data, int err)
+{
+	struct transaction *t = data;
+	struct insert *insert = t->insert;
+	if (err != 0) {
+		undo(t, err, pg_error(t->pg));
+		return;
+	}
+	insert_add_counts(&insert->counts, &insert->pending);
+	printed_flush(&insert->printed);
+	finish(t, 0);
+}
+
+static void add_streams(struct transaction *t)
+{
+	const struct streams *streams = &t->insert->streams;
+	wire_array_begin(&t->ids, WIRE_BYTEA_ARRAY);
+	wire_array_begin(&t->stored, WIRE_TEXT_ARRAY);
+	wire_array_begin(&t->lost, WIRE_INT8_ARRAY);
+	wire_array_begin(&t->seen, WIRE_TIMESTAMPTZ_ARRAY);
+	for (size_t i = 0; i < streams->n; i++) {
+		const struct stream *stream = &streams->at[i];
+		if (!stream->changed)
+			continue;
+		char *text = multirange_write(&stream->set);
+		if (text == NULL)
+			dp_log_out_of_memory("a stream");
+		wire_bytes_field(
+			wire_array_next(&t->ids), stream->id.bytes, DP_STREAM_BYTES);
+		wire_text_field(wire_array_next(&t->stored), text);
+		wire_int64_field(wire_array_next(&t->lost), (int64_t)stream->row.lost);
+		wire_time_field(wire_array_next(&t->seen), stream->row.seen);
+		free(text);
+	}
+	const struct pg_value values[] = {pg_array(&t->ids), pg_array(&t->stored),
+		pg_array(&t->lost), pg_array(&t->seen)};
+	if (t->ids.n > 0)
+		pg_add(t->pg,
+			"UPDATE stream SET stored = new.stored::int8multirange,"
+			" lost = stream.lost + new.lost, seen = new.seen"
+			" FROM unnest($1, $2, $3, $4) AS new (stream, stored, lost, seen)"
+			" WHERE stream.stream = new.stream",
+			values, 4);
+}
+
+static void add_lost(struct transaction *t)
+{
+	const struct insert *insert = t->insert;
+	char now[24];
+	const struct pg_value values[] = {pg_array(&insert->lost_stream),
+		pg_array(&insert->lost_first), pg_array(&insert->lost_count),
+		pg_number(now, insert->now_us)};
+	if (insert->lost_stream.n > 0)
+		pg_add(t->pg,
+			"INSERT INTO lost SELECT stream, first, count, " FROM_US(
+				"$4") " FROM unnest($1, $2, $3) AS new (stream, first, "
+				      "count)",
+			values, 4);
+}
+
+static void add_dead(struct transaction *t)
+{
+	const struct insert *insert = t->insert;
+	char kept[24];
+	const struct pg_value values[] = {pg_array(&insert->dead_ts),
+		pg_array(&insert->dead_topic), pg_array(&insert->dead_reason),
+		pg_array(&insert->dead_stream), pg_array(&insert->dead_seq),
+		pg_array(&insert->dead_bytes), pg_array(&insert->dead_payload)};
+	const struct pg_value limit[] = {pg_number(kept, insert->options.dead_letters_max)};
+	if (insert->dead_ts.n == 0)
+		return;
+	pg_add(t->pg,
+		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
+		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
+		values, 7);
+	pg_add(t->pg,
+		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter"
+		" ORDER BY id DESC OFFSET $1 FOR UPDATE SKIP LOCKED)",
+		limit, 1);
+}
+
+static void on_copied(void *data, int err)
+{
+	struct transaction *t = data;
+	if (err != 0) {
+		undo(t, err, pg_error(t->pg));
+		return;
+	}
+	pg_begin(t->pg, NULL, on_saved, t);
+	add_streams(t);
+	add_lost(t);
+	add_dead(t);
+	pg_add(t->pg, "COMMIT", NULL, 0);
+	pg_end(t->pg);
+}
+
+static void on_provisioned(void *data, int err)
+{
+	struct transaction *t = data;
+	if (err != 0)
+		undo(t, err, pg_error(t->pg));
+	else
+		attempt(t);
+}
+
+static void on_unlocked(void *data, int err)
+{
+	struct transaction *t = data;
+	if (err != 0)
+		undo(t, err, pg_error(t->pg));
+	else
+		provision_run(&t->provision, t->pg, t->insert, on_provisioned, t);
+}
+
+static void on_locked(void *data, int err)
+{
+	struct transaction *t = data;
+	struct insert *insert = t->insert;
+	struct sink_turn *turn = t->turn;
+	if (err != 0) {
+		undo(t, err, pg_error(t->pg));
+		return;
+	}
+	if (session_is_newer(t->pg, t->version)) {
+		undo(t, -EPROTO, "a newer version has changed the database");
+		return;
+	}
+	/* A holder that was frozen and wakes up finds another number and stores nothing. */
+	turn->lease->held =
+		turn->lease->held && (t->number < 0 || t->number == turn->lease->number);
+	err = insert_pass(insert, turn->batch, turn->lease, turn->results);
+	if (err == -EAGAIN && !t->provisioned) {
+		/* Not while streams are locked. */
+		t->provisioned = true;
+		pg_script(t->pg, "ROLLBACK", on_unlocked, t);
+	} else if (err != 0) {
+		undo(t, err == -EAGAIN ? -EIO : err, "rows of the database are missing");
+	} else if (insert->pending.readings > 0) {
+		/* Not slower than arrays by a few rows, and twice as fast by thousands. */
+		pg_copy(t->pg,
+			"COPY reading (sensor, ts, clock, temperature, humidity,"
+			" v2, v3, v4, v5, v6, v7) FROM STDIN (FORMAT binary)",
+			insert->copy.at, insert->copy.len, on_copied, t);
+	} else {
+		on_copied(t, 0);
+	}
+}
+
+static void on_lock_rows(void *data, int statement, const struct pg_rows *rows)
+{
+	struct transaction *t = data;
+	if (statement == VERSION)
+		t->version = pg_int(rows, 0, 0);
+	if (statement == FENCE)
+		t->number = pg_count(rows) > 0 ? pg_int(rows, 0, 0) : 0;
+	for (size_t i = 0; statement == LOCK_STREAMS && i < pg_count(rows); i++) {
+		uint8_t id[DP_STREAM_BYTES];
+		const char *hex = pg_text(rows, i, 0);
+		struct stream *stream = dp_hex_decode(hex, strlen(hex), id, sizeof(id)) == 0
+						? streams_find(&t->insert->streams, id)
+						: NULL;
+		if (stream == NULL ||
+			multirange_read(pg_text(rows, i, 3), &stream->set) != 0)
+			continue; /* insert_find_stream() misses it */
+		snprintf(stream->row.node, sizeof(stream->row.node), "%s",
+			pg_text(rows, i, 1));
+		stream->row.seen = pg_int(rows, i, 2);
+		stream->locked = true;
+	}
+}
+
+static bool has_plain(const struct incoming *list)
+{
+	while (list != NULL && !list->plain)
+		list = list->next;
+	return list != NULL;
+}
+
+static void attempt(struct transaction *t)
+{
+	struct insert *insert = t->insert;
+	const struct sink_turn *turn = t->turn;
+	char now[24];
+	insert_forget(insert);
+	insert->now_us = turn->now_us;
+	streams_collect(&insert->streams, turn->batch);
+	wire_array_begin(&t->ids, WIRE_BYTEA_ARRAY);
+	wire_array_begin(&t->nodes, WIRE_TEXT_ARRAY);
+	for (size_t i = 0; i < insert->streams.n; i++) {
+		const struct stream *stream = &insert->streams.at[i];
+		wire_bytes_field(
+			wire_array_next(&t->ids), stream->id.bytes, DP_STREAM_BYTES);
+		wire_text_field(wire_array_next(&t->nodes), stream->node);
+	}
+	const struct pg_value streams[] = {
+		pg_array(&t->ids), pg_array(&t->nodes), pg_number(now, turn->now_us)};
+	const struct pg_value fence[] = {
+		pg_string(turn->lease->name), pg_string(turn->lease->holder)};
+	t->number = -1;
+	pg_begin(t->pg, on_lock_rows, on_locked, t);
+	pg_add(t->pg, SESSION_BEGIN, NULL, 0);
+	pg_add(t->pg, SESSION_VERSION, NULL, 0);
+	/* In the order of their ids, as all replicas do. */
+	pg_add(t->pg,
+		"INSERT INTO stream (stream, node, created, seen)"
+		" SELECT new.stream, new.node, at, at"
+		" FROM unnest($1, $2) AS new (stream, node), (SELECT " FROM_US(
+			"$3") ") AS now (at)"
+			      " WHERE NOT EXISTS"
+			      "  (SELECT FROM stream WHERE stream.stream = new.stream)"
+			      " ORDER BY 1 ON CONFLICT DO NOTHING",
+		streams, 3);
+	pg_add(t->pg,
+		"SELECT encode(stream, 'hex'), node, " EPOCH_US(
+			"seen") ", stored FROM stream"
+				" WHERE stream = ANY ($1) ORDER BY stream FOR UPDATE",
+		streams, 1);
+	if (has_plain(turn->batch))
+		pg_add(t->pg,
+			"SELECT number FROM lease WHERE name = $1 AND holder = $2 FOR "
+			"SHARE",
+			fence, 2);
+	pg_end(t->pg);
+}
+
+void transaction_run(
+	struct transaction *t, struct sink_turn *turn, pg_on_done *done, void *data)
+{
+	t->turn = turn;
+	t->done = done;
+	t->data = data;
+	t->again = 0;
+	t->provisioned = false;
+	t->answered = turn->results->n;
+	attempt(t);
+}
+
+void transaction_finish(struct transaction *t)
+{
+	struct wire_array *const arrays[] = {
+		&t->ids, &t->nodes, &t->stored, &t->lost, &t->seen};
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+		free(arrays[i]->wire.at);
+	provision_finish(&t->provision);
+}
