@@ -17,6 +17,7 @@ import ingest  # noqa: E402
 import ingest_full  # noqa: E402
 import latency  # noqa: E402
 import noise  # noqa: E402
+import postgres  # noqa: E402
 import sampler  # noqa: E402
 import table  # noqa: E402
 from harness.lab import Lab  # noqa: E402
@@ -29,6 +30,7 @@ BENCHES = {
     "backlog": backlog.measure,
     "ingest": ingest.measure,
     "ingest-full": ingest_full.measure,
+    "postgres": postgres.measure,
 }
 LONG = ["ingest-full"]
 RESULTS = ROOT / "build" / "bench.jsonl"

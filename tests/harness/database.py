@@ -110,6 +110,10 @@ class Database:
         )
         return self.query(sql, bytes.fromhex(stream))
 
+    def consumed(self):
+        """How many numbers of all streams are consumed, asked cheaply."""
+        return sum(n or 0 for (n,) in self.query("SELECT sum(last - first + 1) FROM stream_interval"))
+
     def dead_letters(self):
         """Rows of dead_letter as dictionaries, oldest first."""
         names = ["topic", "reason", "bytes", "payload"]

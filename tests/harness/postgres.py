@@ -197,6 +197,10 @@ class PostgresDatabase(Database):
         sql = "SELECT lower(run), upper(run) - 1 FROM stream, unnest(stored) AS run WHERE stream = ?"
         return sorted(self.query(sql, bytes.fromhex(stream)))
 
+    def consumed(self):
+        sql = "SELECT sum(upper(run) - lower(run)) FROM stream, unnest(stored) AS run"
+        return sum(n or 0 for (n,) in self.query(sql))
+
     def lease(self, name):
         sql = "SELECT holder, number FROM lease WHERE name = ? AND expires > '-infinity'"
         rows = self.query(sql, name)
