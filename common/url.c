@@ -108,3 +108,9 @@ int dp_mqtt_url_parse(const char *text, struct dp_mqtt_url *url, const char **wh
 	url->port = (int)port;
 	return 0;
 }
+
+bool dp_url_is_postgres(const char *text)
+{
+	return strncmp(text, "postgresql://", 13) == 0 ||
+	       strncmp(text, "postgres://", 11) == 0;
+}

@@ -1,4 +1,4 @@
-/* mqtt://user:password@host:port and mqtts://...: taken apart. Pure. */
+/* mqtt://user:password@host:port and mqtts://...: taken apart; others told apart. Pure. */
 #ifndef DP_URL_H
 #define DP_URL_H
 
@@ -17,5 +17,8 @@ struct dp_mqtt_url {
  *         what is wrong
  */
 int dp_mqtt_url_parse(const char *text, struct dp_mqtt_url *url, const char **why);
+
+/** Whether it begins as the URL of a PostgreSQL database. */
+bool dp_url_is_postgres(const char *text);
 
 #endif

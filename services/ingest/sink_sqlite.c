@@ -6,6 +6,7 @@
 #include "insert.h"
 #include "log.h"
 #include "store.h"
+#include "url.h"
 
 const char sink_service[] = "ingest";
 const char sink_url_fallback[] = "sqlite:///data/broker.db";
@@ -25,6 +26,9 @@ struct sink {
 
 const char *sink_check_url(const char *value)
 {
+	if (dp_url_is_postgres(value))
+		return "sqlite:///absolute/path/of/file.db; ingest-postgres stores in "
+		       "PostgreSQL";
 	return dp_check_store_url(value);
 }
 

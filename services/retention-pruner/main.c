@@ -4,6 +4,14 @@
 #include "pruner.h"
 #include "service.h"
 #include "store.h"
+#include "url.h"
+
+static const char *check_store_url(const char *value)
+{
+	return dp_url_is_postgres(value) ? "sqlite:///absolute/path/of/file.db; PostgreSQL "
+					   "is not supported here yet"
+					 : dp_check_store_url(value);
+}
 
 static const struct dp_option options[] = {
 	DP_SERVICE_OPTIONS(struct pruner_config, service),
@@ -21,7 +29,8 @@ static const struct dp_option options[] = {
 	{.name = "STORE_URL",
 		.offset = offsetof(struct pruner_config, store_url),
 		.fallback = "sqlite:///data/broker.db",
-		.check = dp_check_store_url,
+		.url = true,
+		.check = check_store_url,
 		.help = "the database: sqlite:///absolute/path/of/file.db"},
 	{.name = "RETENTION",
 		.offset = offsetof(struct pruner_config, retention),

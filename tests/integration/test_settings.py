@@ -9,12 +9,14 @@ OWN = {
     "sampler": ["SENSORS", "PERIOD_MS", "RING_SIZE", "LEDGER", "WINDOW"],
     "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "SPILL_AFTER_MS"],
     "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME"],
+    "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "NODE_NAME"],
     "retention-pruner": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
 }
 GOOD = {
     "sampler": {"SENSORS": "bench=sim@1"},
     "publisher": {"NODE_NAME": "raspberrypi4", "UPSTREAM_URL": "mqtt://127.0.0.1:1"},
     "ingest": {},
+    "ingest-postgres": {},
     "retention-pruner": {},
 }
 SERVICES = list(OWN)
@@ -44,11 +46,17 @@ BAD = [
     ("publisher", "SPILL_AFTER_MS", "-1"),
     ("ingest", "STORE_URL", "mysql://localhost/x"),
     ("ingest", "STORE_URL", "broker.db"),
+    ("ingest", "STORE_URL", "postgresql://dewpoint@127.0.0.1/dewpoint"),
     ("ingest", "TOPIC_PREFIX", "+/data"),
     ("ingest", "PRINT_READINGS", "maybe"),
     ("ingest", "MAX_MESSAGE_BYTES", "0"),
     ("ingest", "NODE_NAME", "-broker"),
+    ("ingest-postgres", "STORE_URL", "sqlite:///data/broker.db"),
+    ("ingest-postgres", "STORE_URL", "postgresql:///dewpoint"),
+    ("ingest-postgres", "STORE_URL", "postgresql://host/dewpoint?nosuchthing=1"),
+    ("ingest-postgres", "STORE_URL", "postgresql://[::1/dewpoint"),
     ("retention-pruner", "STORE_URL", "sqlite:relative.db"),
+    ("retention-pruner", "STORE_URL", "postgresql://dewpoint@127.0.0.1/dewpoint"),
     ("retention-pruner", "RETENTION", "raw"),
     ("retention-pruner", "RETENTION", "raw:30x"),
     ("retention-pruner", "RETENTION", "raw:-1d"),

@@ -17,6 +17,7 @@
 #include "hosts.h"
 #include "log.h"
 #include "random.h"
+#include "url.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LIMIT_MS 5000
@@ -431,17 +432,12 @@ static const char *option(const PQconninfoOption *options, const char *name)
 	return "";
 }
 
-static bool is_url(const char *value)
-{
-	return strncmp(value, "postgresql://", 13) == 0 ||
-	       strncmp(value, "postgres://", 11) == 0;
-}
-
 const char *pg_check_url(const char *value)
 {
 	static const char allowed[] =
 		"postgresql://user@host/database, as libpq reads it, with a host";
-	PQconninfoOption *options = is_url(value) ? PQconninfoParse(value, NULL) : NULL;
+	PQconninfoOption *options =
+		dp_url_is_postgres(value) ? PQconninfoParse(value, NULL) : NULL;
 	if (options == NULL)
 		return allowed;
 	bool named = option(options, "host")[0] != '\0' ||
