@@ -49,7 +49,7 @@ service_src = $(filter-out services/$1/main.c services/ingest/postgres/%,\
 	$(wildcard services/$1/*.c services/$1/*/*.c))
 service_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call service_src,$1))
 POSTGRES_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/ingest/postgres/*.c))
-ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a)
+ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(OUT)/lib/ingest-postgres.a
 TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c))
 
 # V=1 shows the commands.
@@ -139,6 +139,12 @@ $(OUT)/clocked/$1: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/clock_
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
+
+# For the unit tests of its parts.
+$(OUT)/lib/ingest-postgres.a: $(POSTGRES_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
 # ingest once more, with what stores in PostgreSQL in place of sink_sqlite.c and what that
 # calls: objects come before archives, and an archive gives only what is still missing.

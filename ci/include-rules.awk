@@ -12,8 +12,9 @@ BEGIN {
 
 	# Bytes, numbers and a time in, results out.
 	pure_files = "^(common/(number|url|topic|reading|identity|ack|intervals|delivery)" \
+		"|services/ingest/postgres/(wire|multirange)" \
 		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream))[.][ch]$"
-	pure_headers = "^(uv|mosquitto|sqlite3|time|sys/time|sys/timex)[.]h$"
+	pure_headers = "^(uv|mosquitto|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \
 		"|getline|getdelim|fopen|fdopen|freopen|fclose|fread|fwrite|fseeko?|ftello?|rewind" \
 		"|fflush|feof|ferror|perror|popen|open|read|write"

@@ -56,7 +56,8 @@ class Run:
         self.local = lab.broker(settings=MOSQUITTO / "node.conf")
         self.central = lab.broker(settings=MOSQUITTO / "broker.conf")
         self.ingests = [lab.ingest(self.central) for _ in range(ingests)]
-        self.pruner = lab.pruner(self.central)
+        # Which does not know PostgreSQL yet.
+        self.pruner = lab.pruner(self.central) if lab.postgres is None else None
         upstream = self.central
         if proxy:
             upstream = self.proxy = Proxy(self.central.port)
@@ -65,9 +66,9 @@ class Run:
         eventually(lambda: lab.database.count() > self.count // 50, "readings flow")
         return self
 
-    def volume(self):
+    def volume(self, size="64m"):
         """A file system of the case's own."""
-        self.volumes.append(Volume(self.lab.directory / f"volume-{len(self.volumes)}"))
+        self.volumes.append(Volume(self.lab.directory / f"volume-{len(self.volumes)}", size))
         return self.volumes[-1]
 
     def add_sampler(self, **settings):

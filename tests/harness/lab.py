@@ -36,9 +36,9 @@ class Lab:
         self.clients.append(client)
         return client
 
-    def use_postgres(self, start=True, **options):
+    def use_postgres(self, start=True, directory=None, **options):
         """From here on, ingest is ingest-postgres and stores in a server of the lab's own."""
-        self.postgres = Postgres(self.directory / "postgres", **options)
+        self.postgres = Postgres(directory or self.directory / "postgres", **options)
         if start:
             self.postgres.start()
         return self.postgres
@@ -94,7 +94,10 @@ class Lab:
         return {"MQTT_URL": central.url(), "STORE_URL": url}
 
     def end(self):
-        """Stop what still runs and check it: a clean stop, no sanitizer report, no silent death."""
+        """Stop what still runs and check it: a clean stop, no sanitizer report, no silent death.
+
+        A database server goes on: what is stored may still be asked.
+        """
         problems = []
         for client in self.clients:
             client.close()
@@ -106,12 +109,15 @@ class Lab:
                 service.check_sanitizers()
             except AssertionError as problem:
                 problems.append(str(problem))
-        self.kill_all()
+        self._kill_processes()
         assert not problems, "\n".join(problems)
 
-    def kill_all(self):
+    def _kill_processes(self):
         for process in self.services + [broker.process for broker in self.brokers]:
             process.kill()
+
+    def kill_all(self):
+        self._kill_processes()
         if self.postgres is not None:
             self.postgres.kill()
 

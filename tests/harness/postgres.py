@@ -39,7 +39,7 @@ class Postgres:
 
     def __init__(self, directory, settings=()):
         self.directory = Path(directory)
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.data = self.directory / "data"
         self.port = free_port()
         programs = find_programs()
@@ -93,6 +93,17 @@ class Postgres:
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
         return [int(child) for child in children.split()]
+
+    def freeze(self):
+        """SIGSTOP to all of it."""
+        self.process.freeze()  # first: it starts no more of them
+        for child in self.backends():
+            os.kill(child, signal.SIGSTOP)
+
+    def thaw(self):
+        for child in self.backends():
+            os.kill(child, signal.SIGCONT)
+        self.process.thaw()
 
     def kill(self):
         """SIGKILL to the first process and to all of its children."""

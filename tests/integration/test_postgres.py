@@ -1,8 +1,6 @@
 """PostgreSQL away, restarting, in recovery, newer, locked: back-pressure, and one line a change."""
 
 import json
-import os
-import signal
 import time
 
 import pytest
@@ -85,7 +83,7 @@ def test_a_restart_in_the_flow(lab, local, central, postgres):
     eventually(lambda: said(ingest, AWAY), "it says that the database is away")
     postgres.start()
     stored_exactly_once(lab, sampler, 2000)
-    assert len(said(ingest, THERE)) == 2
+    assert len(said(ingest, THERE)) == 2 and len(said(ingest, AWAY)) <= 2
 
 
 def test_its_sessions_are_terminated(lab, central, postgres):
@@ -230,9 +228,7 @@ def test_a_locked_stream(lab, central, postgres):
 def test_it_stops_without_its_database(lab, central, postgres):
     """SIGTERM while the database is away, and while it hangs: a clean exit in time."""
     first, second = lab.ingest(central), lab.ingest(central)
-    postgres.process.freeze()
-    for backend in postgres.backends():
-        os.kill(backend, signal.SIGSTOP)
+    postgres.freeze()
     device = lab.client(central)
     device.publish("/data/bench", json.dumps({"temperature": 1}))
     first.stop()

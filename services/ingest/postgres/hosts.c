@@ -116,7 +116,7 @@ int hosts_look_up(struct hosts *hosts, const char *host, const char *port, size_
 		if (*port != '\0')
 			entry.port = next_item(&port);
 	}
-	if (entries->n > 0)
+	if (err != -EINVAL && entries->n > 0)
 		err = join(hosts, entries, rotate);
 	free(entries);
 	if (err == -ENOMEM)

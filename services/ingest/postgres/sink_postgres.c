@@ -36,6 +36,7 @@ struct sink {
 	int64_t version, number; /* of the schema; of the lease */
 	int trouble;		 /* of the last transaction */
 	char why[512];		 /* why there is no session */
+	char said[512];		 /* the reason in the log */
 };
 
 static void next_part(struct sink *sink);
@@ -226,14 +227,21 @@ static void on_connected(void *data)
 		on_outdated, sink);
 }
 
+/*
+ * One line when it is gone and why. Another reason is worth another line when it lasts:
+ * a server that restarts has several in a second.
+ */
 static void on_lost(void *data, const char *why)
 {
 	struct sink *sink = data;
-	if (sink->ready || sink->silent || strcmp(sink->why, why) != 0)
+	bool gone = sink->ready || sink->silent;
+	if (gone || (strcmp(sink->why, why) == 0 && strcmp(sink->said, why) != 0)) {
 		dp_log(DP_LOG_WARN,
 			"the database is away; nothing is answered, senders keep their "
 			"readings",
 			"store=%s error=\"%s\"", pg_name(sink->pg), why);
+		snprintf(sink->said, sizeof(sink->said), "%s", why);
+	}
 	sink->ready = sink->silent = false;
 	snprintf(sink->why, sizeof(sink->why), "%s", why);
 }

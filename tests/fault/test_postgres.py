@@ -1,0 +1,128 @@
+"""The cases that concern ingest with PostgreSQL, and those of PostgreSQL itself."""
+
+import os
+import signal
+
+import pytest
+
+from harness import eventually
+
+KILLS = 5
+
+
+@pytest.fixture(autouse=True)
+def postgres(request, run):
+    """A server of the case's own; ingest is ingest-postgres."""
+    if request.node.get_closest_marker("small_disk") is None:
+        return run.lab.use_postgres()
+    return run.lab.use_postgres(directory=run.volume("320m").folder / "postgres")
+
+
+def away(service):
+    return service.stderr().count("the database is away")
+
+
+def there(service):
+    return service.stderr().count("the database is there")
+
+
+def test_postgresql_ingest_killed(run):
+    run.start()
+    for _ in run.moments(KILLS):
+        run.ingests[0].restart(healthy=False)
+    run.finish()
+
+
+def test_postgresql_three_ingests_killed_in_turn(run):
+    run.start(ingests=3)
+    for turn, _ in enumerate(run.moments(6)):
+        run.ingests[turn % 3].restart(healthy=False)
+    run.finish()
+
+
+def test_postgresql_ingest_frozen(run):
+    run.start()
+    for _ in run.moments(1, 0.2, 0.4):
+        run.ingests[0].freeze()
+        run.lasts(run.seconds(20))
+        run.ingests[0].thaw()
+    run.finish()
+
+
+def test_postgresql_one_of_three_ingests_frozen(run):
+    """What it has locked is the others' again once the server has ended its transaction."""
+    run.start(ingests=3)
+    for _ in run.moments(1, 0.2, 0.4):
+        run.ingests[1].freeze()
+        run.lasts(run.seconds(20))
+        run.ingests[1].thaw()
+    run.finish()
+
+
+def test_postgresql_killed(run, postgres):
+    """The first process and its children, at once, and the server started again."""
+    run.start()
+    for _ in run.moments(KILLS):
+        before = there(run.ingests[0])
+        postgres.kill()
+        postgres.start()
+        eventually(lambda: there(run.ingests[0]) > before, "ingest is connected again")
+    run.finish()
+
+
+def test_postgresql_killed_under_three_ingests(run, postgres):
+    run.start(ingests=3)
+    for _ in run.moments(KILLS):
+        postgres.kill()
+        postgres.start()
+    run.finish()
+
+
+def test_postgresql_one_backend_killed(run, postgres):
+    """SIGKILL of the session's process: the server ends all sessions and recovers."""
+    sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'dewpoint-ingest'"
+    run.start()
+    # In the server's own numbers, which are ours: it has no PID namespace of its own.
+    for _ in run.moments(KILLS):
+        before = there(run.ingests[0])
+        for (pid,) in run.lab.database.query(sql):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: there(run.ingests[0]) > before, "ingest is connected again")
+    run.finish()
+
+
+def test_postgresql_frozen(run, postgres):
+    run.start()
+    for _ in run.moments(1, 0.2, 0.4):
+        postgres.freeze()
+        run.lasts(run.seconds(40))
+        postgres.thaw()
+    run.finish()
+
+
+def test_postgresql_and_ingest_killed_together(run, postgres):
+    """Whatever one of them knew of a commit is gone with the other."""
+    run.start()
+    for _ in run.moments(KILLS):
+        postgres.kill()
+        run.ingests[0].kill()
+        postgres.start()
+        run.ingests[0].start(healthy=False)
+    run.finish()
+
+
+@pytest.mark.small_disk
+def test_postgresql_disk_full(run, postgres):
+    """Its server refuses, or stops and is started again: nothing is answered meanwhile."""
+    (volume,) = run.volumes
+    run.start(SPILL_AFTER_MS=300)
+    for _ in run.moments(1, 0.2, 0.3):
+        volume.fill()
+        said = run.ingests[0].stderr
+        eventually(lambda: "cannot store" in said() or away(run.ingests[0]), "ingest says so")
+        run.lasts(run.seconds(10))
+        volume.free()
+        if not postgres.process.running():
+            postgres.start()
+        run.ingests[0].wait_healthy()
+    run.finish()
