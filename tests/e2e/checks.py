@@ -4,7 +4,7 @@ SHELLS = {"sh", "bash", "dash", "ash", "zsh", "busybox", "toybox"}
 RSS_LIMIT_KB = 6 * 1024
 
 
-def confined(container, devices=()):
+def confined(container, devices=(), shell=False):
     """Not root, no capability to have or to get, a root that cannot be written, no shell."""
     status, mounts = container.proc
     uids = set(status["Uid"].split())
@@ -21,7 +21,7 @@ def confined(container, devices=()):
     assert not host["Privileged"], container
     assert [d["PathInContainer"] for d in host["Devices"] or []] == list(devices), container
     names = {path.rsplit("/", 1)[-1] for path in container.programs()}
-    assert not names & SHELLS, f"{container} has a shell: {names & SHELLS}"
+    assert shell or not names & SHELLS, f"{container} has a shell: {names & SHELLS}"
 
 
 def limited(container):

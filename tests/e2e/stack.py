@@ -22,10 +22,10 @@ def image(name):
     return f"{REGISTRY}/{name}:{TAG}"
 
 
-def docker(*arguments, check=True, binary=False, env=None):
+def docker(*arguments, check=True, binary=False, env=None, timeout=180):
     """Run docker; its result, with text unless binary."""
     command = [DOCKER, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=not binary, env=env, timeout=180)
+    result = subprocess.run(command, capture_output=True, text=not binary, env=env, timeout=timeout)
     if check and result.returncode != 0:
         raise AssertionError(f"{' '.join(command)} exited {result.returncode}:\n{result.stderr}")
     return result
@@ -79,13 +79,13 @@ class Stack:
         self.files = [REPO / "compose" / file] + ([override] if override else [])
         self.settings = settings
 
-    def compose(self, *arguments, check=True):
+    def compose(self, *arguments, check=True, timeout=180):
         """docker compose, with no .env of the user's in the way."""
         env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
         env |= {"REGISTRY": REGISTRY, "TAG": TAG, **{k: str(v) for k, v in self.settings.items()}}
         files = [word for file in self.files for word in ("-f", file)]
         options = ["-p", self.project, "--env-file", "/dev/null", *files]
-        return docker("compose", *options, *arguments, check=check, env=env)
+        return docker("compose", *options, *arguments, check=check, env=env, timeout=timeout)
 
     def up(self, *arguments):
         self.compose("up", "--detach", "--no-build", *arguments)

@@ -1,0 +1,78 @@
+"""scale.yml: PostgreSQL and two ingests."""
+
+import socket
+from types import SimpleNamespace
+
+import checks
+import pytest
+from stack import docker
+
+from harness.client import Client
+from harness.peer import Peer, new_stream
+from harness.wait import eventually
+
+BUILD_S = 900
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def scale(new_stack):
+    stack = new_stack("scale", "scale.yml", MQTT_PORT=free_port())
+    # No other stack has these two.
+    stack.compose("build", "--quiet", "postgres", "ingest", timeout=BUILD_S)
+    stack.up()
+    return stack
+
+
+def rows(stack, sql):
+    """Of the database, as psql prints them."""
+    command = ["psql", "-h", "/run/dewpoint", "-U", "dewpoint", "-Atc", sql]
+    return stack.compose("exec", "-T", "postgres", *command).stdout.splitlines()
+
+
+def peer(stack):
+    client = Client(SimpleNamespace(port=stack.settings["MQTT_PORT"], certificates=None))
+    return client, Peer(client)
+
+
+def test_confined_and_limited(scale):
+    """As every other stack; but initdb needs a shell, so postgres has one."""
+    scale.all_healthy()
+    for container in scale.containers():
+        checks.limited(container)
+        checks.confined(container, shell=container.service == "postgres")
+    assert sum(container.service == "ingest" for container in scale.containers()) == 2
+
+
+def test_stored_once_whatever_is_killed(scale):
+    """Batches are answered while an ingest and PostgreSQL are killed, and nothing is twice."""
+    client, node = peer(scale)
+    stream = new_stream()
+    try:
+        for first in range(1, 100, 10):
+            assert node.batch(stream, first, 10)["stored"] == [[stream, first, 10]]
+        victims = [scale.container("ingest"), scale.container("postgres")]
+        for victim in victims:
+            docker("kill", "--signal", "KILL", victim.id)
+        docker("start", *[victim.id for victim in victims])
+        scale.all_healthy()
+        # What was stored is known: the same again, and what follows.
+        assert node.batch(stream, 51, 100)["stored"] == [[stream, 51, 100]]
+    finally:
+        client.close()
+    assert rows(scale, "SELECT count(*), count(DISTINCT ts) FROM reading") == ["150|150"]
+    assert rows(scale, "SELECT stored FROM stream") == ["{[1,151)}"]
+
+
+def test_the_readings_stay(scale):
+    """`down` and `up`: the cluster is on its volume, and is not made anew."""
+    scale.compose("down")
+    scale.up()
+    scale.all_healthy()
+    assert rows(scale, "SELECT count(*) FROM dht") == ["150"]
+    eventually(lambda: rows(scale, "SELECT 1 FROM lease WHERE expires > now()"), "a holder")
