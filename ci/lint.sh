@@ -47,7 +47,7 @@ format() { c_and_headers | xargs clang-format --dry-run -Werror --ferror-limit=1
 # clang-tidy wants to know how each file is compiled: with the flags of build.mk
 # that change what the code says. Any string does for the version.
 compile_commands() {
-	flags="-std=c11 -D_GNU_SOURCE -Icommon -Iservices -I$out/gen -DDP_VERSION=__FILE__ -DDP_BUILD_EPOCH=0"
+	flags="-std=c11 -D_GNU_SOURCE -Icommon -Iservices -I$out/gen $(pkg-config --cflags libpq) -DDP_VERSION=__FILE__ -DDP_BUILD_EPOCH=0"
 	c_files | awk -v dir="$PWD" -v flags="$flags" '
 		BEGIN { print "[" }
 		{
@@ -60,7 +60,7 @@ compile_commands() {
 
 tidy() {
 	mkdir -p "$out"
-	make -s -f ci/build.mk OUT="$out" "$out/gen/schema.sql.h" && compile_commands &&
+	make -s -f ci/build.mk OUT="$out" "$out/gen/schema.sql.h" "$out/gen/postgres.sql.h" && compile_commands &&
 		c_files | xargs -P "$jobs" -n 2 clang-tidy --quiet -p "$out"
 }
 

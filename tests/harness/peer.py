@@ -5,7 +5,7 @@ import json
 import secrets
 
 from harness.client import publish_properties
-from harness.wait import eventually
+from harness.wait import DEADLINE_S, eventually
 
 BASE_TIME_S = 1732312345
 
@@ -64,7 +64,7 @@ class Peer:
         self.client.post(self.topic, payload, properties=properties)
         return correlation
 
-    def answer(self, correlation):
+    def answer(self, correlation, deadline_s=DEADLINE_S):
         """Wait for the answer that echoes this correlation data; returns it decoded."""
 
         def arrived():
@@ -74,7 +74,7 @@ class Peer:
                 if getattr(message.properties, "CorrelationData", None) == correlation
             ]
 
-        return json.loads(eventually(arrived, f"an answer to {correlation!r}")[0].payload)
+        return json.loads(eventually(arrived, f"an answer to {correlation!r}", deadline_s)[0].payload)
 
     def ask(self, stream, first, payload, count, **options):
         """send() and its answer()."""

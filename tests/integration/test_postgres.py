@@ -1,11 +1,13 @@
 """PostgreSQL away, restarting, in recovery, newer, locked: back-pressure, and one line a change."""
 
 import json
+import threading
 import time
 
+import psycopg2
 import pytest
 
-from harness import Peer, eventually
+from harness import Certificates, Peer, eventually
 from harness.oracle import stored_exactly_once
 from harness.peer import new_stream, readings, senml
 from harness.usage import cpu_ns, wakeups
@@ -223,6 +225,63 @@ def test_a_locked_stream(lab, central, postgres):
     holder.rollback()
     holder.close()
     assert peer.answer(sent)["stored"] == [[stream, 2, 1]]
+
+
+def test_a_replica_that_hangs_in_copy(lab, central, postgres):
+    """The server does not end it; who waits for its streams does, and its rows are not there."""
+    ingest = lab.ingest(central)
+    peer = Peer(lab.client(central))
+    stream = new_stream()
+    peer.batch(stream, 1, 1)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    class Frozen:
+        def read(self, _size):
+            hangs.set()
+            goes_on.wait(100)
+            return ""
+
+    def replica():
+        connection = psycopg2.connect(postgres.url(), application_name="dewpoint-ingest")
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM stream FOR UPDATE")
+                cursor.copy_expert("COPY reading (sensor, ts, clock) FROM STDIN", Frozen())
+        except psycopg2.Error:
+            pass
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=replica)
+    thread.start()
+    try:
+        assert hangs.wait(30)
+        assert peer.answer(peer.send(stream, 2, senml(readings(2, 1)), 1), 60)["stored"] == [[stream, 2, 1]]
+    finally:
+        goes_on.set()
+        thread.join(30)
+    assert lab.database.intervals(stream) == [(1, 2)] and lab.database.count() == 2
+    assert len(said(ingest, AWAY)) == 0
+
+
+def test_tls(lab, central, tmp_path):
+    """sslmode=verify-full: the name is checked though libpq is given an address."""
+    good, other = Certificates(tmp_path / "good"), Certificates(tmp_path / "other")
+    good.key.chmod(0o600)
+    files = [f"ssl_cert_file={good.cert}", f"ssl_key_file={good.key}"]
+    postgres = lab.use_postgres(settings=["ssl=on", *files])
+    url = postgres.url().replace("127.0.0.1", "localhost") + "?sslmode=verify-full&sslrootcert="
+    distrusting = lab.ingest(central, healthy=False, STORE_URL=f"{url}{other.ca}")
+    eventually(lambda: said(distrusting, AWAY), "it does not trust the server")
+    assert "certificate verify failed" in said(distrusting, AWAY)[0]["error"]
+    distrusting.stop()
+    lab.ingest(central, STORE_URL=f"{url}{good.ca}")
+    peer = Peer(lab.client(central))
+    stream = new_stream()
+    # More than one record of TLS each way.
+    assert peer.batch(stream, 1, 1000)["stored"] == [[stream, 1, 1000]]
+    assert postgres.execute("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        " WHERE application_name = 'dewpoint-ingest'") == [(True,)]
 
 
 def test_it_stops_without_its_database(lab, central, postgres):

@@ -28,7 +28,7 @@ int multirange_read(const char *text, struct dp_intervals *set)
 	if (strcmp(text, "{}") == 0)
 		return 0;
 	for (char before = '{'; *text == before; before = ',') {
-		uint64_t first, end;
+		uint64_t first, end = 0;
 		if (text[1] != '[')
 			return -EBADMSG;
 		text = read_number(text + 2, ',', &first);

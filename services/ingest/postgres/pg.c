@@ -346,7 +346,7 @@ static void start_connecting(struct pg *pg)
 		"gssencmode", "keepalives_idle", "keepalives_interval", "keepalives_count",
 		"tcp_user_timeout"};
 	const char *values[OPTIONS_MAX] = {
-		"dewpoint-ingest", "UTF8", "disable", "15", "5", "3", "20000"};
+		PG_APPLICATION, "UTF8", "disable", "15", "5", "3", "20000"};
 	size_t n = 7;
 	PQconninfoOption *options = PQconninfoParse(pg->url, NULL);
 	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {

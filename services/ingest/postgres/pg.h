@@ -14,6 +14,9 @@
 
 #include "wire.h"
 
+/* What the server knows a session by, unless the URL says otherwise. */
+#define PG_APPLICATION "dewpoint-ingest"
+
 struct pg;
 
 struct pg_events {

@@ -17,7 +17,7 @@ static const char *const migrations[] = {
 
 /* A replica that hangs in a transaction loses it, and what it has locked, to the others. */
 static const char settings[] =
-	"SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s';"
+	"SET lock_timeout = '12s'; SET idle_in_transaction_session_timeout = '10s';"
 	"SET statement_timeout = '25s';"
 	"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 	"SELECT set_config('synchronous_commit', 'on', false)"

@@ -19,7 +19,7 @@ const char sink_url_help[] =
 	"where readings are stored: postgresql://user:password@host:port/database";
 
 /* What is left of a turn, in this order. */
-enum part { RENEW, COUNT, STORE, RELEASE, PARTS };
+enum part { NONE, RENEW, COUNT, STORE, RELEASE, PARTS };
 
 enum { BEGIN, VERSION }; /* statements of the group that renews, by their number */
 
@@ -168,8 +168,10 @@ static void begin_part(struct sink *sink)
 static void next_part(struct sink *sink)
 {
 	const struct sink_turn *turn = sink->turn;
-	const bool wanted[PARTS] = {
-		turn->renew, turn->count, turn->batch != NULL, turn->release};
+	const bool wanted[PARTS] = {[RENEW] = turn->renew,
+		[COUNT] = turn->count,
+		[STORE] = turn->batch != NULL,
+		[RELEASE] = turn->release};
 	do
 		sink->part++;
 	while (sink->part < PARTS && !wanted[sink->part]);

@@ -57,7 +57,7 @@ void streams_collect(struct streams *streams, const struct incoming *list)
 
 struct stream *streams_find(const struct streams *streams, const uint8_t *id)
 {
-	struct stream key;
+	struct stream key = {.order = 0};
 	if (streams->n == 0)
 		return NULL;
 	memcpy(key.id.bytes, id, DP_STREAM_BYTES);

@@ -29,11 +29,36 @@ static void finish(struct transaction *t, int err)
 	t->done(t->data, err);
 }
 
+static void on_freed(void *data, int err)
+{
+	struct transaction *t = data;
+	finish(t, err != 0 ? err : t->outcome);
+}
+
+/*
+ * Somebody has held what is needed for long. The server ends what idles in a transaction
+ * by itself, but not who stopped in the middle of COPY, as a frozen replica may.
+ */
+static void free_locks(struct transaction *t)
+{
+	pg_begin(t->pg, NULL, on_freed, t);
+	pg_add(t->pg,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+		" WHERE usename = current_user AND application_name = '" PG_APPLICATION "'"
+		"  AND datname = current_database() AND state = 'active'"
+		"  AND wait_event = 'ClientRead' AND query LIKE 'COPY reading %'"
+		"  AND xact_start < clock_timestamp() - interval '10 s'",
+		NULL, 0);
+	pg_end(t->pg);
+}
+
 static void on_rolled_back(void *data, int err)
 {
 	struct transaction *t = data;
 	if (err == 0 && t->outcome == -EAGAIN && t->again++ < AGAIN_MAX)
 		attempt(t);
+	else if (err == 0 && t->outcome == -EBUSY)
+		free_locks(t);
 	else
 		finish(t, err != 0 ? err : t->outcome);
 }
