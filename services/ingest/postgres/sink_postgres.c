@@ -187,7 +187,7 @@ void sink_turn(struct sink *sink, struct sink_turn *turn)
 {
 	sink->turn = turn;
 	if (sink->ready) {
-		sink->part = (enum part) - 1;
+		sink->part = NONE;
 		next_part(sink);
 		return;
 	}
