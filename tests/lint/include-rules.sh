@@ -71,6 +71,7 @@ expect services/ingest/main.c '#include <mosquitto.h>' 'belongs to another file'
 expect common/topic.c '#  include "sqlite3.h"' 'belongs to another file'
 expect services/ingest/main.c '#include <sqlite3.h>' 'belongs to another file'
 expect services/sampler/main.c '#include <gpiod.h>' 'belongs to another file'
+expect services/ingest/main.c '#include <libpq-fe.h>' 'belongs to another file'
 expect services/sampler/main.c '#include "../ingest/decode.h"' 'by topics only'
 expect services/sampler/main.c '#include "ingest/decode.h"' 'by topics only'
 expect common/bus.c '#include "../services/ingest/decode.h"' "never includes a service's header"
