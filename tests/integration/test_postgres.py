@@ -192,6 +192,33 @@ def test_a_partition_a_day(lab, central, postgres):
     assert sum(partitions(postgres).values()) == 10
 
 
+def test_more_sensors_than_are_remembered(lab, central, postgres):
+    """30,000 sensors at once: found or made together, and each has its reading."""
+    lab.ingest(central)
+    peer = Peer(lab.client(central))
+    stream = new_stream()
+    each, messages = 3000, 10
+    for first in range(1, each * messages, each):
+        batch = [
+            [{"bn": f"s{seq}/", "bt": 1.7e9 + seq, "n": "t", "v": seq}]
+            for seq in range(first, first + each)
+        ]
+        peer.send(stream, first, senml(batch), each)
+
+    def all_answered():
+        ranges = [entry for answer in peer.answers() for entry in answer.get("stored", [])]
+        assert sum(count for _, _, count in ranges) >= each * messages, ranges
+        return True
+
+    eventually(all_answered, "every reading is answered", 60)
+    sql = (
+        "SELECT count(*), count(DISTINCT sensor), sum((name <> 's' || v2)::integer)"
+        " FROM reading JOIN sensor ON sensor.id = reading.sensor"
+    )
+    assert postgres.execute(sql) == [(each * messages, each * messages, 0)]
+    assert lab.database.intervals(stream) == [(1, each * messages)]
+
+
 def test_a_long_query_does_not_stop_it(lab, central, postgres):
     """A partition cannot be made while somebody reads: rows go to the default one meanwhile."""
     ingest = lab.ingest(central)

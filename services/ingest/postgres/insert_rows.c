@@ -186,8 +186,6 @@ static void begin_pass(struct insert *insert)
 	insert->wants_series = false;
 	insert->last_day = -1;
 	dp_intervals_clear(&insert->wanted_days);
-	if (insert->series.n > SERIES_MAX)
-		series_clear(&insert->series);
 	wire_copy_begin(&insert->copy);
 	wire_array_begin(&insert->lost_stream, WIRE_BYTEA_ARRAY);
 	wire_array_begin(&insert->lost_first, WIRE_INT8_ARRAY);

@@ -308,6 +308,9 @@ void transaction_run(
 	t->again = 0;
 	t->provisioned = false;
 	t->answered = turn->results->n;
+	/* Not once they were looked up for this batch, which may have more. */
+	if (t->insert->series.n > SERIES_MAX)
+		series_clear(&t->insert->series);
 	attempt(t);
 }
 
