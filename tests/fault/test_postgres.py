@@ -2,12 +2,17 @@
 
 import os
 import signal
+import subprocess
+import time
 
 import pytest
 
+from fault.run import COLUMNS
 from harness import eventually
+from harness.service import BIN
 
 KILLS = 5
+NODES = BIN.parent / "test" / "nodes"
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +114,42 @@ def test_postgresql_and_ingest_killed_together(run, postgres):
         postgres.start()
         run.ingests[0].start(healthy=False)
     run.finish()
+
+
+def test_postgresql_killed_under_a_backlog(lab, run, postgres, seed, add_row):
+    """50 nodes, three ingests, transactions of thousands of rows: each row once."""
+    begin = time.monotonic()
+    nodes, readings = 50, 20000 if run.full else 4000
+    planned = nodes * readings
+    central = lab.broker()
+    ingests = [lab.ingest(central) for _ in range(3)]
+    command = [NODES, "--url", central.url(), "--nodes", nodes, "--readings", readings]
+    command += ["--batch", 100, "--seed", seed]
+    with open(lab.directory / "nodes", "wb") as ledger:
+        process = subprocess.Popen([str(part) for part in command], stdout=ledger)
+    try:
+        for kill in range(KILLS):
+            mark = planned * (kill + 1) // (KILLS + 2)
+            eventually(lambda: lab.database.consumed() >= mark, f"{mark} are stored", 120)
+            postgres.kill()
+            ingests[kill % 3].kill()
+            postgres.start()
+            ingests[kill % 3].start(healthy=False)
+        status = process.wait(300)
+    finally:
+        process.kill()
+        process.wait(10)
+    total = (lab.directory / "nodes").read_text(encoding="ascii").splitlines()[-1]
+    words = dict(word.split("=") for word in total.split(" ") if "=" in word)
+    answered = int(words["answered"])
+    sql = "SELECT count(*), count(DISTINCT (sensor, ts)) FROM reading"
+    ((rows, different),) = lab.database.query(sql)
+    lost = sum(n for (n,) in lab.database.query("SELECT sum(lost) FROM stream"))
+    lab.end()
+    figures = [int(words["made"]), answered, rows, rows - different, answered - different, lost]
+    figures.append(round(time.monotonic() - begin))
+    add_row(dict(zip(COLUMNS, ["postgresql and ingests killed under a backlog", seed, *figures])))
+    assert status == 0 and rows == different == answered == planned and lost == 0
 
 
 @pytest.mark.small_disk
