@@ -127,15 +127,26 @@ static bool wants_write(struct dp_bus *bus)
 	       SSL_want_write(ssl);
 }
 
+static bool reads(const struct dp_bus *bus)
+{
+	return !bus->held && (!bus->paused || bus->state != BUS_UP);
+}
+
+/* What TLS has decrypted is no longer in the socket: nothing will say that it is there. */
+static bool decrypted(const struct dp_bus *bus)
+{
+	SSL *ssl = mosquitto_ssl_get(bus->mosq);
+	return ssl != NULL && SSL_pending(ssl) > 0;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void update_poll(struct dp_bus *bus)
 {
 	if (bus->poll == NULL)
 		return;
-	bool reading = !bus->held && (!bus->paused || bus->state != BUS_UP);
-	int events = reading ? UV_READABLE : 0;
-	if (!bus->held && wants_write(bus))
+	int events = reads(bus) ? UV_READABLE : 0;
+	if (!bus->held && (wants_write(bus) || (reads(bus) && decrypted(bus))))
 		events |= UV_WRITABLE;
 	/* Also while nothing is read the end of the connection must be seen. */
 	uv_poll_start(bus->poll, events != 0 ? events : UV_DISCONNECT, on_ready);
@@ -288,8 +299,8 @@ static void check_result(struct dp_bus *bus, int code)
 
 /*
  * The library reads one packet a call: go on while there is more, up to a limit. When it
- * found no whole packet, its last read has left EAGAIN; to ask the kernel before each
- * call costs more than the call.
+ * found no whole packet, its last read has left EAGAIN (as a write of a callback may have);
+ * to ask the kernel before each call costs more than the call.
  */
 static int read_packets(struct dp_bus *bus)
 {
@@ -298,8 +309,8 @@ static int read_packets(struct dp_bus *bus)
 	do {
 		errno = 0;
 		code = mosquitto_loop_read(bus->mosq, 1);
-	} while (code == MOSQ_ERR_SUCCESS && errno != EAGAIN && !bus->lost &&
-		 !bus->closing && !bus->paused && ++n < PACKETS_A_TURN);
+	} while (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->closing && !bus->paused &&
+		 ++n < PACKETS_A_TURN && (errno != EAGAIN || decrypted(bus)));
 	return code;
 }
 
@@ -310,7 +321,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	bus->depth++;
 	if (status < 0 || (events & UV_DISCONNECT) != 0)
 		code = MOSQ_ERR_CONN_LOST;
-	if (code == MOSQ_ERR_SUCCESS && (events & UV_READABLE) != 0)
+	if (code == MOSQ_ERR_SUCCESS &&
+		((events & UV_READABLE) != 0 || (reads(bus) && decrypted(bus))))
 		code = read_packets(bus);
 	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->held && wants_write(bus))
 		code = mosquitto_loop_write(bus->mosq, 1);
