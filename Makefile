@@ -62,7 +62,7 @@ test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a par
 test-images: ## push, pull and run the images of all platforms (5 minutes)
 	@ci/test-images.sh
 
-bench: ## measure noise, reads, latency, a backlog, ingest (build/bench.jsonl)
+bench: ## measure noise, reads, latency, a backlog, ingest, PostgreSQL (build/bench.jsonl)
 	@ci/bench.sh
 
 bench-full: ## measure what takes longer: 50 million rows, 10,000 nodes, replicas

@@ -28,7 +28,7 @@ static enum wire_type element_type(enum wire_type array)
 void wire_bytes(struct wire *wire, const void *bytes, size_t len)
 {
 	if (wire->size - wire->len < len) {
-		size_t size = 2 * wire->size + len + 256;
+		size_t size = wire->size + wire->size / 4 + len + 256;
 		char *at = realloc(wire->at, size);
 		if (at == NULL)
 			dp_log_out_of_memory("what is stored");
