@@ -193,11 +193,11 @@ def test_a_partition_a_day(lab, central, postgres):
 
 
 def test_more_sensors_than_are_remembered(lab, central, postgres):
-    """30,000 sensors at once: found or made together, and each has its reading."""
+    """60,000 sensors at once: found or made together, and each has its reading."""
     lab.ingest(central)
     peer = Peer(lab.client(central))
     stream = new_stream()
-    each, messages = 3000, 10
+    each, messages = 3000, 20
     for first in range(1, each * messages, each):
         batch = [
             [{"bn": f"s{seq}/", "bt": 1.7e9 + seq, "n": "t", "v": seq}]
