@@ -224,6 +224,9 @@ static bool known(const struct dp_config_table *table, const char *name, size_t 
 		if (strncmp(name, option, n) == 0 &&
 			(len == n || (len == n + 5 && strncmp(name + n, "_FILE", 5) == 0)))
 			return true;
+		if (table->options[i].family && len > n + 1 &&
+			strncmp(name, option, n) == 0 && name[n] == '_')
+			return true;
 	}
 	return false;
 }

@@ -25,7 +25,9 @@ struct dp_option {
 	const char *fallback; /**< default as text, NULL when there is none */
 	int64_t min, max;     /**< of a DP_INT */
 	bool required;
-	bool url; /**< may hold a password: not printed when it has an @ */
+	bool family; /**< NAME_<anything> are settings too, which the service reads itself
+		      */
+	bool url;    /**< may hold a password: not printed when it has an @ */
 	/** Of a DP_STRING: what is allowed when the value is not, else NULL. */
 	const char *(*check)(const char *value);
 	const char *help; /**< one line */

@@ -1,4 +1,5 @@
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "pruner.h"
@@ -34,8 +35,28 @@ static const struct dp_option options[] = {
 		.help = "the database: sqlite:///absolute/path/of/file.db"},
 	{.name = "RETENTION",
 		.offset = offsetof(struct pruner_config, retention),
-		.fallback = "raw:30d",
-		.help = "how long readings are kept: raw:<age>, e.g. raw:30d"},
+		.fallback = "raw:30d,1m:1y,1h:10y",
+		.family = true,
+		.help = "how long what is kept: raw:<age>, rollups <size>:<age>; "
+			"RETENTION_<NODE> and RETENTION_<NODE>_<SENSOR> say what is "
+			"different there"},
+	{.name = "MAX_DB_BYTES",
+		.type = DP_INT,
+		.offset = offsetof(struct pruner_config, max_db_bytes),
+		.fallback = "0",
+		.min = 0,
+		.max = INT64_MAX,
+		.help = "what the database may hold, 0 without limit, else at least 16 "
+			"MiB; "
+			"the oldest go first"},
+	{.name = "MIN_FREE_BYTES",
+		.type = DP_INT,
+		.offset = offsetof(struct pruner_config, min_free_bytes),
+		.fallback = "0",
+		.min = 0,
+		.max = INT64_MAX,
+		.help = "what must stay free of its volume, 0 for nothing, else at least 1 "
+			"MiB"},
 	{.name = "PRUNE_INTERVAL_S",
 		.type = DP_INT,
 		.offset = offsetof(struct pruner_config, interval_s),

@@ -4,15 +4,27 @@
 
 #include <stdint.h>
 
+#define POLICY_SIZES 4 /**< rollups of so many sizes at most */
+
 struct policy {
 	int64_t raw_us; /**< age at which a reading goes */
+	unsigned n;
+	/** Rollups, the finest first: each size is a multiple of the one before. */
+	struct {
+		int64_t size_us; /**< of a bucket: whole seconds */
+		int64_t age_us;	 /**< of its end, at which it goes */
+	} sizes[POLICY_SIZES];
 };
 
 /**
- * `raw:<age>`, the age being a whole number and ms, s, m, h, d, w or y, at least 1 s.
- * @param why  set on failure: a literal
+ * `raw:<age>` and any `<size>:<age>`, comma-separated: `raw:30d,1m:1y,1h:10y`. Ages and
+ * sizes are whole numbers and ms, s, m, h, d, w or y; ages from 1s (or the size) to 100y,
+ * sizes from 1s to 7d.
+ * @param base  NULL; or a policy of which the text says only what is different
+ * @param why   set on failure: what is allowed, a literal
  * @return 0 or -EINVAL
  */
-int policy_parse(const char *text, struct policy *policy, const char **why);
+int policy_parse(const char *text, const struct policy *base, struct policy *policy,
+	const char **why);
 
 #endif

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bus.h"
 #include "log.h"
-#include "policy.h"
+#include "policies.h"
 #include "prune.h"
 #include "stats.h"
 #include "store.h"
@@ -17,13 +18,15 @@
 #define RETRY_MS 5000
 #define STREAM_SILENT_US (400 * (int64_t)86400000000)
 #define STATS 4
+#define MAX_DB_FLOOR 16777216
+#define MIN_FREE_FLOOR 1048576
 
 enum task { TASK_BEGIN, TASK_STEP, TASK_RELEASE };
 
 struct pruner {
 	struct dp_service *service;
 	const struct pruner_config *config;
-	struct policy policy;
+	struct policies policies;
 	struct prune *prune;
 	struct dp_lease lease;
 	struct dp_bus *bus;
@@ -39,14 +42,28 @@ struct pruner {
 	char client_id[96], holder[96], stats_topic[192];
 };
 
+static int check_bytes(const char *name, int64_t bytes, int64_t least, const char *allowed)
+{
+	char text[32];
+	if (bytes == 0 || bytes >= least)
+		return 0;
+	snprintf(text, sizeof(text), "%lld", (long long)bytes);
+	dp_config_reject(name, text, allowed);
+	return -EINVAL;
+}
+
 int pruner_check(const void *data)
 {
 	const struct pruner_config *config = data;
-	struct policy policy;
-	const char *why;
-	int err = policy_parse(config->retention, &policy, &why);
-	if (err != 0)
-		dp_config_reject("RETENTION", config->retention, why);
+	struct policies policies;
+	int err = policies_load(&policies, config->retention, environ);
+	policies_finish(&policies);
+	if (check_bytes("MAX_DB_BYTES", config->max_db_bytes, MAX_DB_FLOOR,
+		    "0 or at least 16777216") != 0)
+		err = -EINVAL;
+	if (check_bytes("MIN_FREE_BYTES", config->min_free_bytes, MIN_FREE_FLOOR,
+		    "0 or at least 1048576") != 0)
+		err = -EINVAL;
 	return err;
 }
 
@@ -58,7 +75,8 @@ static void do_begin(struct pruner *p)
 	int64_t now_us = clock->wall_us(clock->data);
 	p->result = prune_lease(p->prune, &p->lease, now_us);
 	if (p->result == 0 && p->lease.held)
-		prune_begin(p->prune, now_us - p->policy.raw_us, now_us - STREAM_SILENT_US);
+		prune_begin(p->prune, now_us - p->policies.all.raw_us,
+			now_us - STREAM_SILENT_US);
 }
 
 static void do_work(uv_work_t *work)
@@ -215,13 +233,14 @@ static void open_bus(struct pruner *p)
 struct pruner *pruner_start(struct dp_service *service, const struct pruner_config *config)
 {
 	struct pruner *p = calloc(1, sizeof(*p));
-	const char *why;
 	if (p == NULL)
 		dp_log_out_of_memory("the pruner");
 	p->service = service;
 	p->config = config;
-	policy_parse(config->retention, &p->policy, &why);
+	/* Checked before. */
+	policies_load(&p->policies, config->retention, environ);
 	if (prune_open(&p->prune, config->store_url) != 0) {
+		policies_finish(&p->policies);
 		free(p);
 		return NULL;
 	}
@@ -264,5 +283,6 @@ const char *pruner_health(void *data)
 void pruner_destroy(struct pruner *p)
 {
 	prune_close(p->prune);
+	policies_finish(&p->policies);
 	free(p);
 }

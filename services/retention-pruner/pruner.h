@@ -12,13 +12,14 @@ struct pruner_config {
 	const char *mqtt_url;
 	const char *store_url;
 	const char *retention;
+	int64_t max_db_bytes, min_free_bytes;
 	int64_t interval_s;
 	int64_t pause_ms;
 };
 
 struct pruner;
 
-/** Check RETENTION; logs. @return 0 or -EINVAL */
+/** Check the policies and the limits; logs. @return 0 or -EINVAL */
 int pruner_check(const void *config);
 
 /** @return NULL when the store cannot be opened, which is logged */

@@ -61,6 +61,13 @@ BAD = [
     ("retention-pruner", "RETENTION", "raw:30x"),
     ("retention-pruner", "RETENTION", "raw:-1d"),
     ("retention-pruner", "RETENTION", "raw:0d"),
+    ("retention-pruner", "RETENTION", "raw:30d,1m:99999999999999999999y"),
+    ("retention-pruner", "RETENTION", "raw:30d,1m:1y,1m:2y"),
+    ("retention-pruner", "RETENTION", "raw:30d,1m:1y,90s:1y"),
+    ("retention-pruner", "RETENTION_ORANGEPI0", "raw:-1d"),
+    ("retention-pruner", "RETENTION_ORANGEPI0", "5m:1y"),
+    ("retention-pruner", "MAX_DB_BYTES", "16777215"),
+    ("retention-pruner", "MIN_FREE_BYTES", "1048575"),
     ("retention-pruner", "PRUNE_INTERVAL_S", "0"),
 ]
 
