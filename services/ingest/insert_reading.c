@@ -78,6 +78,8 @@ int insert_flush(struct insert *insert)
 	int err = 0;
 	if (insert->rows.n > 0)
 		err = insert_run(insert, wide ? ADD_WIDE_READINGS : ADD_READINGS);
+	if (err == 0)
+		err = insert_late(insert);
 	insert->rows.n = 0;
 	insert->rows.set = 0;
 	return err;

@@ -35,7 +35,8 @@ static const char *const sql[STATEMENTS] = {
 	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id <="
 		      " (SELECT max(id) FROM dead_letter) - ?",
 	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
-	[NEXT_ID] = "SELECT reading FROM next_id",
+	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention) FROM next_id",
+	[ADD_LATE] = "INSERT INTO late VALUES (?, ?, ?, ?, 0, ?)",
 	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
 };
 
@@ -172,8 +173,10 @@ static int read_next_id(struct insert *insert)
 {
 	sqlite3_stmt *statement = insert->statements[NEXT_ID];
 	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW)
+	if (code == SQLITE_ROW) {
 		insert->next_id = sqlite3_column_int64(statement, 0);
+		insert->counted_until_us = sqlite3_column_int64(statement, 1);
+	}
 	sqlite3_reset(statement);
 	/* Somebody has been at the tables: not a damage for which a history is set aside.
 	 */

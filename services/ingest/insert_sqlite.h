@@ -1,7 +1,7 @@
 /*
  * The parts of the SQLite store, among themselves: insert_sqlite.c has the
  * transaction, insert_stream.c a stream's rows, insert_reading.c a reading's, insert_rows.c
- * what hands rows over.
+ * what hands rows over, insert_late.c what tells the pruner of late ones.
  */
 #ifndef INGEST_INSERT_SQLITE_H
 #define INGEST_INSERT_SQLITE_H
@@ -34,6 +34,7 @@ enum statement {
 	TRIM_DEAD,
 	FIND_LEASE,
 	NEXT_ID,
+	ADD_LATE,
 	SET_NEXT_ID,
 	STATEMENTS
 };
@@ -56,7 +57,8 @@ struct insert {
 	struct dp_intervals set, before; /* of it: now, and as loaded */
 	struct scan scan;		 /* of the batch at hand; not small */
 	int64_t next_id;
-	bool dead; /* the transaction made dead letters */
+	int64_t counted_until_us; /* the pruner has counted older readings */
+	bool dead;		  /* the transaction made dead letters */
 	struct printed printed;
 	struct insert_counts counts, pending;
 };
@@ -67,6 +69,12 @@ int insert_run(struct insert *insert, enum statement which);
 /* Bind integers in order. @return the statement */
 sqlite3_stmt *insert_bind(
 	struct insert *insert, enum statement which, int n, const int64_t *values);
+
+/*
+ * Name those of the collected rows for the pruner that are older than what it has counted
+ * in its rollups (schema_2.sql, table late). @return as dp_sqlite_error()
+ */
+int insert_late(struct insert *insert);
 
 /* Write the rows collected so far. @return as dp_sqlite_error() */
 int insert_flush(struct insert *insert);

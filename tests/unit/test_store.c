@@ -46,14 +46,15 @@ static void test_the_database_is_as_its_readers_expect_it(void **state)
 	char path[PATH_SIZE];
 	struct dp_store store = open_store(state, path);
 	dp_store_close(&store);
-	assert_int_equal(db_int(path, "PRAGMA user_version"), 1);
+	assert_int_equal(db_int(path, "PRAGMA user_version"), 2);
 	assert_int_equal(db_int(path, "PRAGMA application_id"), 0x44506277);
 	assert_db_text(path,
 		"SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER "
 		"BY name",
-		"table|channel table|dead_letter view|dht table|lease table|lost "
-		"table|next_id "
-		"table|reading table|sensor table|stream table|stream_interval");
+		"table|channel table|dead_letter view|dht table|late table|lease "
+		"table|lost table|next_id table|reading view|reading_1h view|reading_1m "
+		"table|retention table|rollup table|sensor table|stream "
+		"table|stream_interval");
 	assert_db_text(path, "SELECT name FROM pragma_table_info('dht')",
 		"id topic temp humidity");
 }

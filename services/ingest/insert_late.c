@@ -1,0 +1,59 @@
+#include "insert_sqlite.h"
+
+#define RANGES 8
+#define REACH_US 600000000 /* what the pruner looks through for a range */
+
+/* Readings of a sensor: no other of it has such an id and such a time. */
+struct range {
+	int64_t sensor, first, last, from_us, until_us;
+};
+
+static int write_range(struct insert *insert, const struct range *range)
+{
+	const int64_t row[] = {
+		range->sensor, range->first, range->last, range->from_us, range->until_us};
+	insert_bind(insert, ADD_LATE, 5, row);
+	return insert_run(insert, ADD_LATE);
+}
+
+static bool extend(struct range *range, const struct row *row)
+{
+	if (row->ts_us < range->until_us - REACH_US ||
+		row->ts_us > range->from_us + REACH_US)
+		return false;
+	range->last = row->id;
+	if (row->ts_us < range->from_us)
+		range->from_us = row->ts_us;
+	if (row->ts_us > range->until_us)
+		range->until_us = row->ts_us;
+	return true;
+}
+
+int insert_late(struct insert *insert)
+{
+	struct range ranges[RANGES];
+	size_t n = 0, next = 0;
+	int err = 0;
+	for (size_t i = 0; i < insert->rows.n && err == 0; i++) {
+		const struct row *row = &insert->rows.at[i];
+		if (row->ts_us >= insert->counted_until_us)
+			continue;
+		size_t at = 0;
+		while (at < n && ranges[at].sensor != row->sensor)
+			at++;
+		if (at < n && extend(&ranges[at], row))
+			continue;
+		/* A sensor has one range at hand, so that its ranges never overlap. */
+		if (at == n && n < RANGES) {
+			n++;
+		} else {
+			at = at < n ? at : next++ % RANGES;
+			err = write_range(insert, &ranges[at]);
+		}
+		ranges[at] = (struct range){
+			row->sensor, row->id, row->id, row->ts_us, row->ts_us};
+	}
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = write_range(insert, &ranges[i]);
+	return err;
+}
