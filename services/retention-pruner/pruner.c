@@ -7,17 +7,20 @@
 #include <unistd.h>
 
 #include "bus.h"
+#include "desk.h"
 #include "log.h"
 #include "policies.h"
 #include "prune.h"
 #include "stats.h"
 #include "store.h"
+#include "stride.h"
 
 #define LEASE_TTL_US 60000000
 #define STANDBY_MS 30000
 #define RETRY_MS 5000
 #define STREAM_SILENT_US (400 * (int64_t)86400000000)
-#define STATS 4
+#define STATS 5
+#define LEASE_RENEW_NS 10000000000
 #define MAX_DB_FLOOR 16777216
 #define MIN_FREE_FLOOR 1048576
 
@@ -29,14 +32,18 @@ struct pruner {
 	struct policies policies;
 	struct prune *prune;
 	struct dp_lease lease;
-	struct dp_bus *bus;
-	uv_timer_t timer; /* the next step or the next run */
+	struct desk desk;
+	struct desk_order order; /* of the run under way */
+	uv_timer_t timer;	 /* the next step or the next run */
 	uv_work_t work;
 	enum task task;
 	bool working, stopping, running, done;
 	int result, trouble;
-	int64_t rows, run_rows;
-	uint64_t runs, steps, deleted, longest_step_us;
+	int64_t rows, took_us;
+	uint64_t renewed_ns; /* the lease; 0: not sure */
+	uint64_t begun_ns, run_longest_us, run_steps;
+	const char *asked; /* what the last run wanted confirmed */
+	uint64_t runs, steps, deleted, counted, longest_step_us;
 	struct dp_stats stats;
 	struct dp_stat table[STATS];
 	char client_id[96], holder[96], stats_topic[192];
@@ -69,39 +76,68 @@ int pruner_check(const void *data)
 
 /* ---- on the work queue ---- */
 
+static void renew(struct pruner *p)
+{
+	const struct dp_clock *clock = &p->service->clock;
+	uint64_t now_ns = uv_hrtime();
+	p->result = 0;
+	if (p->renewed_ns != 0 && p->lease.held && now_ns < p->renewed_ns + LEASE_RENEW_NS)
+		return;
+	p->result = prune_lease(p->prune, &p->lease, clock->wall_us(clock->data));
+	p->renewed_ns = p->result == 0 ? now_ns : 0;
+}
+
+static void do_step(struct pruner *p)
+{
+	/* A long run keeps its lease; who has lost it stops. */
+	renew(p);
+	if (p->result != 0 || !p->lease.held)
+		return;
+	uint64_t start = uv_hrtime();
+	p->result = prune_step(p->prune, &p->rows, &p->done);
+	p->took_us = (int64_t)((uv_hrtime() - start) / 1000);
+	prune_took(p->prune, p->took_us);
+	if (p->result == 0)
+		p->result = prune_checkpoint(p->prune);
+	if (p->result != 0)
+		p->renewed_ns = 0;
+}
+
 static void do_begin(struct pruner *p)
 {
 	const struct dp_clock *clock = &p->service->clock;
 	int64_t now_us = clock->wall_us(clock->data);
-	p->result = prune_lease(p->prune, &p->lease, now_us);
-	if (p->result == 0 && p->lease.held)
-		prune_begin(p->prune, now_us - p->policies.all.raw_us,
-			now_us - STREAM_SILENT_US);
+	renew(p);
+	if (p->result != 0 || !p->lease.held)
+		return;
+	struct prune_run run = {.policies = &p->policies,
+		.now_us = now_us,
+		.streams_before_us = now_us - STREAM_SILENT_US,
+		.max_bytes = p->config->max_db_bytes,
+		.min_free_bytes = p->config->min_free_bytes,
+		.boot_us = clock->boot_ns(clock->data) / 1000,
+		.dry_run = p->order.order.dry_run,
+		.confirmed = p->order.order.confirm};
+	memcpy(run.boot_id, clock->boot_id, sizeof(clock->boot_id));
+	prune_begin(p->prune, &run);
 }
 
 static void do_work(uv_work_t *work)
 {
 	struct pruner *p = work->data;
-	uint64_t start = uv_hrtime();
-	const struct dp_clock *clock = &p->service->clock;
 	p->rows = 0;
+	p->took_us = 0;
 	switch (p->task) {
 	case TASK_BEGIN:
 		do_begin(p);
 		break;
 	case TASK_STEP:
-		/* A long run keeps its lease; who has lost it stops at once. */
-		p->result = prune_lease(p->prune, &p->lease, clock->wall_us(clock->data));
-		if (p->result == 0 && p->lease.held)
-			p->result = prune_step(p->prune, &p->rows, &p->done);
+		do_step(p);
 		break;
 	case TASK_RELEASE:
 		p->result = prune_release(p->prune, &p->lease);
 		break;
 	}
-	uint64_t took_us = (uv_hrtime() - start) / 1000;
-	if (p->task == TASK_STEP && took_us > p->longest_step_us)
-		p->longest_step_us = took_us;
 }
 
 /* ---- on the loop ---- */
@@ -111,6 +147,8 @@ static void work_done(uv_work_t *work, int status);
 
 static void start_task(struct pruner *p, enum task task)
 {
+	if (task == TASK_BEGIN)
+		desk_take(&p->desk, &p->order);
 	p->task = task;
 	p->working = true;
 	p->work.data = p;
@@ -141,11 +179,47 @@ static void note_trouble(struct pruner *p)
 
 static void end_run(struct pruner *p)
 {
+	const struct prune_report *report = prune_report(p->prune);
+	const struct dp_clock *clock = &p->service->clock;
+	const struct order_times times = {.now_us = clock->wall_us(clock->data),
+		.duration_ms = (int64_t)((uv_hrtime() - p->begun_ns) / 1000000),
+		.longest_step_us = (int64_t)p->run_longest_us,
+		.steps = (int64_t)p->run_steps};
 	p->running = false;
 	p->runs++;
-	if (p->run_rows > 0)
-		dp_log(DP_LOG_INFO, "pruned", "rows=%lld longest_step_us=%llu",
-			(long long)p->run_rows, (unsigned long long)p->longest_step_us);
+	p->counted += (uint64_t)report->counted;
+	if (report->outcome == PRUNE_DID && report->readings + report->rollups > 0)
+		dp_log(DP_LOG_INFO, "pruned",
+			"readings=%lld rollups=%lld longest_step_us=%llu",
+			(long long)report->readings, (long long)report->rollups,
+			(unsigned long long)p->run_longest_us);
+	if (report->reason != NULL && report->reason != p->asked)
+		dp_log(DP_LOG_WARN,
+			report->outcome == PRUNE_ASKS
+				? "nothing is pruned until retention/run gets "
+				  "{\"confirm\":true}"
+				: "pruning is not enough",
+			"reason=\"%s\"", report->reason);
+	p->asked = report->reason;
+	desk_report(&p->desk, &p->order, report, &times);
+}
+
+static void note_step(struct pruner *p)
+{
+	p->steps++;
+	p->run_steps++;
+	p->deleted += (uint64_t)p->rows;
+	if ((uint64_t)p->took_us > p->run_longest_us)
+		p->run_longest_us = (uint64_t)p->took_us;
+	if (p->run_longest_us > p->longest_step_us)
+		p->longest_step_us = p->run_longest_us;
+}
+
+static int64_t next_wait_ms(struct pruner *p)
+{
+	if (!p->done)
+		return stride_pause_ms(p->took_us, p->config->pause_ms);
+	return p->desk.waiting ? 0 : p->config->interval_s * 1000;
 }
 
 static void release_or_end(struct pruner *p)
@@ -183,26 +257,28 @@ static void work_done(uv_work_t *work, int status)
 		wait_ms(p, STANDBY_MS);
 	} else if (p->task == TASK_BEGIN) {
 		p->running = true;
-		p->run_rows = 0;
+		p->begun_ns = uv_hrtime();
+		p->run_longest_us = p->run_steps = 0;
 		wait_ms(p, 0);
 	} else {
-		p->steps++;
-		p->run_rows += p->rows;
-		p->deleted += (uint64_t)p->rows;
+		note_step(p);
 		if (p->done)
 			end_run(p);
-		wait_ms(p, p->done ? p->config->interval_s * 1000 : p->config->pause_ms);
+		wait_ms(p, next_wait_ms(p));
 	}
 }
 
-static void on_bus_event(void *data)
+static void on_disconnect(void *data)
 {
-	(void)data; /* the bus carries statistics only */
+	(void)data; /* it prunes without a broker as well */
 }
 
-static void on_bus_message(void *data, const struct dp_bus_message *message)
+static void on_order(void *data)
 {
-	(void)data, (void)message;
+	struct pruner *p = data;
+	/* A run that is under way is ended first. */
+	if (!p->working && !p->running && !p->stopping)
+		wait_ms(p, 0);
 }
 
 static void open_bus(struct pruner *p)
@@ -211,22 +287,25 @@ static void open_bus(struct pruner *p)
 	snprintf(p->client_id, sizeof(p->client_id), "dewpoint-pruner-%s", instance);
 	snprintf(p->stats_topic, sizeof(p->stats_topic), "stats/%s/retention-pruner/%s",
 		p->config->node_name, instance);
+	p->desk.on_order = on_order;
+	p->desk.data = p;
 	const struct dp_bus_options options = {
 		.url = p->config->mqtt_url,
 		.ca_file = p->config->service.tls_ca_file,
 		.client_id = p->client_id,
 		.clean_start = true,
-		.data = p,
-		.on_connect = on_bus_event,
-		.on_disconnect = on_bus_event,
-		.on_message = on_bus_message,
+		.data = &p->desk,
+		.on_connect = desk_connected,
+		.on_disconnect = on_disconnect,
+		.on_message = desk_message,
 	};
-	if (dp_bus_open(&p->bus, &p->service->loop, &options) != 0)
+	if (dp_bus_open(&p->desk.bus, &p->service->loop, &options) != 0)
 		dp_log_out_of_memory("the bus");
 	const struct dp_stat table[STATS] = {{"runs", &p->runs}, {"steps", &p->steps},
-		{"deleted", &p->deleted}, {"longest_step_us", &p->longest_step_us}};
+		{"deleted", &p->deleted}, {"counted", &p->counted},
+		{"longest_step_us", &p->longest_step_us}};
 	memcpy(p->table, table, sizeof(table));
-	dp_stats_start(&p->stats, &p->service->loop, p->bus, p->stats_topic, p->table,
+	dp_stats_start(&p->stats, &p->service->loop, p->desk.bus, p->stats_topic, p->table,
 		STATS, p->config->service.stats_period_s);
 }
 
@@ -256,7 +335,7 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 
 static void finish_stop(struct pruner *p)
 {
-	dp_bus_close(p->bus, NULL);
+	dp_bus_close(p->desk.bus, NULL);
 	dp_service_safe(p->service);
 }
 
@@ -277,7 +356,7 @@ const char *pruner_health(void *data)
 	if (p->trouble != 0)
 		return "the store cannot be pruned; it may be locked or full";
 	/* It prunes without a broker, but nobody hears of it. */
-	return dp_bus_connected(p->bus) ? NULL : dp_bus_trouble(p->bus);
+	return dp_bus_connected(p->desk.bus) ? NULL : dp_bus_trouble(p->desk.bus);
 }
 
 void pruner_destroy(struct pruner *p)

@@ -53,6 +53,19 @@ static void add_stream(const char *path, int id, int64_t seen_us)
 	db_exec(path, sql);
 }
 
+/* A policy without rollups, by which readings before before_us go. */
+static struct policies policies;
+
+static void begin(struct prune *prune, int64_t before_us, int64_t streams_before_us)
+{
+	const struct prune_run run = {.policies = &policies,
+		.now_us = before_us + 3600,
+		.streams_before_us = streams_before_us,
+		.confirmed = true};
+	policies.all.raw_us = 3600;
+	prune_begin(prune, &run);
+}
+
 static int64_t readings(const char *path)
 {
 	return db_int(path, "SELECT count(*) FROM reading");
@@ -97,7 +110,7 @@ static void test_what_is_older_goes_and_nothing_else(void **state)
 	add_readings(path, 3, 10, BEFORE_US + 5, 1);
 	add_readings(path, 5, 1, BEFORE_US, 0);
 	db_exec(path, "INSERT INTO sensor VALUES (4, '/data/n4', '')");
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 20);
 	assert_db_text(path,
 		"SELECT sensor, count(*), min(ts), max(ts) FROM reading GROUP BY sensor",
@@ -114,7 +127,7 @@ static void test_a_step_deletes_a_few_rows_only(void **state)
 	add_readings(path, 1, 2 * ROWS_A_STEP + 1, 0, 1);
 	add_readings(path, 2, ROWS_A_STEP - 1, 0, 1);
 	add_readings(path, 3, 7, BEFORE_US, 1);
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 3 * ROWS_A_STEP);
 	assert_int_equal(readings(path), 7);
 	prune_close(prune);
@@ -128,7 +141,7 @@ static void test_more_readings_of_one_instant_than_a_step_are_no_obstacle(void *
 	bool done = false;
 	add_readings(path, 1, 2 * ROWS_A_STEP + 500, 5, 0);
 	add_readings(path, 1, 3, BEFORE_US, 1);
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	for (int steps = 0; !done && steps < 100; steps++) {
 		assert_int_equal(prune_step(prune, &rows, &done), 0);
 		all += rows;
@@ -144,11 +157,11 @@ static void test_a_second_run_finds_nothing(void **state)
 	char path[PATH_SIZE];
 	struct prune *prune = open_pruner(state, path);
 	add_readings(path, 1, 10, BEFORE_US - 5, 1);
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 5);
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 0);
-	prune_begin(prune, BEFORE_US + 2, 0);
+	begin(prune, BEFORE_US + 2, 0);
 	assert_int_equal(run(prune), 2);
 	assert_int_equal(readings(path), 3);
 	prune_close(prune);
@@ -168,13 +181,13 @@ static void test_interrupted_between_any_two_steps_the_next_run_ends_it(void **s
 		add_readings(path, 2, 50, BEFORE_US - 20, 1);
 		add_stream(path, 1, BEFORE_US - 1);
 		add_stream(path, 2, BEFORE_US);
-		prune_begin(prune, BEFORE_US, BEFORE_US);
+		begin(prune, BEFORE_US, BEFORE_US);
 		for (int i = 0; i < interrupted; i++)
 			assert_int_equal(prune_step(prune, &rows, &done), 0);
 		prune_close(prune);
 		assert_true(readings(path) >= 30);
 		prune = open_pruner(state, path);
-		prune_begin(prune, BEFORE_US, BEFORE_US);
+		begin(prune, BEFORE_US, BEFORE_US);
 		run(prune);
 		assert_int_equal(readings(path), 30);
 		assert_db_text(path, "SELECT id FROM stream", "2");
@@ -190,7 +203,7 @@ static void test_readings_that_come_during_a_run_are_kept(void **state)
 	bool done = false;
 	int added = 0;
 	add_readings(path, 1, 3 * ROWS_A_STEP, 0, 1);
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	for (int steps = 0; !done; steps++) {
 		assert_true(steps < 100);
 		assert_int_equal(prune_step(prune, &rows, &done), 0);
@@ -212,7 +225,7 @@ static void test_streams_that_are_long_silent_go_with_their_intervals(void **sta
 	add_stream(path, 3, 5);
 	add_stream(path, 4, 101);
 	add_readings(path, 1, 5, BEFORE_US, 1);
-	prune_begin(prune, BEFORE_US, 100);
+	begin(prune, BEFORE_US, 100);
 	assert_int_equal(run(prune), 2 * 4);
 	assert_db_text(path, "SELECT id FROM stream ORDER BY id", "2 4");
 	assert_db_text(path, "SELECT stream, first, last FROM stream_interval",
@@ -232,7 +245,7 @@ static void test_many_streams_go_in_several_steps(void **state)
 		      "0, i, 0"
 		      " FROM k;"
 		      "INSERT INTO stream_interval SELECT id, 1, 2 FROM stream");
-	prune_begin(prune, 0, 1201);
+	begin(prune, 0, 1201);
 	assert_int_equal(run(prune), 2400);
 	assert_db_text(path, "SELECT count(*), min(id) FROM stream", "34|1201");
 	assert_int_equal(db_int(path, "SELECT count(*) FROM stream_interval"), 34);
@@ -245,7 +258,7 @@ static void test_free_pages_go_back_to_the_file_system(void **state)
 	struct prune *prune = open_pruner(state, path);
 	add_readings(path, 1, 60000, 0, 1);
 	int64_t before = db_int(path, "PRAGMA page_count");
-	prune_begin(prune, BEFORE_US, 0);
+	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 60000);
 	assert_int_equal(db_int(path, "PRAGMA freelist_count"), 0);
 	assert_true(db_int(path, "PRAGMA page_count") < before / 4);
@@ -262,7 +275,7 @@ static void test_a_busy_step_does_nothing_and_may_be_tried_again(void **state)
 	add_readings(path, 1, 100, BEFORE_US - 50, 1);
 	add_stream(path, 1, 5);
 	sqlite3_busy_timeout(opened, 0);
-	prune_begin(prune, BEFORE_US, BEFORE_US);
+	begin(prune, BEFORE_US, BEFORE_US);
 	for (int steps = 0; !done; steps++) {
 		assert_true(steps < 100);
 		sqlite3 *other = db_open(path);

@@ -1,0 +1,205 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "prune_steps.h"
+
+#define KEYED                                                                              \
+	" WHERE sensor = ?1 AND (ts, id) > (?2, ?3) AND ts < ?4 ORDER BY ts, id LIMIT ?5"
+
+static const char *const sql[PRUNE_STATEMENTS] = {
+	[NEXT_SENSOR] =
+		"SELECT id, topic, name FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
+	[READ_STATE] = "SELECT counted_since, counted_until, counted_id, sensor, ts, id,"
+		       " removed, run_wall, run_boot_us, reading, run_boot_id"
+		       " FROM retention, next_id",
+	[SET_MARK] = "UPDATE retention SET counted_since = ?, counted_until = ?,"
+		     " counted_id = ?, sensor = 0, ts = 0, id = 0",
+	[SET_CURSOR] = "UPDATE retention SET sensor = ?, ts = ?, id = ?",
+	[SET_RUN] = "UPDATE retention SET run_wall = ?, run_boot_us = ?, run_boot_id = ?",
+	[ADD_REMOVED] = "UPDATE retention SET removed = removed + ?",
+	[WIDTH] = "SELECT max(col) FROM channel WHERE sensor = ?",
+	[SCAN] = "SELECT ts, id, temperature, humidity FROM reading" KEYED,
+	[SCAN_WIDE] = "SELECT ts, id, temperature, humidity, v2, v3, v4, v5, v6, v7"
+		      " FROM reading" KEYED,
+	[ADD_BUCKET] =
+		"INSERT INTO rollup VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		" ON CONFLICT DO UPDATE SET count = count + excluded.count,"
+		"  min = min(min, excluded.min), max = max(max, excluded.max),"
+		"  sum = sum + excluded.sum,"
+		"  first = iif(excluded.first_after < first_after, excluded.first, first),"
+		"  first_after = min(first_after, excluded.first_after),"
+		"  last = iif(excluded.last_after >= last_after, excluded.last, last),"
+		"  last_after = max(last_after, excluded.last_after)",
+	[NEXT_LATE] = "SELECT sensor, first, last, ts, id, until FROM late LIMIT 1",
+	[SET_LATE] = "UPDATE late SET ts = ?, id = ? WHERE sensor = ? AND first = ?",
+	[DROP_LATE] = "DELETE FROM late WHERE sensor = ? AND first = ?",
+	[FORGET_LATE] = "DELETE FROM late",
+	[FIND_BOUND] = "SELECT ts, id FROM reading WHERE sensor = ? AND ts < ?"
+		       " ORDER BY ts, id LIMIT 1 OFFSET ?",
+	[DELETE_BEFORE] = "DELETE FROM reading WHERE sensor = ? AND ts < ?",
+	[DELETE_TO] = "DELETE FROM reading WHERE sensor = ? AND (ts, id) <= (?, ?)",
+	[COUNT_DUE] =
+		"SELECT count(*) FROM reading WHERE sensor = ? AND ts >= ? AND ts < ?",
+	[COUNT_KEPT] = "SELECT count(*) FROM (SELECT 1 FROM reading WHERE sensor = ? AND"
+		       " ts >= ? LIMIT ?)",
+	[OLDEST] = "SELECT min((SELECT ts FROM reading WHERE sensor = s.id"
+		   " ORDER BY ts LIMIT 1)) FROM sensor s",
+	[NEWEST] = "SELECT max(ifnull((SELECT max((SELECT ts FROM reading WHERE sensor ="
+		   " s.id ORDER BY ts DESC LIMIT 1)) FROM sensor s), 0),"
+		   " ifnull((SELECT max(seen) FROM stream), 0))",
+	[NEXT_SIZE] = "SELECT min(size) FROM rollup WHERE size > ?",
+	[NEXT_SERIES] =
+		"SELECT r.sensor, r.col, s.topic, s.name FROM rollup r JOIN sensor s"
+		" ON s.id = r.sensor WHERE r.size = ? AND (r.sensor, r.col) > (?, ?)"
+		" ORDER BY r.sensor, r.col LIMIT 1",
+	[FIND_ROLLUP_BOUND] =
+		"SELECT ts FROM rollup WHERE size = ? AND sensor = ? AND col = ?"
+		" AND ts < ? ORDER BY ts LIMIT 1 OFFSET ?",
+	[DELETE_ROLLUPS] = "DELETE FROM rollup WHERE size = ? AND sensor = ? AND col = ?"
+			   " AND ts < ?",
+	[COUNT_ROLLUPS_DUE] =
+		"SELECT count(*) FROM rollup WHERE size = ? AND sensor = ? AND"
+		" col = ? AND ts >= ? AND ts < ?",
+	[COUNT_ROLLUPS_KEPT] =
+		"SELECT count(*) FROM (SELECT 1 FROM rollup WHERE size = ? AND"
+		" sensor = ? AND col = ? AND ts >= ? LIMIT ?)",
+	[OLDEST_ROLLUP] = "SELECT min((SELECT ts FROM rollup WHERE size = ?1 AND sensor ="
+			  " c.sensor AND col = c.col ORDER BY ts LIMIT 1)) FROM channel c",
+};
+
+static int note_log(void *data, sqlite3 *db, const char *name, int pages)
+{
+	struct prune *prune = data;
+	(void)db, (void)name;
+	prune->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+int prune_prepare(struct prune *prune)
+{
+	/*
+	 * Our commits need not be on the disk one by one: what a power cut undoes is done
+	 * again, and ingest's next commit takes ours along. The log is written into the
+	 * file by prune_checkpoint(), not in the middle of a step.
+	 */
+	int err = dp_sqlite_exec(
+		prune->store.db, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0");
+	sqlite3_wal_hook(prune->store.db, note_log, prune);
+	for (int i = 0; i < PRUNE_STATEMENTS && err == 0; i++)
+		err = dp_sqlite_prepare(prune->store.db, sql[i], &prune->statements[i]);
+	return err;
+}
+
+void prune_finalize(struct prune *prune)
+{
+	for (int i = 0; i < PRUNE_STATEMENTS; i++) {
+		sqlite3_finalize(prune->statements[i]);
+		prune->statements[i] = NULL;
+	}
+}
+
+sqlite3_stmt *prune_bind(
+	struct prune *prune, enum prune_statement which, int n, const int64_t *values)
+{
+	sqlite3_stmt *statement = prune->statements[which];
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(statement, i + 1, values[i]);
+	return statement;
+}
+
+int prune_run(struct prune *prune, enum prune_statement which)
+{
+	return dp_sqlite_run(prune->statements[which]);
+}
+
+int prune_row(struct prune *prune, enum prune_statement which, int n, const int64_t *values,
+	int columns, int64_t *out)
+{
+	sqlite3_stmt *statement = prune_bind(prune, which, n, values);
+	int code = sqlite3_step(statement), found = 0;
+	if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL) {
+		found = 1;
+		for (int i = 0; i < columns; i++)
+			out[i] = sqlite3_column_int64(statement, i);
+	}
+	sqlite3_reset(statement);
+	int err = dp_sqlite_error(code);
+	return err != 0 ? err : found;
+}
+
+int prune_state(struct prune *prune, struct state *state)
+{
+	sqlite3_stmt *statement = prune->statements[READ_STATE];
+	int64_t *const numbers[] = {&state->since_us, &state->until_us, &state->before_id,
+		&state->sensor, &state->ts_us, &state->id, &state->removed,
+		&state->run_wall_us, &state->run_boot_us, &state->next_id};
+	int n = (int)(sizeof(numbers) / sizeof(numbers[0]));
+	int code = sqlite3_step(statement);
+	for (int i = 0; code == SQLITE_ROW && i < n; i++)
+		*numbers[i] = sqlite3_column_int64(statement, i);
+	if (code == SQLITE_ROW)
+		snprintf(state->run_boot_id, sizeof(state->run_boot_id), "%s",
+			(const char *)sqlite3_column_text(statement, n));
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE ? -ENODATA : dp_sqlite_error(code);
+}
+
+int prune_end(struct prune *prune, int err)
+{
+	if (err == 0)
+		return dp_store_commit(&prune->store);
+	dp_store_rollback(&prune->store);
+	return err;
+}
+
+int prune_next_sensor(struct prune *prune)
+{
+	sqlite3_stmt *statement = prune_bind(prune, NEXT_SENSOR, 1, &prune->sensor);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		prune->sensor = sqlite3_column_int64(statement, 0);
+		prune->policy = policies_of(prune->run.policies,
+			(const char *)sqlite3_column_text(statement, 1),
+			(const char *)sqlite3_column_text(statement, 2));
+	}
+	sqlite3_reset(statement);
+	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+}
+
+static int next_series_of_size(struct prune *prune)
+{
+	const int64_t after[] = {prune->size_s, prune->series_sensor, prune->series_col};
+	sqlite3_stmt *statement = prune_bind(prune, NEXT_SERIES, 3, after);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		prune->series_sensor = sqlite3_column_int64(statement, 0);
+		prune->series_col = sqlite3_column_int64(statement, 1);
+		prune->policy = policies_of(prune->run.policies,
+			(const char *)sqlite3_column_text(statement, 2),
+			(const char *)sqlite3_column_text(statement, 3));
+	}
+	sqlite3_reset(statement);
+	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+}
+
+int prune_next_series(struct prune *prune)
+{
+	int found = prune->size_s > 0 ? next_series_of_size(prune) : 0;
+	while (found == 0) {
+		found = prune_row(prune, NEXT_SIZE, 1, &prune->size_s, 1, &prune->size_s);
+		if (found <= 0)
+			return found;
+		prune->series_sensor = prune->series_col = -1;
+		found = next_series_of_size(prune);
+	}
+	return found;
+}
+
+int64_t prune_age_us(const struct policy *policy, int64_t size_us)
+{
+	for (unsigned i = 0; i < policy->n; i++) {
+		if (policy->sizes[i].size_us == size_us)
+			return policy->sizes[i].age_us;
+	}
+	return 0;
+}

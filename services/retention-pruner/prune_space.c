@@ -1,0 +1,102 @@
+/* How large the database is, what else has to go, and giving free pages back. */
+#include <errno.h>
+#include <sys/statvfs.h>
+
+#include "prune_steps.h"
+
+#define DAY_US 86400000000
+#define RAW_FLOOR_US DAY_US	      /* readings younger than this go by age only */
+#define ROLLUP_FLOOR_US (30 * DAY_US) /* and so do rollups */
+#define PARTS 64		      /* of what is above the floor, at least one goes */
+
+int space_sizes(struct prune *prune, int64_t *used, int64_t *whole)
+{
+	int64_t page = 0, pages = 0, free_pages = 0;
+	int err = dp_sqlite_int(prune->store.db, "PRAGMA page_size", &page);
+	if (err == 0)
+		err = dp_sqlite_int(prune->store.db, "PRAGMA page_count", &pages);
+	if (err == 0)
+		err = dp_sqlite_int(prune->store.db, "PRAGMA freelist_count", &free_pages);
+	*whole = pages * page;
+	*used = (pages - free_pages) * page;
+	return err;
+}
+
+/* By how many bytes what is used is too large. */
+static int excess(struct prune *prune, int64_t *used, int64_t *too_many)
+{
+	int64_t whole = 0, over = 0;
+	struct statvfs volume;
+	int err = space_sizes(prune, used, &whole);
+	if (err == 0 && prune->run.max_bytes > 0)
+		over = *used - prune->run.max_bytes;
+	if (err == 0 && prune->run.min_free_bytes > 0) {
+		if (statvfs(prune->store.path, &volume) != 0)
+			return -errno;
+		int64_t available = (int64_t)(volume.f_bavail * volume.f_frsize);
+		int64_t lacking = prune->run.min_free_bytes - available - (whole - *used);
+		if (lacking > over)
+			over = lacking;
+	}
+	*too_many = over > 0 ? over : 0;
+	return err;
+}
+
+/* A later time before which everything goes, but not beyond the floor. */
+static int64_t cut(int64_t oldest_us, int64_t floor_us, double share)
+{
+	int64_t least = (floor_us - oldest_us) / PARTS + 1;
+	int64_t more = (int64_t)((double)(floor_us - oldest_us) * share);
+	int64_t at = oldest_us + (more > least ? more : least);
+	return at < floor_us ? at : floor_us;
+}
+
+int space_check(struct prune *prune)
+{
+	const struct policy *policy = &prune->run.policies->all;
+	int64_t used = 0, over = 0, oldest = 0, floor_us = prune->run.now_us - RAW_FLOOR_US;
+	int err = excess(prune, &used, &over);
+	if (err != 0 || over == 0)
+		return err != 0 ? err : 1;
+	double share = (double)over / (double)used;
+	int found = prune_row(prune, OLDEST, 0, NULL, 1, &oldest);
+	if (found < 0)
+		return found;
+	prune->sensor = prune->size_s = 0;
+	if (found == 1 && oldest < floor_us) {
+		prune->cut_raw_us = cut(oldest, floor_us, share);
+		prune->phase = PHASE_READINGS;
+		return 0;
+	}
+	floor_us = prune->run.now_us - ROLLUP_FLOOR_US;
+	int64_t size_s = policy->n > 0 ? policy->sizes[0].size_us / 1000000 : 0;
+	found = prune_row(prune, OLDEST_ROLLUP, 1, &size_s, 1, &oldest);
+	if (found < 0)
+		return found;
+	if (found == 1 && oldest < floor_us) {
+		prune->cut_rollup_us = cut(oldest, floor_us, share);
+		prune->phase = PHASE_ROLLUPS;
+		return 0;
+	}
+	prune->report.reason = "too large still, and what is left is too young to go";
+	return 1;
+}
+
+int space_vacuum(struct prune *prune)
+{
+	char sql[64];
+	int64_t before = 0, after = 0;
+	int err = dp_sqlite_int(prune->store.db, "PRAGMA freelist_count", &before);
+	if (err != 0 || before == 0)
+		return err != 0 ? err : 1;
+	err = dp_store_begin(&prune->store);
+	if (err != 0)
+		return err;
+	sqlite3_snprintf(sizeof(sql), sql, "PRAGMA incremental_vacuum(%d)",
+		(int)prune->strides[PHASE_VACUUM].amount);
+	err = dp_sqlite_exec(prune->store.db, sql);
+	if (err == 0)
+		err = dp_sqlite_int(prune->store.db, "PRAGMA freelist_count", &after);
+	err = prune_end(prune, err);
+	return err != 0 ? err : after == 0 || after >= before;
+}

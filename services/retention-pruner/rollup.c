@@ -1,0 +1,218 @@
+/*
+ * Counting readings in their buckets. Each is counted once: the transaction that counts it
+ * also moves the mark that says so (see schema_2.sql), so it does not matter where a run
+ * ends, and a bucket is never made anew from readings of which some may be gone.
+ */
+#include "bucket.h"
+#include "prune_steps.h"
+
+#define LAG_US 60000000 /* readings are given so long to arrive before they are late */
+#define COST 4		/* of a bucket or a sensor, in readings */
+
+/* Where a scan begins, up to where it may go, and which readings it may count. */
+struct span {
+	int64_t sensor, ts_us, id; /* behind this one; afterwards: behind the last one */
+	int64_t until_us;
+	int64_t first_id, before_id;
+};
+
+struct counting {
+	struct prune *prune;
+	struct fold fold;
+	int64_t sensor;
+	int64_t left; /* of the step */
+};
+
+static int add_bucket(
+	void *data, int64_t size_us, unsigned column, const struct bucket *bucket)
+{
+	struct counting *counting = data;
+	const int64_t keys[] = {size_us / 1000000, counting->sensor, column,
+		bucket->start_us, bucket->count};
+	sqlite3_stmt *add = prune_bind(counting->prune, ADD_BUCKET, 5, keys);
+	sqlite3_bind_double(add, 6, bucket->min);
+	sqlite3_bind_double(add, 7, bucket->max);
+	sqlite3_bind_double(add, 8, bucket_sum(bucket));
+	sqlite3_bind_double(add, 9, bucket->first);
+	sqlite3_bind_double(add, 10, bucket->last);
+	sqlite3_bind_int64(add, 11, bucket->first_us - bucket->start_us);
+	sqlite3_bind_int64(add, 12, bucket->last_us - bucket->start_us);
+	counting->left -= COST;
+	return prune_run(counting->prune, ADD_BUCKET);
+}
+
+static int add_row(struct counting *counting, sqlite3_stmt *row, int64_t ts_us)
+{
+	int columns = sqlite3_column_count(row);
+	int err = fold_time(&counting->fold, ts_us);
+	for (int i = 2; i < columns && err == 0; i++) {
+		if (sqlite3_column_type(row, i) != SQLITE_NULL)
+			fold_value(&counting->fold, ts_us, (unsigned)i - 2,
+				sqlite3_column_double(row, i));
+	}
+	counting->prune->report.counted++;
+	return err;
+}
+
+/* Count what the step has left for. @return 1 the span is at its end, 0, or an error */
+static int count_span(struct counting *counting, struct span *span)
+{
+	struct prune *prune = counting->prune;
+	int64_t column = 0, limit = counting->left > 0 ? counting->left : 1, scanned = 0;
+	const int64_t from[] = {span->sensor, span->ts_us, span->id, span->until_us, limit};
+	int code, err = prune_row(prune, WIDTH, 1, &span->sensor, 1, &column);
+	if (err < 0)
+		return err;
+	sqlite3_stmt *scan = prune_bind(prune, column > 1 ? SCAN_WIDE : SCAN, 5, from);
+	fold_init(&counting->fold, &prune->run.policies->all, add_bucket, counting);
+	counting->sensor = span->sensor;
+	err = 0;
+	while (err == 0 && (code = sqlite3_step(scan)) == SQLITE_ROW) {
+		span->ts_us = sqlite3_column_int64(scan, 0);
+		span->id = sqlite3_column_int64(scan, 1);
+		scanned++;
+		if (span->id >= span->first_id && span->id < span->before_id)
+			err = add_row(counting, scan, span->ts_us);
+	}
+	sqlite3_reset(scan);
+	if (err == 0)
+		err = dp_sqlite_error(code);
+	if (err == 0)
+		err = fold_end(&counting->fold);
+	counting->left -= scanned + COST;
+	return err != 0 ? err : scanned < limit;
+}
+
+/* ---- what is counted for the first time ---- */
+
+int rollup_mark(struct prune *prune)
+{
+	const struct policy *policy = &prune->run.policies->all;
+	struct state state;
+	int err = dp_store_begin(&prune->store);
+	if (err != 0)
+		return err;
+	err = prune_state(prune, &state);
+	if (err == 0 && policy->n == 0 && state.until_us != 0) {
+		/* Nobody wants to know any more. */
+		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
+		prune_bind(prune, SET_MARK, 3, mark);
+		err = prune_run(prune, SET_MARK);
+		if (err == 0)
+			err = prune_run(prune, FORGET_LATE);
+	} else if (err == 0 && policy->n > 0 && state.since_us == state.until_us) {
+		int64_t until_us =
+			bucket_start(prune->run.now_us - LAG_US, policy->sizes[0].size_us);
+		const int64_t mark[] = {state.until_us, until_us, state.next_id};
+		prune_bind(prune, SET_MARK, 3, mark);
+		if (until_us > state.until_us)
+			err = prune_run(prune, SET_MARK);
+	}
+	err = prune_end(prune, err);
+	return err != 0 ? err : 1;
+}
+
+static int next_sensor(struct prune *prune, struct state *state)
+{
+	int64_t sensor = prune->sensor;
+	prune->sensor = state->sensor;
+	int found = prune_next_sensor(prune);
+	state->sensor = prune->sensor;
+	prune->sensor = sensor;
+	state->ts_us = state->since_us;
+	state->id = 0;
+	return found;
+}
+
+static int count_some(struct prune *prune, struct state *state)
+{
+	struct counting counting = {
+		.prune = prune, .left = prune->strides[prune->phase].amount};
+	int found = state->sensor > 0 ? 1 : next_sensor(prune, state);
+	while (found == 1 && counting.left > 0) {
+		struct span span = {.sensor = state->sensor,
+			.ts_us = state->ts_us,
+			.id = state->id,
+			.until_us = state->until_us,
+			.before_id = state->before_id};
+		int ended = count_span(&counting, &span);
+		if (ended < 0)
+			return ended;
+		state->ts_us = span.ts_us;
+		state->id = span.id;
+		if (ended == 1)
+			found = next_sensor(prune, state);
+	}
+	return found;
+}
+
+int rollup_count(struct prune *prune)
+{
+	struct state state;
+	int64_t counted = prune->report.counted;
+	bool over = prune->run.policies->all.n == 0;
+	int err = over ? 0 : dp_store_begin(&prune->store);
+	if (err != 0 || over)
+		return err != 0 ? err : 1;
+	err = prune_state(prune, &state);
+	if (err == 0 && state.since_us < state.until_us) {
+		int found = count_some(prune, &state);
+		err = found < 0 ? found : 0;
+		over = found == 0;
+		const int64_t cursor[] = {state.sensor, state.ts_us, state.id};
+		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
+		prune_bind(prune, SET_CURSOR, 3, cursor);
+		prune_bind(prune, SET_MARK, 3, mark);
+		if (err == 0)
+			err = prune_run(prune, over ? SET_MARK : SET_CURSOR);
+	} else {
+		over = true;
+	}
+	err = prune_end(prune, err);
+	if (err != 0)
+		prune->report.counted = counted;
+	return err != 0 ? err : over;
+}
+
+/* ---- what came too late ---- */
+
+int rollup_late_some(struct prune *prune)
+{
+	struct counting counting = {
+		.prune = prune, .left = prune->strides[PHASE_LATE].amount};
+	int64_t late[6];
+	int found = 1;
+	while (counting.left > 0 &&
+		(found = prune_row(prune, NEXT_LATE, 0, NULL, 6, late)) == 1) {
+		struct span span = {.sensor = late[0],
+			.ts_us = late[3],
+			.id = late[4],
+			.until_us = late[5] + 1,
+			.first_id = late[1],
+			.before_id = late[2] + 1};
+		int ended = count_span(&counting, &span);
+		const int64_t rest[] = {span.ts_us, span.id, span.sensor, late[1]};
+		prune_bind(prune, SET_LATE, 4, rest);
+		prune_bind(prune, DROP_LATE, 2, late);
+		if (ended >= 0)
+			found = prune_run(prune, ended == 1 ? DROP_LATE : SET_LATE);
+		if (ended < 0 || found < 0)
+			return ended < 0 ? ended : found;
+	}
+	return found < 0 ? found : found == 0 && counting.left > 0;
+}
+
+int rollup_late(struct prune *prune)
+{
+	int64_t counted = prune->report.counted;
+	if (prune->run.policies->all.n == 0)
+		return 1;
+	int err = dp_store_begin(&prune->store);
+	if (err != 0)
+		return err;
+	int over = rollup_late_some(prune);
+	err = prune_end(prune, over < 0 ? over : 0);
+	if (err != 0)
+		prune->report.counted = counted;
+	return err != 0 ? err : over;
+}
