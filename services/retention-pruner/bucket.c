@@ -81,7 +81,8 @@ static int close_level(struct fold *fold, unsigned level)
 			wider->start_us =
 				bucket_start(bucket->start_us, fold->sizes_us[level + 1]);
 		}
-		bucket->count = 0;
+		if (err == 0)
+			bucket->count = 0;
 	}
 	return err;
 }

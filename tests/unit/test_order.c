@@ -1,0 +1,112 @@
+#include "retention-pruner/order.h"
+#include "retention-pruner/stride.h"
+#include "support.h"
+
+static void test_orders(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int err;
+		bool dry_run, confirm;
+	} cases[] = {{"", 0, false, false}, {"{}", 0, false, false},
+		{"{\"dry_run\":true}", 0, true, false},
+		{"{\"confirm\":true,\"dry_run\":false}", 0, false, true},
+		{"{\"who\":\"me\",\"confirm\":true}", 0, false, true},
+		{"{\"confirm\":1}", -EBADMSG, 0, 0},
+		{"{\"dry_run\":\"yes\"}", -EBADMSG, 0, 0},
+		{"{\"confirm\":true,\"confirm\":false}", -EBADMSG, 0, 0},
+		{"true", -EBADMSG, 0, 0}, {"[]", -EBADMSG, 0, 0}, {"{", -EBADMSG, 0, 0},
+		{"confirm", -EBADMSG, 0, 0}, {"{\"confirm\":null}", -EBADMSG, 0, 0}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct order order = {.dry_run = false};
+		const char *why;
+		assert_int_equal(
+			order_parse(cases[i].text, strlen(cases[i].text), &order, &why),
+			cases[i].err);
+		assert_int_equal(order.dry_run, cases[i].dry_run);
+		assert_int_equal(order.confirm, cases[i].confirm);
+	}
+	char *long_one = calloc(1, 2000);
+	struct order order;
+	const char *why;
+	memset(long_one, ' ', 1998);
+	memcpy(long_one, "{}", 2);
+	assert_int_equal(order_parse(long_one, 1998, &order, &why), -EBADMSG);
+	free(long_one);
+}
+
+static void test_answers_go_to_topics_that_are_not_ours(void **state)
+{
+	(void)state;
+	assert_true(order_may_answer("answers/me"));
+	assert_false(order_may_answer(NULL));
+	assert_false(order_may_answer(""));
+	assert_false(order_may_answer("a/#"));
+	assert_false(order_may_answer("+/a"));
+	assert_false(order_may_answer("retention/run"));
+	assert_false(order_may_answer("retention/report"));
+}
+
+static void test_the_report_is_json(void **state)
+{
+	(void)state;
+	const struct prune_report report = {.outcome = PRUNE_ASKS,
+		.reason = "why not",
+		.readings = INT64_MAX,
+		.rollups = INT64_MAX,
+		.counted = INT64_MAX,
+		.rows_before = INT64_MAX,
+		.rows_after = INT64_MAX,
+		.bytes_before = INT64_MAX,
+		.bytes_after = INT64_MAX,
+		.oldest_us = 1732312345123456};
+	const struct order_times times = {
+		1732312345999999, INT64_MAX, INT64_MAX, INT64_MAX};
+	char text[ORDER_REPORT_MAX];
+	size_t len = order_report(&report, &times, text);
+	assert_int_equal(len, strlen(text));
+	assert_non_null(strstr(text, "{\"time\":1732312345,\"outcome\":\"asks\",\"reason\":"
+				     "\"why not\",\"readings\":9223372036854775807,"));
+	assert_non_null(strstr(text, "\"oldest\":1732312345,"));
+}
+
+static void test_a_step_does_less_when_it_was_slow(void **state)
+{
+	(void)state;
+	struct stride stride = {1000, 50, 2000};
+	stride_took(&stride, 2 * STRIDE_US);
+	assert_int_equal(stride.amount, 500);
+	stride_took(&stride, 100 * STRIDE_US); /* one mishap does not decide */
+	assert_int_equal(stride.amount, 125);
+	stride_took(&stride, 100 * STRIDE_US);
+	stride_took(&stride, 100 * STRIDE_US);
+	assert_int_equal(stride.amount, 50);
+	for (int i = 0; i < 100; i++)
+		stride_took(&stride, 0);
+	assert_int_equal(stride.amount, 2000);
+	stride_took(&stride, STRIDE_US);
+	assert_int_equal(stride.amount, 2000);
+}
+
+static void test_the_pause_grows_with_the_step(void **state)
+{
+	(void)state;
+	assert_int_equal(stride_pause_ms(0, 0), 0);
+	assert_int_equal(stride_pause_ms(1000, 20), 20);
+	assert_int_equal(stride_pause_ms(10000, 20), 40);
+	assert_int_equal(stride_pause_ms(INT64_C(60000000), 20), 2000);
+	assert_int_equal(stride_pause_ms(INT64_C(60000000), 5000), 5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_orders),
+		cmocka_unit_test(test_answers_go_to_topics_that_are_not_ours),
+		cmocka_unit_test(test_the_report_is_json),
+		cmocka_unit_test(test_a_step_does_less_when_it_was_slow),
+		cmocka_unit_test(test_the_pause_grows_with_the_step),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
