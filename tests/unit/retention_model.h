@@ -192,8 +192,10 @@ static inline void check_all(const struct model *model, const struct policies *p
 			int64_t id = sensor_id(path, node, sensor);
 			if (id < 0)
 				continue;
-			counts->readings += check_readings(
-				model, db, id, node, sensor, now_us - policy->raw_us);
+			int64_t from_us = now_us - policy->raw_us;
+			/* What is not counted yet stays. */
+			counts->readings += check_readings(model, db, id, node, sensor,
+				from_us < until_us ? from_us : until_us);
 			for (unsigned i = 0; i < policy->n; i++)
 				counts->buckets += check_rollups(model, db, id, node,
 					sensor, policy->sizes[i].size_us,

@@ -16,16 +16,16 @@
 
 static struct model model;
 static struct {
-	size_t stored, late, runs, kills, merged;
+	size_t stored, late, runs, kills;
 	struct model_counts checked;
 } total;
 
 static char *const policies_of_seeds[][4] = {
-	{"raw:1h,1m:3h,1h:1d", NULL},
-	{"raw:30m,1m:2h,1h:12h", "RETENTION_N1=raw:2h", NULL},
+	{"raw:1h,1m:3h,1h:1d", NULL}, {"raw:30m,1m:2h,1h:12h", "RETENTION_N1=raw:2h", NULL},
 	{"raw:2h,1m:30m,10m:4h,1h:6h", "RETENTION_N0_S1=1m:5h", "RETENTION_N2=raw:5m",
 		NULL},
 	{"raw:10m,15s:20m", NULL},
+	{"raw:1s,1m:1h,1h:1d", NULL}, /* what is not counted yet stays */
 };
 
 static int fuse; /* virtual machine steps of SQLite until the kill, in thousands */
@@ -43,42 +43,6 @@ static int arm(sqlite3 *db, char **error, const struct sqlite3_api_routines *api
 	(void)error, (void)api;
 	sqlite3_progress_handler(db, 1000, burn, NULL);
 	return SQLITE_OK;
-}
-
-static void run_to_end(const char *url, const struct prune_run *run)
-{
-	struct prune *prune = NULL;
-	int64_t rows;
-	bool done = false;
-	require(prune_open(&prune, url) == 0);
-	prune_begin(prune, run);
-	for (int steps = 0; !done; steps++) {
-		require(steps < 100000);
-		require(prune_step(prune, &rows, &done) == 0);
-		require(prune_checkpoint(prune) == 0);
-		/* Steps of all sizes: mostly small ones. */
-		prune_took(prune, steps % 3 == 0 ? 0 : 16000);
-	}
-	total.merged += (size_t)prune_report(prune)->counted;
-	prune_close(prune);
-}
-
-/* In a process of its own, killed after some work. @return whether it was */
-static bool run_and_kill(const char *url, const struct prune_run *run, uint64_t *random)
-{
-	int status;
-	fuse = 1 + (int)random_below(random, 120);
-	pid_t child = fork();
-	require(child >= 0);
-	if (child == 0) {
-		sqlite3_auto_extension((void (*)(void))arm);
-		run_to_end(url, run);
-		_exit(0);
-	}
-	require(waitpid(child, &status, 0) == child);
-	require((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
-		(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
-	return WIFSIGNALED(status);
 }
 
 static int64_t random_time(int64_t now_us, uint64_t *random)
@@ -143,6 +107,51 @@ static void arrive(struct store *store, uint64_t *first, int64_t now_us, int64_t
 	total.stored += count;
 }
 
+/* What arrives during a run. */
+struct arrivals {
+	struct store *store;
+	uint64_t *first, *random;
+};
+
+static void run_to_end(
+	const char *url, const struct prune_run *run, const struct arrivals *arrivals)
+{
+	struct prune *prune = NULL;
+	int64_t rows;
+	bool done = false;
+	require(prune_open(&prune, url) == 0);
+	prune_begin(prune, run);
+	for (int steps = 0; !done; steps++) {
+		require(steps < 100000);
+		require(prune_step(prune, &rows, &done) == 0);
+		require(prune_checkpoint(prune) == 0);
+		if (arrivals != NULL && random_below(arrivals->random, 8) == 0)
+			arrive(arrivals->store, arrivals->first, run->now_us, 0,
+				arrivals->random);
+		/* Steps of all sizes: mostly small ones. */
+		prune_took(prune, steps % 3 == 0 ? 0 : 16000);
+	}
+	prune_close(prune);
+}
+
+/* In a process of its own, killed after some work. @return whether it was */
+static bool run_and_kill(const char *url, const struct prune_run *run, uint64_t *random)
+{
+	int status;
+	fuse = 1 + (int)random_below(random, 120);
+	pid_t child = fork();
+	require(child >= 0);
+	if (child == 0) {
+		sqlite3_auto_extension((void (*)(void))arm);
+		run_to_end(url, run, NULL);
+		_exit(0);
+	}
+	require(waitpid(child, &status, 0) == child);
+	require((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
+		(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+	return WIFSIGNALED(status);
+}
+
 static void dump(const char *path, char *text, size_t size)
 {
 	db_text(path,
@@ -151,6 +160,14 @@ static void dump(const char *path, char *text, size_t size)
 		" FROM rollup UNION ALL SELECT count(*), sum(ts), sum(id), 0, 0, 0 FROM "
 		"reading",
 		text, size);
+}
+
+static void open_again(struct store *store)
+{
+	const struct insert_options options = {.store_url = store->url,
+		.max_message_bytes = MESSAGE_MAX,
+		.dead_letters_max = 1000};
+	assert_int_equal(insert_open(&store->insert, &options, NOW_US), 0);
 }
 
 static void try_seed(void **state, unsigned seed)
@@ -167,26 +184,26 @@ static void try_seed(void **state, unsigned seed)
 	for (int round = 0; round < ROUNDS; round++) {
 		int64_t until_us =
 			db_int(store.path, "SELECT counted_until FROM retention");
+		const struct prune_run run = {
+			.policies = &policies, .now_us = now_us, .confirmed = true};
 		for (uint64_t n = random_below(&random, 12); n > 0; n--)
 			arrive(&store, first, now_us, until_us, &random);
+		/* A child must not share the connection. */
 		insert_close(store.insert);
-		struct prune_run run = {
-			.policies = &policies, .now_us = now_us, .confirmed = true};
 		while (random_below(&random, 3) > 0)
 			total.kills += run_and_kill(store.url, &run, &random);
+		open_again(&store);
 		if (random_below(&random, 3) == 0 || round == ROUNDS - 1) {
-			run_to_end(store.url, &run);
-			total.runs++;
+			run_to_end(store.url, &run,
+				&(struct arrivals){&store, first, &random});
+			run_to_end(store.url, &run, NULL);
+			total.runs += 2;
 			check_all(&model, &policies, store.path, now_us, &total.checked);
 			dump(store.path, before, sizeof(before));
-			run_to_end(store.url, &run);
+			run_to_end(store.url, &run, NULL);
 			dump(store.path, after, sizeof(after));
 			assert_string_equal(before, after);
 		}
-		const struct insert_options options = {.store_url = store.url,
-			.max_message_bytes = MESSAGE_MAX,
-			.dead_letters_max = 1000};
-		assert_int_equal(insert_open(&store.insert, &options, NOW_US), 0);
 		now_us += (int64_t)random_below(&random, 40 * MINUTE);
 	}
 	insert_close(store.insert);
