@@ -55,7 +55,7 @@ TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c)
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 
-CLOCKED := sampler publisher ingest
+CLOCKED := sampler publisher ingest retention-pruner
 
 FAKED := sampler
 

@@ -11,9 +11,10 @@ BEGIN {
 		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"
 
 	# Bytes, numbers and a time in, results out.
-	pure_files = "^(common/(number|url|topic|reading|identity|ack|intervals|delivery)" \
+	pure_files = "^(common/(number|url|topic|reading|identity|ack|intervals|delivery|resolution)" \
 		"|services/ingest/postgres/(wire|multirange)" \
-		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream))[.][ch]$"
+		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream)" \
+		"|services/retention-pruner/(policy|bucket|stride))[.][ch]$"
 	pure_headers = "^(uv|mosquitto|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \
 		"|getline|getdelim|fopen|fdopen|freopen|fclose|fread|fwrite|fseeko?|ftello?|rewind" \

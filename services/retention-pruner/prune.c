@@ -109,10 +109,7 @@ static int end_run(struct prune *prune)
 	if (err != 0)
 		return err;
 	report->rows_after = state.next_id - 1 - state.removed;
-	if (report->outcome == PRUNE_DID)
-		err = dp_sqlite_exec(
-			prune->store.db, "PRAGMA analysis_limit=200; PRAGMA optimize");
-	return err != 0 ? err : 1;
+	return 1;
 }
 
 static int step(struct prune *prune, int64_t *rows)
@@ -180,7 +177,8 @@ int prune_checkpoint(struct prune *prune)
 		return 0;
 	int code = sqlite3_wal_checkpoint_v2(
 		prune->store.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &written);
-	prune->wal_seen = prune->wal_pages;
+	/* What was written meanwhile keeps the log from beginning anew: soon again. */
+	prune->wal_seen = written < logged ? 0 : prune->wal_pages;
 	/* Somebody else is at it. */
 	return code == SQLITE_BUSY ? 0 : dp_sqlite_error(code);
 }

@@ -80,10 +80,12 @@ int prune_prepare(struct prune *prune)
 	/*
 	 * Our commits need not be on the disk one by one: what a power cut undoes is done
 	 * again, and ingest's next commit takes ours along. The log is written into the
-	 * file by prune_checkpoint(), not in the middle of a step.
+	 * file by prune_checkpoint(), not in the middle of a step. A step needs few pages
+	 * at a time.
 	 */
-	int err = dp_sqlite_exec(
-		prune->store.db, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0");
+	int err = dp_sqlite_exec(prune->store.db,
+		"PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
+		"PRAGMA cache_size=-768");
 	sqlite3_wal_hook(prune->store.db, note_log, prune);
 	for (int i = 0; i < PRUNE_STATEMENTS && err == 0; i++)
 		err = dp_sqlite_prepare(prune->store.db, sql[i], &prune->statements[i]);

@@ -18,6 +18,7 @@ import ingest_full  # noqa: E402
 import latency  # noqa: E402
 import noise  # noqa: E402
 import postgres  # noqa: E402
+import prune  # noqa: E402
 import sampler  # noqa: E402
 import table  # noqa: E402
 from harness.lab import Lab  # noqa: E402
@@ -31,6 +32,7 @@ BENCHES = {
     "ingest": ingest.measure,
     "ingest-full": ingest_full.measure,
     "postgres": postgres.measure,
+    "prune": prune.measure,
 }
 LONG = ["ingest-full"]
 RESULTS = ROOT / "build" / "bench.jsonl"

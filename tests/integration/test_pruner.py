@@ -1,8 +1,15 @@
 """retention-pruner: what is older than RETENTION goes, the rest stays."""
 
+import json
+import secrets
+import sqlite3
 import time
 
+import pytest
+
 from harness import Peer, eventually
+from harness.client import publish_properties
+from harness.clock import BoardClock
 from harness.peer import new_stream, senml
 
 DAY_S = 86400
@@ -80,3 +87,187 @@ def test_two_pruners_share_one_lease(lab, central):
     assert len(active) == 1, holder
     active[0].stop()
     assert lab.database.lease("prune") is None
+
+
+def reports(client):
+    return [json.loads(message.payload) for message in client.messages("retention/report")]
+
+
+def order(client, **members):
+    """Ask for a run; its report, as the answer."""
+    topic = f"answers/{secrets.token_hex(4)}"
+    client.subscribe(topic)
+    properties = publish_properties(response=topic, correlation=b"order")
+    client.post("retention/run", json.dumps(members).encode(), properties=properties)
+    (message,) = eventually(lambda: client.messages(topic), "an answer to the order")
+    assert message.properties.CorrelationData == b"order"
+    return json.loads(message.payload)
+
+
+def watching(lab, central):
+    client = lab.client(central)
+    client.subscribe("retention/report")
+    return client
+
+
+def minutes(lab, view="reading_1m"):
+    sql = f"SELECT count, min, max, sum, first, last FROM {view} WHERE quantity = 'temperature'"
+    return lab.database.query(f"{sql} ORDER BY ts")
+
+
+def test_rollups_are_made_before_readings_go(lab, central):
+    """Three readings of a minute are counted, then deleted; the views tell what they were."""
+    age_s = 3 * DAY_S + int(time.time()) % 60 - 1  # the first second of a minute
+    store(lab, central, [at(age_s - n, value) for n, value in enumerate([2, 5, 3])])
+    lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    eventually(lambda: lab.database.count() == 0, "the readings are gone")
+    assert minutes(lab) == minutes(lab, "reading_1h") == [(3, 2, 5, 10, 2, 3)]
+
+
+def test_a_late_reading_corrects_its_minute(lab, central):
+    """A node that is back after days: its readings are merged into what is left of theirs."""
+    age_s = 3 * DAY_S + int(time.time()) % 60 - 1
+    store(lab, central, [at(age_s, 2), at(age_s - 30, 4)])
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    eventually(lambda: reports(client), "the run is over")
+    peer = Peer(lab.client(central))
+    late = [at(age_s - 40, 9), at(age_s - 10, 1)]
+    assert "stored" in peer.ask(new_stream(), 1, senml(late), 2)
+    report = order(client)
+    assert (report["outcome"], report["counted"], report["readings"]) == ("done", 2, 2)
+    assert lab.database.count() == 0
+    assert minutes(lab) == [(4, 1, 9, 16, 2, 9)]
+
+
+def test_a_dry_run_says_what_would_go(lab, central):
+    """Nothing is deleted, and nothing counted; the retained report stays as it was."""
+    store(lab, central, [at(0, 1)])
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d,1m:1y")
+    (first,) = eventually(lambda: reports(client), "a first run")
+    peer = Peer(lab.client(central))
+    assert "stored" in peer.ask(new_stream(), 1, senml([at(3 * DAY_S, 2), at(DAY_S, 3)]), 2)
+    report = order(client, dry_run=True)
+    assert (report["outcome"], report["readings"], report["counted"]) == ("dry_run", 1, 0)
+    assert report["rows_before"] == report["rows_after"] == 3
+    assert temperatures(lab) == [1, 2, 3]
+    assert reports(client) == [first]
+    report = order(client)
+    assert (report["readings"], report["rows_before"], report["rows_after"]) == (1, 3, 2)
+    assert report["oldest"] == int(lab.database.query("SELECT min(ts) FROM reading")[0][0] / 1e6)
+    eventually(lambda: reports(client)[-1] == report, "it is published as well")
+
+
+def test_what_is_no_order_is_refused(lab, central):
+    """An order that cannot be read is answered; it deletes nothing, and no run comes of it."""
+    client = watching(lab, central)
+    lab.pruner(central)
+    eventually(lambda: reports(client), "a first run")
+    assert "dry_run" in order(client, confirm="yes")["error"]
+    assert len(reports(client)) == 1
+
+
+def test_a_clock_ten_years_ahead_deletes_nothing(lab, central):
+    """Set forward, the pruner asks; with confirm it does what it was told."""
+    clock = BoardClock(lab.directory)
+    store(lab, central, [at(DAY_S, 1), at(0, 2)])
+    client = watching(lab, central)
+    settings = {"RETENTION": "raw:2d,1m:1y", "PRUNE_INTERVAL_S": 1, "CLOCK_FILE": clock.path}
+    pruner = lab.pruner(central, **settings)
+    eventually(lambda: reports(client), "a run")
+    clock.set(wall_s=time.time() + 10 * 365 * DAY_S)
+    asks = eventually(
+        lambda: [r for r in reports(client) if r["outcome"] == "asks"], "it asks"
+    )[0]
+    assert asks["reason"] == "the clock was set forward since the last run"
+    # Started anew, in another boot, it knows from what it would delete.
+    pruner.kill()
+    clock.reboot(wall_s=time.time() + 10 * 365 * DAY_S)
+    pruner.start()
+    words = "more than half of what the last policy period has brought would go"
+    eventually(lambda: reports(client)[-1].get("reason") == words, "it asks again")
+    assert temperatures(lab) == [1, 2]
+    assert order(client, dry_run=True)["readings"] == 2
+    report = order(client, confirm=True)
+    assert (report["outcome"], report["readings"]) == ("done", 2)
+    assert lab.database.count() == 0
+
+
+def test_a_first_run_ten_years_ahead_asks(lab, central):
+    """Also a pruner that never ran before does not believe such a clock."""
+    clock = BoardClock(lab.directory, wall_s=time.time() + 10 * 365 * DAY_S)
+    store(lab, central, [at(DAY_S, 1), at(0, 2)])
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d", CLOCK_FILE=clock.path)
+    eventually(lambda: reports(client), "a report")
+    assert reports(client)[-1]["outcome"] == "asks"
+    assert temperatures(lab) == [1, 2]
+
+
+def test_rollups_that_retention_no_longer_names_are_asked_about(lab, central):
+    """A size left out by mistake does not cost years of history."""
+    store(lab, central, [at(DAY_S, 1)])
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d,1m:1y")
+    eventually(lambda: reports(client), "a run")
+    pruner.stop()
+    lab.pruner(central, RETENTION="raw:2d")
+    eventually(lambda: reports(client)[-1]["outcome"] == "asks", "it asks")
+    assert len(minutes(lab)) == 1
+    assert order(client, confirm=True)["rollups"] == 1
+    assert minutes(lab) == []
+
+
+def test_a_node_has_a_policy_of_its_own(lab, central):
+    """RETENTION_<NODE> counts for that node alone."""
+    old = [at(3 * DAY_S, 1)]
+    lab.ingest(central)
+    client = lab.client(central)
+    for node in ("bench", "orangepi-0"):
+        assert "stored" in Peer(client, node).ask(new_stream(), 1, senml(old), 1)
+    reader = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d", RETENTION_ORANGEPI_0="raw:1w")
+    eventually(lambda: reports(reader), "a run")
+    assert lab.database.topics() == {"/data/orangepi-0"}
+
+
+def test_a_limit_of_bytes_takes_the_oldest(lab, central):
+    """Above MAX_DB_BYTES the oldest readings go, but none that is younger than a day."""
+    lab.ingest(central)
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:1y", MAX_DB_BYTES=16 << 20)
+    eventually(lambda: reports(client), "a run")
+    fill(lab.database_path, 500_000, 10 * DAY_S)
+    report = order(client)
+    assert report["outcome"] == "done" and 0 < report["readings"] < 500_000
+    assert report["bytes_before"] > 16 << 20 >= report["bytes_after"]
+    assert lab.database.count() == 500_000 - report["readings"] == report["rows_after"]
+    ((highest,),) = lab.database.query("SELECT max(temperature) FROM reading")
+    assert highest == 49_999.9, "the newest is there"
+    assert oldest_of(lab) / 1e6 == pytest.approx(report["oldest"], abs=1)
+    # What is left is young: the limit cannot be kept, and that is said.
+    fill(lab.database_path, 500_000, DAY_S - 3600)
+    report = order(client)
+    assert report["reason"] == "too large still, and what is left is too young to go"
+    floor_us = (int(time.time()) - DAY_S - 600) * 1_000_000  # time has passed since
+    assert oldest_of(lab) >= floor_us and lab.database.count() >= 500_000
+
+
+def oldest_of(lab):
+    return lab.database.query("SELECT min(ts) FROM reading")[0][0]
+
+
+def fill(path, rows, age_s):
+    """Readings of one sensor over so long, as they could have been stored."""
+    connection = sqlite3.connect(path, timeout=30)
+    with connection:
+        connection.execute("INSERT OR IGNORE INTO sensor VALUES (1, '/data/bench', 'climate')")
+        connection.execute(
+            "WITH RECURSIVE k (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1)"
+            " INSERT INTO reading (sensor, ts, id, clock, temperature) SELECT 1,"
+            " ?2 + i * ?3, (SELECT reading FROM next_id) + i, 0, i / 10.0 FROM k",
+            (rows, (int(time.time()) - age_s) * 1_000_000, age_s * 1_000_000 // rows),
+        )
+        connection.execute("UPDATE next_id SET reading = reading + ?", (rows,))
+    connection.close()

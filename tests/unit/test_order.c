@@ -27,13 +27,12 @@ static void test_orders(void **state)
 		assert_int_equal(order.dry_run, cases[i].dry_run);
 		assert_int_equal(order.confirm, cases[i].confirm);
 	}
-	char *long_one = calloc(1, 2000);
+	char long_one[1998];
 	struct order order;
 	const char *why;
-	memset(long_one, ' ', 1998);
+	memset(long_one, ' ', sizeof(long_one));
 	memcpy(long_one, "{}", 2);
-	assert_int_equal(order_parse(long_one, 1998, &order, &why), -EBADMSG);
-	free(long_one);
+	assert_int_equal(order_parse(long_one, sizeof(long_one), &order, &why), -EBADMSG);
 }
 
 static void test_answers_go_to_topics_that_are_not_ours(void **state)
