@@ -12,5 +12,6 @@ export TOOLCHAIN=bench
 ci/engine.sh
 ci/base-image.sh
 ci/dev-image.sh
-ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk binaries faked bench-programs fault-programs CONFIG=release
+ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk binaries faked clocked bench-programs \
+	fault-programs CONFIG=release
 BIN=build/release/bin exec ci/dev.sh python3 tests/bench/bench.py "$@"

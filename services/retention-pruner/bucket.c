@@ -19,18 +19,29 @@ static void add(struct bucket *bucket, double value)
 	bucket->sum = sum;
 }
 
+/* As bucket_merge() with a bucket of one value, which takes longer. */
 void bucket_add(struct bucket *bucket, int64_t ts_us, double value)
 {
-	const struct bucket one = {.start_us = bucket->start_us,
-		.count = 1,
-		.min = value,
-		.max = value,
-		.first = value,
-		.last = value,
-		.sum = value,
-		.first_us = ts_us,
-		.last_us = ts_us};
-	bucket_merge(bucket, &one);
+	if (bucket->count++ == 0) {
+		bucket->min = bucket->max = bucket->first = bucket->last = bucket->sum =
+			value;
+		bucket->error = 0;
+		bucket->first_us = bucket->last_us = ts_us;
+		return;
+	}
+	if (value < bucket->min)
+		bucket->min = value;
+	if (value > bucket->max)
+		bucket->max = value;
+	add(bucket, value);
+	if (ts_us < bucket->first_us) {
+		bucket->first = value;
+		bucket->first_us = ts_us;
+	}
+	if (ts_us >= bucket->last_us) {
+		bucket->last = value;
+		bucket->last_us = ts_us;
+	}
 }
 
 void bucket_merge(struct bucket *into, const struct bucket *other)

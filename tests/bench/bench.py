@@ -19,6 +19,7 @@ import latency  # noqa: E402
 import noise  # noqa: E402
 import postgres  # noqa: E402
 import prune  # noqa: E402
+import rollup  # noqa: E402
 import sampler  # noqa: E402
 import table  # noqa: E402
 from harness.lab import Lab  # noqa: E402
@@ -33,8 +34,10 @@ BENCHES = {
     "ingest-full": ingest_full.measure,
     "postgres": postgres.measure,
     "prune": prune.measure,
+    "rollup": rollup.measure,
+    "rollup-full": rollup.measure_full,
 }
-LONG = ["ingest-full"]
+LONG = ["ingest-full", "rollup-full"]
 RESULTS = ROOT / "build" / "bench.jsonl"
 
 
