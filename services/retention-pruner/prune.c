@@ -6,6 +6,7 @@
 #include "log.h"
 #include "prune_steps.h"
 
+#define LOG_TRIES 4
 #define LOG_PAGES 256 /* of the write-ahead log, a megabyte: then it goes into the file */
 
 /* What a step may do at first, at least and at most: rows, or pages of a vacuum. */
@@ -14,7 +15,7 @@ static const struct stride strides[PHASES] = {
 	[PHASE_LATE] = {2000, 50, 20000},
 	[PHASE_READINGS] = {5000, 50, 5000},
 	[PHASE_ROLLUPS] = {5000, 50, 5000},
-	[PHASE_VACUUM] = {128, 4, 512},
+	[PHASE_VACUUM] = {64, 4, 128},
 };
 
 int prune_open(struct prune **out, const char *store_url)
@@ -96,7 +97,8 @@ static int end_run(struct prune *prune)
 	const int64_t when[] = {prune->run.now_us, prune->run.boot_us};
 	if (report->outcome == PRUNE_DID) {
 		sqlite3_bind_text(prune_bind(prune, SET_RUN, 2, when), 3,
-			prune->run.boot_id, -1, SQLITE_STATIC);
+			prune->run.synchronised ? prune->run.boot_id : "", -1,
+			SQLITE_STATIC);
 		err = prune_run(prune, SET_RUN);
 	}
 	if (err == 0)
@@ -170,15 +172,22 @@ void prune_took(struct prune *prune, int64_t took_us)
 
 int prune_checkpoint(struct prune *prune)
 {
-	int logged = 0, written = 0;
-	if (prune->store.db == NULL || prune->wal_pages < prune->wal_seen)
+	int logged = 0, written = 0, code = SQLITE_OK;
+	if (prune->wal_pages < prune->wal_seen)
 		prune->wal_seen = 0;
 	if (prune->store.db == NULL || prune->wal_pages < prune->wal_seen + LOG_PAGES)
 		return 0;
-	int code = sqlite3_wal_checkpoint_v2(
-		prune->store.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &written);
-	/* What was written meanwhile keeps the log from beginning anew: soon again. */
-	prune->wal_seen = written < logged ? 0 : prune->wal_pages;
+	/*
+	 * The log begins anew when all of it is in the file. What somebody has added
+	 * meanwhile is little and goes quickly.
+	 */
+	for (int i = 0; i < LOG_TRIES && code == SQLITE_OK; i++) {
+		code = sqlite3_wal_checkpoint_v2(prune->store.db, NULL,
+			SQLITE_CHECKPOINT_PASSIVE, &logged, &written);
+		if (written == logged)
+			break;
+	}
+	prune->wal_seen = written == logged ? prune->wal_pages : 0;
 	/* Somebody else is at it. */
 	return code == SQLITE_BUSY ? 0 : dp_sqlite_error(code);
 }

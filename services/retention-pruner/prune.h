@@ -31,8 +31,9 @@ struct prune_run {
 	int64_t max_bytes, min_free_bytes; /**< 0: no limit */
 	int64_t boot_us;		   /**< since the boot ... */
 	char boot_id[40];		   /**< ... of this id */
-	bool dry_run;			   /**< only look */
-	bool confirmed;			   /**< do what would be asked about */
+	bool synchronised; /**< the clock is; if not, its next step is no surprise */
+	bool dry_run;	   /**< only look */
+	bool confirmed;	   /**< do what would be asked about */
 };
 
 enum prune_outcome { PRUNE_DID, PRUNE_LOOKED, PRUNE_ASKS };

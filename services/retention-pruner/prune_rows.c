@@ -50,6 +50,7 @@ int prune_readings(struct prune *prune, int64_t *rows)
 {
 	struct state state;
 	int64_t deleted = 0, sensor = prune->sensor;
+	const struct policy *policy = prune->policy;
 	int found = 1, err = dp_store_begin(&prune->store);
 	if (err != 0)
 		return err;
@@ -67,6 +68,7 @@ int prune_readings(struct prune *prune, int64_t *rows)
 	err = prune_end(prune, err < 0 ? err : 0);
 	if (err != 0) {
 		prune->sensor = sensor;
+		prune->policy = policy;
 		return err;
 	}
 	*rows = deleted;

@@ -55,9 +55,16 @@ int space_check(struct prune *prune)
 {
 	const struct policy *policy = &prune->run.policies->all;
 	int64_t used = 0, over = 0, oldest = 0, floor_us = prune->run.now_us - RAW_FLOOR_US;
+	struct state state;
 	int err = excess(prune, &used, &over);
 	if (err != 0 || over == 0)
 		return err != 0 ? err : 1;
+	err = prune_state(prune, &state);
+	if (err != 0)
+		return err;
+	/* What is not counted yet does not go. */
+	if (policy->n > 0 && state.until_us < floor_us)
+		floor_us = state.until_us;
 	double share = (double)over / (double)used;
 	int found = prune_row(prune, OLDEST, 0, NULL, 1, &oldest);
 	if (found < 0)

@@ -116,6 +116,7 @@ static void do_begin(struct pruner *p)
 		.max_bytes = p->config->max_db_bytes,
 		.min_free_bytes = p->config->min_free_bytes,
 		.boot_us = clock->boot_ns(clock->data) / 1000,
+		.synchronised = clock->synchronised(clock->data) == 1,
 		.dry_run = p->order.order.dry_run,
 		.confirmed = p->order.order.confirm};
 	memcpy(run.boot_id, clock->boot_id, sizeof(clock->boot_id));

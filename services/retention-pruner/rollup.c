@@ -85,6 +85,13 @@ static int count_span(struct counting *counting, struct span *span)
 
 /* ---- what is counted for the first time ---- */
 
+/* Up to where this run counts. */
+static int64_t mark_us(const struct prune *prune)
+{
+	return bucket_start(
+		prune->run.now_us - LAG_US, prune->run.policies->all.sizes[0].size_us);
+}
+
 int rollup_mark(struct prune *prune)
 {
 	const struct policy *policy = &prune->run.policies->all;
@@ -101,8 +108,7 @@ int rollup_mark(struct prune *prune)
 		if (err == 0)
 			err = prune_run(prune, FORGET_LATE);
 	} else if (err == 0 && policy->n > 0 && state.since_us == state.until_us) {
-		int64_t until_us =
-			bucket_start(prune->run.now_us - LAG_US, policy->sizes[0].size_us);
+		int64_t until_us = mark_us(prune);
 		const int64_t mark[] = {state.until_us, until_us, state.next_id};
 		prune_bind(prune, SET_MARK, 3, mark);
 		if (until_us > state.until_us)
@@ -169,9 +175,16 @@ int rollup_count(struct prune *prune)
 		over = true;
 	}
 	err = prune_end(prune, err);
-	if (err != 0)
+	if (err != 0) {
 		prune->report.counted = counted;
-	return err != 0 ? err : over;
+		return err;
+	}
+	/* An earlier run's mark is reached: now for ours. */
+	if (over && mark_us(prune) > state.until_us) {
+		prune->phase = PHASE_MARK;
+		return 0;
+	}
+	return over;
 }
 
 /* ---- what came too late ---- */
