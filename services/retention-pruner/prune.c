@@ -172,22 +172,22 @@ void prune_took(struct prune *prune, int64_t took_us)
 
 int prune_checkpoint(struct prune *prune)
 {
-	int logged = 0, written = 0, code = SQLITE_OK;
+	int logged = 0, written = 0, before = -1, code = SQLITE_OK;
 	if (prune->wal_pages < prune->wal_seen)
 		prune->wal_seen = 0;
 	if (prune->store.db == NULL || prune->wal_pages < prune->wal_seen + LOG_PAGES)
 		return 0;
 	/*
 	 * The log begins anew when all of it is in the file. What somebody has added
-	 * meanwhile is little and goes quickly.
+	 * meanwhile is little and goes quickly; only asking again tells.
 	 */
-	for (int i = 0; i < LOG_TRIES && code == SQLITE_OK; i++) {
+	for (int i = 0; i < LOG_TRIES && code == SQLITE_OK && logged != before; i++) {
+		before = logged;
 		code = sqlite3_wal_checkpoint_v2(prune->store.db, NULL,
 			SQLITE_CHECKPOINT_PASSIVE, &logged, &written);
-		if (written == logged)
-			break;
 	}
-	prune->wal_seen = written == logged ? prune->wal_pages : 0;
+	bool all = written == logged && logged == before;
+	prune->wal_seen = all ? prune->wal_pages : 0;
 	/* Somebody else is at it. */
 	return code == SQLITE_BUSY ? 0 : dp_sqlite_error(code);
 }

@@ -85,7 +85,7 @@ int prune_prepare(struct prune *prune)
 	 */
 	int err = dp_sqlite_exec(prune->store.db,
 		"PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
-		"PRAGMA cache_size=-768");
+		"PRAGMA cache_size=-512");
 	sqlite3_wal_hook(prune->store.db, note_log, prune);
 	for (int i = 0; i < PRUNE_STATEMENTS && err == 0; i++)
 		err = dp_sqlite_prepare(prune->store.db, sql[i], &prune->statements[i]);
