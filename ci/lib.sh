@@ -53,14 +53,20 @@ containerd_store() {
 # shellcheck disable=SC2034 # for whoever sources this
 needs_containerd_store='this engine keeps one platform an image, without its compressed layers; this needs the containerd image store: put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json, restart Docker Engine, and run this again'
 
-# image_names: every image, one a line: each folder of services/ with a main.c, ingest with
-# PostgreSQL in place of SQLite, mosquitto's and sqlite3's.
-image_names() {
+# program_names: each folder of services/ with a main.c, and ingest with PostgreSQL in place
+# of SQLite, one a line.
+program_names() {
 	for main in services/*/main.c; do
 		[ -e "$main" ] || fail "no service found: services/*/main.c"
 		basename "$(dirname "$main")"
 	done
-	printf 'ingest-postgres\nbroker\ntool\n'
+	echo ingest-postgres
+}
+
+# image_names: every image: the programs, mosquitto's and sqlite3's.
+image_names() {
+	program_names
+	printf 'broker\ntool\n'
 }
 
 # platform_list WORDS: native, all, or platforms, as a comma-separated list.

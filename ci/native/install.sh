@@ -25,10 +25,7 @@ programs=$(find build/native/bin -type f -printf '%f\n' 2>/dev/null | LC_ALL=C s
 
 remove() {
 	for path in ci/native/systemd/*; do rm -f "$destdir$unitdir/$(basename "$path")"; done
-	for main in services/*/main.c; do
-		name=$(basename "$(dirname "$main")")
-		rm -f "$destdir$prefix/bin/dewpoint-$name"
-	done
+	for name in $(program_names); do rm -f "$destdir$prefix/bin/dewpoint-$name"; done
 	rm -rf "$destdir$libdir" "$destdir$datadir" "$destdir$docdir"
 	rm -f "$destdir$prefix/lib/sysusers.d/dewpoint.conf" \
 		"$destdir$prefix/lib/udev/rules.d/60-dewpoint.rules"

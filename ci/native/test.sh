@@ -106,10 +106,12 @@ layout() {
 	(cd "$root" && find . -type f -o -type l | sort) >/var/tmp/found
 	{
 		for board in boards/*.json; do echo ".$prefix/share/dewpoint/boards/$(basename "$board")"; done
-		for name in sampler publisher ingest retention-pruner; do
-			echo "./etc/dewpoint/$name.env"
+		for name in sampler publisher ingest ingest-postgres retention-pruner; do
 			echo ".$prefix/bin/dewpoint-$name"
 			echo ".$prefix/lib/dewpoint/$name"
+		done
+		for name in sampler publisher ingest retention-pruner; do
+			echo "./etc/dewpoint/$name.env"
 			echo ".$prefix/lib/systemd/system/dewpoint-$name.service"
 		done
 		for name in node broker; do
