@@ -51,16 +51,17 @@ CREATE TABLE late (
   PRIMARY KEY (sensor, first)
 ) WITHOUT ROWID;
 
--- For people. ts is the bucket's begin in microseconds.
+-- For people. ts is the begin of the bucket in microseconds. CROSS keeps the order of the
+-- tables, so that a series is looked up before its rollups are.
 CREATE VIEW reading_1m
   (topic, sensor, quantity, unit, ts, time, count, min, max, mean, sum, first, last) AS
   SELECT s.topic, s.name, c.quantity, c.unit, r.ts, datetime(r.ts / 1000000, 'unixepoch'),
     r.count, r.min, r.max, r.sum / r.count, r.sum, r.first, r.last
-  FROM sensor s JOIN channel c ON c.sensor = s.id
-    JOIN rollup r ON r.size = 60 AND r.sensor = c.sensor AND r.col = c.col;
+  FROM sensor s CROSS JOIN channel c ON c.sensor = s.id
+    CROSS JOIN rollup r ON r.size = 60 AND r.sensor = c.sensor AND r.col = c.col;
 CREATE VIEW reading_1h
   (topic, sensor, quantity, unit, ts, time, count, min, max, mean, sum, first, last) AS
   SELECT s.topic, s.name, c.quantity, c.unit, r.ts, datetime(r.ts / 1000000, 'unixepoch'),
     r.count, r.min, r.max, r.sum / r.count, r.sum, r.first, r.last
-  FROM sensor s JOIN channel c ON c.sensor = s.id
-    JOIN rollup r ON r.size = 3600 AND r.sensor = c.sensor AND r.col = c.col;
+  FROM sensor s CROSS JOIN channel c ON c.sensor = s.id
+    CROSS JOIN rollup r ON r.size = 3600 AND r.sensor = c.sensor AND r.col = c.col;
