@@ -89,7 +89,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 static int end_run(struct prune *prune)
 {
 	struct prune_report *report = &prune->report;
-	struct state state;
+	struct state state = {.next_id = 0};
 	int64_t used;
 	int err = dp_store_begin(&prune->store);
 	if (err != 0)

@@ -58,9 +58,7 @@ int prune_readings(struct prune *prune, int64_t *rows)
 	/* What has come too late since is counted first. */
 	if (err == 0 && prune->run.policies->all.n > 0)
 		err = rollup_late_some(prune);
-	if (err == 1)
-		err = found = delete_readings(prune, state.until_us, &deleted);
-	else if (err == 0 && prune->run.policies->all.n == 0)
+	if (err == 1 || (err == 0 && prune->run.policies->all.n == 0))
 		err = found = delete_readings(prune, state.until_us, &deleted);
 	prune_bind(prune, ADD_REMOVED, 1, &deleted);
 	if (err >= 0 && deleted > 0)

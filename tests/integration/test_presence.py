@@ -138,7 +138,7 @@ STATISTICS = {
     "ingest": (
         "messages readings duplicates dead_letters lost later commits queued_bytes gaps"
     ),
-    "retention-pruner": "runs steps deleted longest_step_us",
+    "retention-pruner": "runs steps deleted counted longest_step_us",
 }
 
 

@@ -74,12 +74,12 @@ static void test_a_step_does_less_when_it_was_slow(void **state)
 {
 	(void)state;
 	struct stride stride = {1000, 50, 2000};
-	stride_took(&stride, 2 * STRIDE_US);
+	stride_took(&stride, (int64_t)2 * STRIDE_US);
 	assert_int_equal(stride.amount, 500);
-	stride_took(&stride, 100 * STRIDE_US); /* one mishap does not decide */
+	stride_took(&stride, (int64_t)100 * STRIDE_US); /* one mishap does not decide */
 	assert_int_equal(stride.amount, 125);
-	stride_took(&stride, 100 * STRIDE_US);
-	stride_took(&stride, 100 * STRIDE_US);
+	stride_took(&stride, (int64_t)100 * STRIDE_US);
+	stride_took(&stride, (int64_t)100 * STRIDE_US);
 	assert_int_equal(stride.amount, 50);
 	for (int i = 0; i < 100; i++)
 		stride_took(&stride, 0);
