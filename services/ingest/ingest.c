@@ -236,8 +236,7 @@ static void start_turn(struct ingest *in)
 	const struct dp_clock *clock = &in->service->clock;
 	in->working = true;
 	in->turn.now_us = not_before_build(clock->wall_us(clock->data));
-	queue_group(&in->batch);
-	in->turn.batch = in->batch.first;
+	in->turn.batch = in->batch.first != NULL ? &in->batch : NULL;
 	in->turn.release = in->release_due;
 	in->turn.renew = in->lease_due;
 	in->lease_due = false;

@@ -30,10 +30,11 @@ struct insert_counts {
 
 /** What is to be done, in this order, and what came of it. */
 struct sink_turn {
-	bool renew;		      /**< take or renew the lease */
-	bool count;		      /**< count the gaps */
-	const struct incoming *batch; /**< to be stored in one transaction; may be NULL */
-	bool release;		      /**< give the lease up */
+	bool renew; /**< take or renew the lease */
+	bool count; /**< count the gaps */
+	struct queue
+		*batch; /**< to be stored in one transaction, grouped by it; may be NULL */
+	bool release;	/**< give the lease up */
 
 	/**
 	 * The lease under which plain messages may be stored: when it has changed hands

@@ -60,9 +60,11 @@ static void do_work(uv_work_t *work)
 	/* When they cannot be read, the commits say why. */
 	if (turn->count && insert_gaps(sink->insert, &gaps) == 0)
 		turn->gaps = gaps;
-	if (turn->batch != NULL)
-		turn->stored = insert_commit(sink->insert, turn->batch, turn->lease,
+	if (turn->batch != NULL) {
+		queue_group(turn->batch);
+		turn->stored = insert_commit(sink->insert, turn->batch->first, turn->lease,
 			turn->results, turn->now_us);
+	}
 	if (turn->release)
 		insert_release(sink->insert, turn->lease);
 }

@@ -204,7 +204,7 @@ static void on_locked(void *data, int err)
 	/* A holder that was frozen and wakes up finds another number and stores nothing. */
 	turn->lease->held =
 		turn->lease->held && (t->number < 0 || t->number == turn->lease->number);
-	err = insert_pass(insert, turn->batch, turn->lease, turn->results);
+	err = insert_pass(insert, turn->batch->first, turn->lease, turn->results);
 	if (err == -EAGAIN && !t->provisioned) {
 		/* Not while streams are locked. */
 		t->provisioned = true;
@@ -259,7 +259,7 @@ static void attempt(struct transaction *t)
 	char now[24];
 	insert_forget(insert);
 	insert->now_us = turn->now_us;
-	streams_collect(&insert->streams, turn->batch);
+	streams_collect(&insert->streams, turn->batch->first);
 	wire_array_begin(&t->ids, WIRE_BYTEA_ARRAY);
 	wire_array_begin(&t->nodes, WIRE_TEXT_ARRAY);
 	for (size_t i = 0; i < insert->streams.n; i++) {
@@ -291,7 +291,7 @@ static void attempt(struct transaction *t)
 			"seen") ", stored FROM stream"
 				" WHERE stream = ANY ($1) ORDER BY stream FOR UPDATE",
 		streams, 1);
-	if (has_plain(turn->batch))
+	if (has_plain(turn->batch->first))
 		pg_add(t->pg,
 			"SELECT number FROM lease WHERE name = $1 AND holder = $2 FOR "
 			"SHARE",
@@ -308,6 +308,7 @@ void transaction_run(
 	t->again = 0;
 	t->provisioned = false;
 	t->answered = turn->results->n;
+	queue_group(turn->batch);
 	/* Not once they were looked up for this batch, which may have more. */
 	if (t->insert->series.n > SERIES_MAX)
 		series_clear(&t->insert->series);
