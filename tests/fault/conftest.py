@@ -10,6 +10,7 @@ import pytest
 
 from fault.run import COLUMNS, Run
 from harness.lab import Lab
+from harness.report import pytest_runtest_makereport  # noqa: F401
 from harness.service import BIN, ROOT
 
 LIMIT_S = {"short": 180, "full": 1200}
@@ -49,17 +50,6 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("seed", [int(seed) for seed in seeds.split(",")])
     if "away_s" in metafunc.fixturenames:
         metafunc.parametrize("away_s", [10, 120] if full else [10])
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    """A failed case shows the end of every log it produced."""
-    outcome = yield
-    report = outcome.get_result()
-    lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
-    if report.failed and lab is not None:
-        for name, text in lab.log_tails():
-            report.sections.append((f"stderr of {name}", text))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from harness.lab import Lab
+from harness.report import pytest_runtest_makereport  # noqa: F401
 from harness.service import BIN
 
 TEST_LIMIT_S = 120
@@ -17,17 +18,6 @@ def pytest_report_header():
 def pytest_sessionstart():
     if not BIN.is_dir():
         pytest.exit(f"no services in {BIN}: build them, or set BIN", returncode=2)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    """A failed test shows the end of every log it produced."""
-    outcome = yield
-    report = outcome.get_result()
-    lab = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
-    if report.failed and lab is not None:
-        for name, text in lab.log_tails():
-            report.sections.append((f"stderr of {name}", text))
 
 
 @pytest.fixture(autouse=True)
