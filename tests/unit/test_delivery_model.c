@@ -4,6 +4,8 @@
  * messages, while connections break, the publisher is killed, and receivers are frozen,
  * or killed before or after their commit. Whatever happens, each reading that was accepted
  * is stored once, and what is lost was dropped by the full ring.
+ *
+ * Longer than other files, as none of these parts means anything without the others.
  */
 #include "delivery.h"
 #include "intervals.h"
