@@ -70,10 +70,4 @@ if [ -n "$archives" ]; then
 	ci/dev.sh python3 ci/image/pack.py "$archives"
 	[ "${LOAD:-1}" = 1 ] || exit 0
 	for name in $names; do dk load -q -i "$archives/$name.tar" >/dev/null; done
-elif containerd_store; then
-	# What a board would pull; layers that images share come once. Packed, it is less.
-	for name in $names; do
-		dk image save "$registry/$name:$tag" | tar -xO --wildcards 'blobs/sha256/*' 2>/dev/null | wc -c |
-			awk -v name="$registry/$name:$tag" '{ printf "    %-40s %5.1f MB compressed\n", name, $1 / 1e6 }'
-	done
 fi

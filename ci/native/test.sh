@@ -127,7 +127,7 @@ layout() {
 	} | sort >/var/tmp/wanted
 	diff /var/tmp/wanted /var/tmp/found || return
 	expect "$(stat -c %a "$root/etc/dewpoint/publisher.env")" 600 || return
-	# No placeholder is left, and the paths are those of this installation.
+	# Every @NAME@ was filled in, and the paths are those of this installation.
 	! grep -r '@[A-Z]*@' "$root$prefix/lib/systemd" "$root/etc" || return
 	grep -q "^ExecStart=$prefix/lib/dewpoint/sampler$" \
 		"$root$prefix/lib/systemd/system/dewpoint-sampler.service" &&
