@@ -98,6 +98,9 @@ static int open_locked(struct dp_store *store, enum dp_file_state state)
 		store->device = status.st_dev;
 		store->inode = status.st_ino;
 	}
+	/* 12 MB of log: pages that are written again and again reach the file once. */
+	if (err == 0)
+		err = dp_sqlite_exec(store->db, "PRAGMA wal_autocheckpoint=3000");
 	if (err == 0)
 		err = dp_sqlite_prepare(store->db, "PRAGMA user_version", &store->version);
 	if (err == 0)

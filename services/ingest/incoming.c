@@ -12,40 +12,9 @@ static const char *copy_text(char **at, const char *text)
 	return copy;
 }
 
-struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
-	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock)
+static void take_identity(
+	struct incoming *in, const struct dp_bus_message *message, bool known)
 {
-	char node[DP_NAME_MAX + 1] = "";
-	bool known = dp_topic_node(message->topic, topic_prefix, plain ? "" : "/batch",
-			     node) == 0;
-	const char *answer = message->response_topic;
-	if (plain || !known || answer == NULL || !dp_topic_is_ack_of(answer, node) ||
-		message->correlation_len > CORRELATION_MAX)
-		answer = NULL;
-
-	size_t texts =
-		strlen(message->topic) + 1 + (answer != NULL ? strlen(answer) + 1 : 0);
-	struct incoming *in = malloc(sizeof(*in) + texts + message->len + 1);
-	if (in == NULL)
-		return NULL;
-	*in = (struct incoming){.plain = plain,
-		.received_us = received_us,
-		.clock = clock == DP_CLOCK_NONE ? DP_CLOCK_GUESSED : clock,
-		.len = message->len};
-	memcpy(in->node, node, sizeof(node));
-	char *at = in->text;
-	in->topic = copy_text(&at, message->topic);
-	if (answer != NULL) {
-		in->response_topic = copy_text(&at, answer);
-		in->correlation_len = message->correlation_len;
-		if (in->correlation_len > 0)
-			memcpy(in->correlation, message->correlation, in->correlation_len);
-	}
-	memcpy(at, message->payload, message->len);
-	at[message->len] = '\0';
-	in->payload = at;
-	if (plain)
-		return in;
 	in->identity_error = dp_identity_decode(message->properties, message->n_properties,
 		&in->identity, &in->identity_why);
 	if (in->identity_error == 0 && in->identity.clock == DP_CLOCK_NONE) {
@@ -56,12 +25,72 @@ struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
 		in->identity_error = -EBADMSG;
 		in->identity_why = "the topic has no valid node name";
 	}
+}
+
+/* The payload as it is kept. @return 0 or -ENOMEM */
+static int take_payload(struct incoming *in, const struct dp_bus_message *message,
+	struct condenser *condenser)
+{
+	in->payload = message->payload;
+	in->len = message->len;
+	if (in->plain || in->identity_error != 0 || in->identity.count == 0)
+		return 0;
+	int err = condense(condenser, in->payload, in->len, in->identity.count);
+	if (err != 0)
+		return err == -ENOMEM ? err : 0;
+	in->condensed = true;
+	in->payload = condenser->at;
+	in->len = condenser->len;
+	return 0;
+}
+
+/* With its texts behind it, so that it is one piece of memory. */
+static struct incoming *gather(const struct incoming *from,
+	const struct dp_bus_message *message, const char *response_topic)
+{
+	size_t texts = strlen(message->topic) + 1 +
+		       (response_topic != NULL ? strlen(response_topic) + 1 : 0);
+	struct incoming *in = malloc(sizeof(*in) + texts + from->len + 1);
+	if (in == NULL)
+		return NULL;
+	*in = *from;
+	char *at = in->text;
+	in->topic = copy_text(&at, message->topic);
+	if (response_topic != NULL) {
+		in->response_topic = copy_text(&at, response_topic);
+		in->correlation_len = message->correlation_len;
+		if (in->correlation_len > 0)
+			memcpy(in->correlation, message->correlation, in->correlation_len);
+	}
+	memcpy(at, from->payload, from->len);
+	at[from->len] = '\0';
+	in->payload = at;
 	return in;
+}
+
+struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
+	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock,
+	struct condenser *condenser)
+{
+	struct incoming in = {.plain = plain,
+		.received_us = received_us,
+		.clock = clock == DP_CLOCK_NONE ? DP_CLOCK_GUESSED : clock};
+	bool known = dp_topic_node(message->topic, topic_prefix, plain ? "" : "/batch",
+			     in.node) == 0;
+	const char *answer = message->response_topic;
+	if (plain || !known || answer == NULL || !dp_topic_is_ack_of(answer, in.node) ||
+		message->correlation_len > CORRELATION_MAX)
+		answer = NULL;
+	if (!plain)
+		take_identity(&in, message, known);
+	return take_payload(&in, message, condenser) == 0 ? gather(&in, message, answer)
+							  : NULL;
 }
 
 size_t incoming_size(const struct incoming *in)
 {
-	return sizeof(*in) + in->len + strlen(in->topic);
+	size_t answer = in->response_topic != NULL ? strlen(in->response_topic) : 0;
+	return sizeof(*in) + in->len + strlen(in->topic) + answer;
 }
 
 void incoming_free(struct incoming *list)
@@ -86,12 +115,19 @@ void queue_add(struct queue *queue, struct incoming *in)
 	queue->bytes += incoming_size(in);
 }
 
-void queue_move(struct queue *from, struct queue *to)
+void queue_move(struct queue *from, struct queue *to, size_t most_bytes)
 {
-	*to = *from;
-	if (to->first == NULL)
-		to->end = &to->first;
-	queue_init(from);
+	queue_init(to);
+	while (from->first != NULL && to->bytes < most_bytes) {
+		struct incoming *in = from->first;
+		from->first = in->next;
+		from->n--;
+		from->bytes -= incoming_size(in);
+		in->next = NULL;
+		queue_add(to, in);
+	}
+	if (from->first == NULL)
+		from->end = &from->first;
 }
 
 void queue_forget_plain(struct queue *queue)

@@ -8,6 +8,7 @@
 
 #include "ack.h"
 #include "bus.h"
+#include "condensed.h"
 #include "identity.h"
 #include "topic.h"
 
@@ -24,6 +25,7 @@ struct incoming {
 	struct dp_identity identity;
 	size_t correlation_len;
 	uint8_t correlation[CORRELATION_MAX];
+	bool condensed; /**< the payload is, and all of it is of that form */
 	size_t len;
 	const char *payload;
 	const char *topic;
@@ -52,11 +54,13 @@ struct results {
 
 /**
  * Copy a message. `clock` says what received_us is worth. A response topic outside
- * `ack/<node>/` is left out.
+ * `ack/<node>/` is left out, and a batch that can be is condensed
+ * (by `condenser`, which a plain message needs none of).
  * @return NULL when out of memory
  */
 struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
-	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock);
+	const char *topic_prefix, int64_t received_us, enum dp_clock_mark clock,
+	struct condenser *condenser);
 
 /** Bytes that a copy holds. */
 size_t incoming_size(const struct incoming *in);
@@ -69,8 +73,11 @@ void queue_init(struct queue *queue);
 /** Append a message, which changes hands. */
 void queue_add(struct queue *queue, struct incoming *in);
 
-/** Move all of `from` to `to`, which is empty. */
-void queue_move(struct queue *from, struct queue *to);
+/**
+ * Move the first messages of `from` to `to`, which is empty: until they are so large
+ * together.
+ */
+void queue_move(struct queue *from, struct queue *to, size_t most_bytes);
 
 /**
  * Bring the messages of each stream together, in the order they came; the plain ones

@@ -32,6 +32,7 @@ struct ingest {
 	struct dp_bus *native, *plain; /* plain: only while the lease is ours */
 	struct queue queue;	       /* arriving */
 	struct queue batch;	       /* being committed, or waiting to be tried again */
+	struct condenser condenser;
 	struct results results;
 	struct sink_turn turn;
 	bool working;
@@ -82,7 +83,7 @@ static void enqueue(struct ingest *in, const struct dp_bus_message *message, boo
 		plain ? dp_clock_mark(clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch)
 		      : DP_CLOCK_NONE;
 	struct incoming *copy = incoming_copy(message, plain, in->config->topic_prefix,
-		not_before_build(clock->wall_us(clock->data)), mark);
+		not_before_build(clock->wall_us(clock->data)), mark, &in->condenser);
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
 	queue_add(&in->queue, copy);
@@ -285,8 +286,9 @@ static void ingest_work(uv_prepare_t *prepare)
 	if (in->stopped || in->working)
 		return;
 	if (in->batch.first == NULL && in->queue.first != NULL && !gathers(in)) {
-		queue_move(&in->queue, &in->batch);
-		in->plain_waits = false;
+		/* The next ones arrive while these are being committed. */
+		queue_move(&in->queue, &in->batch, (size_t)in->config->buffer_bytes / 2);
+		in->plain_waits = in->plain_waits && in->queue.first != NULL;
 	}
 	bool commit = in->batch.first != NULL && now_ms(in) >= in->retry_at_ms;
 	bool idle = in->batch.first == NULL && in->queue.first == NULL;
@@ -409,6 +411,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	in->service = service;
 	in->config = config;
 	in->retry_ms = RETRY_FIRST_MS;
+	in->condenser.most = (size_t)config->max_message_bytes;
 	queue_init(&in->queue);
 	queue_init(&in->batch);
 	const struct insert_options options = {
@@ -489,6 +492,7 @@ void ingest_destroy(struct ingest *in)
 	incoming_free(in->queue.first);
 	incoming_free(in->batch.first);
 	free(in->results.at);
+	condenser_finish(&in->condenser);
 	sink_free(in->sink);
 	free(in);
 }

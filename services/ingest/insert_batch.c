@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "condensed.h"
+
 #define GAPS_MAX 1024
 #define TOO_MANY_QUANTITIES "the sensor has more than 8 quantities"
 #define SEEN_EVERY_US 3600000000
@@ -119,60 +121,57 @@ static int add_batch_reading(struct context *c, const struct stream_row *stream,
 	return err;
 }
 
-/* Its records are in the payload; a dead letter is a pack of its own. */
-static int bury_scanned(struct context *c, uint64_t seq, const char *records, size_t len)
+/* A dead letter is a pack of its own. */
+static int bury_condensed(
+	struct context *c, uint64_t seq, const struct dp_reading *reading, const char *why)
 {
-	char *text = malloc(len + 2);
-	if (text == NULL)
-		return -ENOMEM;
+	char text[DP_READING_JSON + 2];
+	int len = dp_reading_encode(reading, text + 1, sizeof(text) - 2);
+	if (len < 0)
+		return len;
 	text[0] = '[';
-	memcpy(text + 1, records, len);
 	text[len + 1] = ']';
-	int err = bury_reading(c, seq, text, len + 2, TOO_MANY_QUANTITIES);
-	free(text);
-	return err;
+	return bury_reading(c, seq, text, (size_t)len + 2, why);
 }
 
-/*
- * What our own publishers send, when nothing of it is stored yet: names are looked up once
- * for all readings that have them in common. The text was scanned to its end before.
+static int add_condensed_reading(struct context *c, const struct stream_row *stream,
+	const char *topic, const struct dp_reading *reading, uint64_t seq,
+	const struct place *place)
+{
+	if (dp_intervals_contains(stream->set, seq)) {
+		c->counts->duplicates++;
+	} else if (place == NULL) {
+		return bury_condensed(c, seq, reading, TOO_MANY_QUANTITIES);
+	} else {
+		int err = insert_row(c, topic, reading, place, c->in->identity.clock);
+		if (err != 0)
+			return err;
+	}
+	return add_range(c, DP_ACK_STORED, seq, 1, NULL);
+}
+
+/* What our own publishers send: names are looked up once for all readings that share them.
  */
-static int add_scanned(struct context *c, const char *topic)
+static int add_condensed(
+	struct context *c, const struct stream_row *stream, const char *topic)
 {
 	const struct dp_identity *id = &c->in->identity;
-	struct scan *scan = c->scan;
+	struct condensed batch;
 	struct place places[SCAN_SHAPES];
-	int placed[SCAN_SHAPES] = {0}, err = 0;
+	int placed[SCAN_SHAPES], err = 0;
 	bool fresh;
-	scan_open(scan, c->in->payload, c->in->len);
+	condensed_open(&batch, c->in->payload);
 	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
-		const char *text = scan->at + 1;
-		scan_next(scan, &fresh);
-		const struct dp_reading *reading = &scan->shapes[scan->last].reading;
-		struct place *place = &places[scan->last];
-		int *found = &placed[scan->last];
+		const struct dp_reading *reading = condensed_next(&batch, &fresh);
+		int *found = &placed[batch.last];
 		if (fresh)
-			*found = insert_place(c, topic, reading, place);
-		if (*found == 0)
-			err = insert_row(c, topic, reading, place, id->clock);
-		else if (*found == -E2BIG)
-			err = bury_scanned(c, seq, text, (size_t)(scan->at - text));
-		else
-			err = *found;
-		if (err == 0 && *found == 0)
-			err = add_range(c, DP_ACK_STORED, seq, 1, NULL);
+			*found = insert_place(c, topic, reading, &places[batch.last]);
+		if (*found != 0 && *found != -E2BIG)
+			return *found;
+		err = add_condensed_reading(c, stream, topic, reading, seq,
+			*found == 0 ? &places[batch.last] : NULL);
 	}
 	return err;
-}
-
-static bool may_be_scanned(struct context *c, const struct stream_row *stream)
-{
-	const struct dp_identity *id = &c->in->identity;
-	struct dp_interval missing;
-	uint64_t last = id->first + id->count - 1;
-	return dp_intervals_missing(stream->set, id->first, last, &missing) &&
-	       missing.first == id->first && missing.last == last &&
-	       scan_count(c->scan, c->in->payload, c->in->len) == (long)id->count;
 }
 
 static int add_batch_readings(struct context *c, const struct stream_row *stream)
@@ -185,10 +184,10 @@ static int add_batch_readings(struct context *c, const struct stream_row *stream
 	const char *why = "";
 	memcpy(topic, c->in->topic, topic_len);
 	topic[topic_len] = '\0';
+	if (c->in->condensed)
+		return add_condensed(c, stream, topic);
 	if (c->in->len > c->options->max_message_bytes)
 		return bury_batch(c, stream, "larger than MAX_MESSAGE_BYTES");
-	if (may_be_scanned(c, stream))
-		return add_scanned(c, topic);
 	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
 		c->in->received_us, &why);
 	if (err == -EBADMSG)

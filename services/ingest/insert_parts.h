@@ -8,7 +8,6 @@
 
 #include "intervals.h"
 #include "reading.h"
-#include "scan.h"
 #include "series.h"
 #include "sink.h"
 
@@ -19,7 +18,6 @@ struct context {
 	struct insert *insert; /* the database's own */
 	const struct insert_options *options;
 	struct insert_counts *counts; /* of the transaction */
-	struct scan *scan;	      /* for a batch; not small */
 	const struct incoming *in;
 	struct results *results;
 	int64_t now_us;

@@ -206,8 +206,8 @@ static int write_all(struct insert *insert, const struct incoming *list,
 	int64_t first_id = insert->next_id;
 	bool checked = false;
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
-		struct context c = {insert, &insert->options, &insert->pending,
-			&insert->scan, in, results, now_us};
+		struct context c = {
+			insert, &insert->options, &insert->pending, in, results, now_us};
 		insert->pending.messages++;
 		if (!in->plain) {
 			err = insert_batch(&c);

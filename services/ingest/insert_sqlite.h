@@ -55,7 +55,6 @@ struct insert {
 	struct rows rows;		 /* of this transaction, not yet handed over */
 	struct stored_stream stream;	 /* at hand */
 	struct dp_intervals set, before; /* of it: now, and as loaded */
-	struct scan scan;		 /* of the batch at hand; not small */
 	int64_t next_id;
 	int64_t counted_until_us; /* the pruner has counted older readings */
 	bool dead;		  /* the transaction made dead letters */

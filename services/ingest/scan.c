@@ -217,14 +217,3 @@ int scan_next(struct scan *scan, bool *fresh)
 		return -EBADMSG;
 	return take_reading(scan, fresh) ? 1 : -EBADMSG;
 }
-
-long scan_count(struct scan *scan, const char *json, size_t len)
-{
-	bool fresh;
-	long n = 0;
-	int found;
-	scan_open(scan, json, len);
-	while ((found = scan_next(scan, &fresh)) == 1)
-		n++;
-	return found < 0 ? found : n;
-}

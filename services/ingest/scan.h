@@ -40,11 +40,4 @@ void scan_open(struct scan *scan, const char *json, size_t len);
  */
 int scan_next(struct scan *scan, bool *fresh);
 
-/**
- * How many readings a batch of this form has.
- * @param scan  begun anew
- * @return -EBADMSG not all of it is of this form
- */
-long scan_count(struct scan *scan, const char *json, size_t len);
-
 #endif

@@ -247,7 +247,7 @@ static struct incoming *make_batch(unsigned s, uint64_t first, uint32_t count)
 	dp_identity_encode(&identity, &text);
 	for (uint64_t seq = first; seq < first + count; seq++)
 		len += (size_t)snprintf(payload + len, sizeof(payload) - len,
-			"%c{\"bn\":\"s%u/\",\"bt\":%" PRIu64 ",\"n\":\"t\",\"v\":1}",
+			"%c{\"bn\":\"s%u/\",\"bt\":%" PRIu64 ".000000,\"n\":\"t\",\"v\":1}",
 			seq == first ? '[' : ',', s, 1700000000 + seq);
 	payload[len++] = ']';
 	const struct dp_bus_message message = {.topic = "/data/n/batch",
@@ -256,7 +256,8 @@ static struct incoming *make_batch(unsigned s, uint64_t first, uint32_t count)
 		.response_topic = "ack/n/1",
 		.properties = text.properties,
 		.n_properties = text.n};
-	return incoming_copy(&message, false, "/data", NOW_US, DP_CLOCK_SYNCED);
+	static struct condenser condenser = {.most = SIZE_MAX};
+	return incoming_copy(&message, false, "/data", NOW_US, DP_CLOCK_SYNCED, &condenser);
 }
 
 /* What is not known to be stored is sent again, cut anew, with some of what is new. */

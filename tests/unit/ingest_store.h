@@ -10,6 +10,8 @@
 #define HOUR_US INT64_C(3600000000)
 #define MESSAGE_MAX 262144
 
+static size_t message_max = MESSAGE_MAX; /* of the store that was opened last */
+
 struct store {
 	struct insert *insert;
 	char path[PATH_SIZE], url[PATH_SIZE + 16];
@@ -28,6 +30,7 @@ static inline void store_open_with(
 	all.store_url = store->url;
 	if (all.max_message_bytes == 0)
 		all.max_message_bytes = MESSAGE_MAX;
+	message_max = all.max_message_bytes;
 	if (all.dead_letters_max == 0)
 		all.dead_letters_max = 1000;
 	store->fence =
@@ -115,8 +118,10 @@ static inline struct incoming *batch_message(const struct batch *batch)
 	} else if (batch->len == 0) {
 		message.len = strlen(batch->payload);
 	}
-	struct incoming *in =
-		incoming_copy(&message, false, "/data", NOW_US, DP_CLOCK_SYNCED);
+	struct condenser condenser = {.most = message_max};
+	struct incoming *in = incoming_copy(
+		&message, false, "/data", NOW_US, DP_CLOCK_SYNCED, &condenser);
+	condenser_finish(&condenser);
 	assert_non_null(in);
 	return in;
 }
@@ -126,7 +131,7 @@ static inline struct incoming *plain_message_by(
 {
 	const struct dp_bus_message message = {
 		.topic = topic, .payload = payload, .len = len};
-	struct incoming *in = incoming_copy(&message, true, "/data", NOW_US, clock);
+	struct incoming *in = incoming_copy(&message, true, "/data", NOW_US, clock, NULL);
 	assert_non_null(in);
 	return in;
 }

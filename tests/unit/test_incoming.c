@@ -21,10 +21,12 @@ static struct dp_bus_message native_message(void)
 	};
 }
 
+static struct condenser condenser = {.most = 4096};
+
 static struct incoming *copy(const struct dp_bus_message *message, bool plain)
 {
 	struct incoming *in =
-		incoming_copy(message, plain, PREFIX, 1234, DP_CLOCK_UNSYNCED);
+		incoming_copy(message, plain, PREFIX, 1234, DP_CLOCK_UNSYNCED, &condenser);
 	assert_non_null(in);
 	return in;
 }
@@ -163,7 +165,8 @@ static void test_a_time_by_a_clock_that_is_worth_nothing_is_a_guess(void **state
 {
 	(void)state;
 	const struct dp_bus_message message = native_message();
-	struct incoming *in = incoming_copy(&message, true, PREFIX, 1234, DP_CLOCK_NONE);
+	struct incoming *in =
+		incoming_copy(&message, true, PREFIX, 1234, DP_CLOCK_NONE, &condenser);
 	assert_non_null(in);
 	assert_int_equal(in->clock, DP_CLOCK_GUESSED);
 	incoming_free(in);
@@ -249,24 +252,40 @@ static void test_a_queue_keeps_its_order_and_counts_its_bytes(void **state)
 	incoming_free(queue.first);
 }
 
-static void test_a_queue_is_moved_as_a_whole(void **state)
+static void test_a_queue_is_moved_up_to_a_size(void **state)
 {
 	(void)state;
 	struct queue from, to;
 	queue_init(&from);
-	queue_move(&from, &to);
+	queue_move(&from, &to, SIZE_MAX);
 	assert_queue(&to, "");
 	add_all(&to, "n");
 	assert_queue(&to, "n");
 	incoming_free(to.first);
 	add_all(&from, "pn");
-	queue_move(&from, &to);
+	queue_move(&from, &to, SIZE_MAX);
 	assert_queue(&from, "");
 	assert_queue(&to, "pn");
+	/* Both go on by themselves. */
 	add_all(&from, "p");
 	add_all(&to, "n");
 	assert_queue(&from, "p");
 	assert_queue(&to, "pnn");
+	incoming_free(to.first);
+	incoming_free(from.first);
+	queue_init(&from);
+	add_all(&from, "nnn");
+	size_t one = incoming_size(from.first);
+	queue_move(&from, &to, one);
+	assert_queue(&to, "n");
+	assert_queue(&from, "nn");
+	incoming_free(to.first);
+	queue_move(&from, &to, one + 1);
+	assert_queue(&to, "nn");
+	assert_queue(&from, "");
+	add_all(&from, "p");
+	assert_queue(&from, "p");
+	assert_queue(&to, "nn");
 	incoming_free(from.first);
 	incoming_free(to.first);
 }
@@ -376,7 +395,7 @@ int main(void)
 		cmocka_unit_test(test_a_payload_may_hold_any_byte),
 		cmocka_unit_test(test_a_list_is_freed_as_a_whole),
 		cmocka_unit_test(test_a_queue_keeps_its_order_and_counts_its_bytes),
-		cmocka_unit_test(test_a_queue_is_moved_as_a_whole),
+		cmocka_unit_test(test_a_queue_is_moved_up_to_a_size),
 		cmocka_unit_test(test_plain_messages_are_forgotten_and_batches_kept),
 		cmocka_unit_test(test_messages_of_a_stream_are_brought_together_in_order),
 		cmocka_unit_test(test_results_are_kept_in_order),

@@ -33,7 +33,6 @@ struct insert {
 	int64_t days_again_us;	    /* before it no partition is wanted */
 
 	/* The transaction. */
-	struct scan scan; /* of the batch at hand; not small */
 	int64_t now_us;
 	struct streams streams;
 	struct wire copy; /* rows of reading */

@@ -209,8 +209,8 @@ int insert_pass(struct insert *insert, const struct incoming *list,
 	if (err == 0)
 		err = want_day(insert, insert->now_us + DAY_US);
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
-		struct context c = {insert, &insert->options, &insert->pending,
-			&insert->scan, in, results, insert->now_us};
+		struct context c = {insert, &insert->options, &insert->pending, in, results,
+			insert->now_us};
 		insert->pending.messages++;
 		if (!in->plain)
 			err = insert_batch(&c);
