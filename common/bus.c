@@ -691,6 +691,11 @@ bool dp_bus_connected(const struct dp_bus *bus)
 	return bus->state == BUS_UP && !bus->lost && !bus->closing;
 }
 
+bool dp_bus_congested(struct dp_bus *bus)
+{
+	return dp_bus_connected(bus) && wants_write(bus);
+}
+
 const char *dp_bus_trouble(const struct dp_bus *bus)
 {
 	return bus->trouble;

@@ -73,6 +73,9 @@ bool dp_bus_connected(const struct dp_bus *bus);
 /** Why it is down, for health and logs; empty while it is up. */
 const char *dp_bus_trouble(const struct dp_bus *bus);
 
+/** Whether the broker is slow to take what was published: it waits in memory. */
+bool dp_bus_congested(struct dp_bus *bus);
+
 /** Stop or go on reading from the socket: back-pressure to the broker. */
 void dp_bus_pause(struct dp_bus *bus, bool paused);
 

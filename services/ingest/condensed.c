@@ -6,10 +6,17 @@
 
 /*
  * A reading: which shape (and FRESH), then, if it is fresh, the number of values and the
- * texts: the sensor, each quantity and its unit; then the time and the values as they are
- * in memory. A text: its length in one byte, and its bytes.
+ * texts: the sensor, each quantity and its unit; then the time, as what it is later than
+ * the last one of this shape, and the values. A text: its length in one byte, and its
+ * bytes. Numbers are of seven bits a byte, the low ones first, the sign in the lowest.
+ * A value: decimal digits, three bits below them for the places; or RAW and the double.
  */
 #define FRESH 0x80u
+#define PLACES 4 /* 0 to 3 */
+#define RAW 4u
+#define DIGITS_LIMIT 1e12
+
+static const double tens[PLACES] = {1, 10, 100, 1000};
 
 static void put(struct condenser *condenser, const void *from, size_t len)
 {
@@ -29,6 +36,36 @@ static void put_text(struct condenser *condenser, struct dp_slice text)
 	put(condenser, text.at, text.len);
 }
 
+static void put_number(struct condenser *condenser, uint64_t number)
+{
+	for (; number >= 0x80; number >>= 7)
+		put_byte(condenser, (unsigned)(number & 0x7f) | 0x80u);
+	put_byte(condenser, (unsigned)number);
+}
+
+static uint64_t with_sign_below(int64_t number)
+{
+	return number < 0 ? ~((uint64_t)number << 1) : (uint64_t)number << 1;
+}
+
+static void put_value(struct condenser *condenser, double value)
+{
+	for (unsigned places = 0; places < PLACES; places++) {
+		double scaled = value * tens[places];
+		if (!(scaled > -DIGITS_LIMIT && scaled < DIGITS_LIMIT))
+			break;
+		int64_t digits = (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+		double again = (double)digits / tens[places];
+		/* To the bit: there is a zero below zero. */
+		if (memcmp(&again, &value, sizeof(value)) == 0) {
+			put_number(condenser, with_sign_below(digits) << 3 | places);
+			return;
+		}
+	}
+	put_number(condenser, RAW);
+	put(condenser, &value, sizeof(value));
+}
+
 static void put_reading(struct condenser *condenser, unsigned which, bool fresh,
 	const struct dp_reading *reading)
 {
@@ -41,9 +78,11 @@ static void put_reading(struct condenser *condenser, unsigned which, bool fresh,
 			put_text(condenser, reading->values[i].unit);
 		}
 	}
-	put(condenser, &reading->ts_us, sizeof(reading->ts_us));
+	int64_t before = fresh ? 0 : condenser->last_us[which];
+	put_number(condenser, with_sign_below(reading->ts_us - before));
+	condenser->last_us[which] = reading->ts_us;
 	for (unsigned i = 0; i < reading->n; i++)
-		put(condenser, &reading->values[i].value, sizeof(double));
+		put_value(condenser, reading->values[i].value);
 }
 
 static int make_room(struct condenser *condenser, size_t size)
@@ -100,6 +139,33 @@ static void get(struct condensed *batch, void *to, size_t len)
 	batch->at += len;
 }
 
+static uint64_t get_number(struct condensed *batch)
+{
+	uint64_t number = 0;
+	unsigned byte, shift = 0;
+	do {
+		byte = get_byte(batch);
+		number |= (uint64_t)(byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte >= 0x80);
+	return number;
+}
+
+static int64_t with_sign(uint64_t number)
+{
+	return (number & 1) != 0 ? (int64_t)~(number >> 1) : (int64_t)(number >> 1);
+}
+
+static double get_value(struct condensed *batch)
+{
+	uint64_t number = get_number(batch);
+	double value;
+	if (number != RAW)
+		return (double)with_sign(number >> 3) / tens[number & 3];
+	get(batch, &value, sizeof(value));
+	return value;
+}
+
 static struct dp_slice get_text(struct condensed *batch)
 {
 	size_t len = get_byte(batch);
@@ -126,8 +192,8 @@ const struct dp_reading *condensed_next(struct condensed *batch, bool *fresh)
 	*fresh = (byte & FRESH) != 0;
 	if (*fresh)
 		get_names(batch, reading);
-	get(batch, &reading->ts_us, sizeof(reading->ts_us));
+	reading->ts_us += with_sign(get_number(batch));
 	for (unsigned i = 0; i < reading->n; i++)
-		get(batch, &reading->values[i].value, sizeof(double));
+		reading->values[i].value = get_value(batch);
 	return reading;
 }

@@ -1,6 +1,6 @@
 /*
  * A batch of our own publishers while it waits to be stored: each sensor's names once, and
- * then numbers, a quarter of its text. So more readings share a transaction, and what is
+ * then numbers, a tenth of its text. So more readings share a transaction, and what is
  * read from the text is read while the one before is being committed. Pure.
  */
 #ifndef INGEST_CONDENSED_H
@@ -12,7 +12,8 @@
 struct condenser {
 	size_t most; /**< bytes of a text; longer ones are left as they are */
 	struct scan scan;
-	char *at; /**< the last batch */
+	int64_t last_us[SCAN_SHAPES]; /**< time of the last reading of each shape */
+	char *at;		      /**< the last batch */
 	size_t len, size;
 };
 

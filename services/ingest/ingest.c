@@ -264,13 +264,18 @@ static void on_outdated(void *data)
 
 /*
  * Many small transactions cost everybody more than a few large ones, the broker too,
- * which carries an answer of each to each publisher. Plain messages do not become more
- * while they wait.
+ * which carries an answer of each to each publisher. While it is behind with taking them,
+ * more of them would only wait here, in memory. Plain messages do not become more while
+ * they wait.
  */
-static bool gathers(const struct ingest *in)
+static bool gathers(struct ingest *in)
 {
+	if (in->plain_waits || in->stopping)
+		return false;
+	if (dp_bus_congested(in->native))
+		return true;
 	return in->queue.n < GATHER_MESSAGES && now_ms(in) < in->gather_until_ms &&
-	       !in->plain_waits && !in->stopping && !full(in);
+	       !full(in);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -309,7 +314,8 @@ static void ingest_work(uv_prepare_t *prepare)
 	else if (in->batch.first != NULL)
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->retry_at_ms - now_ms(in)), 0);
-	else if (in->queue.first != NULL && !uv_is_active((uv_handle_t *)&in->retry_timer))
+	else if (in->queue.first != NULL && now_ms(in) < in->gather_until_ms &&
+		 !uv_is_active((uv_handle_t *)&in->retry_timer))
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->gather_until_ms - now_ms(in)), 0);
 }

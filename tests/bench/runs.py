@@ -15,7 +15,7 @@ from harness.usage import cpu_ns
 PROGRAMS = BIN.parent / "test"
 PEERS = Path(__file__).resolve().parent / "peers"
 READING_BYTES = 112  # of SenML
-IN_FLIGHT_BYTES = 20_000_000  # of all nodes together; the broker must hold them
+IN_FLIGHT_BYTES = 60_000_000  # of all nodes together; the broker must hold them
 WINDOW = 64
 BROKER = "max_inflight_messages 1000\nmax_queued_messages 0\nmax_packet_size 1048576\n"
 # The highest id is the last one of some sensor.
