@@ -11,15 +11,22 @@ RATE = 450_000
 SECONDS = 60
 HISTORY = 10_000_000
 MANY = 10_000
+ALONE = 10_000_000  # rows of SQLite alone beside the minute
 COMMIT = 15_000  # rows, about as many as ingest's under full load
 
 
 def sustained(directory):
-    """A minute from 1,000 nodes at a given rate into a file of 10 million rows."""
+    """A minute from 1,000 nodes at a given rate into a file of 10 million rows.
+
+    Beside it, what SQLite alone takes of such rows into such a file.
+    """
     load = Load(100, 1000, 0, rate=RATE, seconds=SECONDS)
     history = runs.make_history(directory / "history-minute.db", HISTORY, load.nodes)
     measured = Measured(load, HISTORY)
-    measured.add("ingest", runs.ingest(directory, load, history))
+    ours = runs.ingest(directory, load, history)
+    measured.add("ingest", ours)
+    rows = Load(load.batch, load.nodes, ALONE)
+    measured.add("sqlite", runs.alone(directory, rows, ours["commit"], history))
     history.unlink()
     return measured
 
@@ -84,6 +91,7 @@ def measure(lab):
     rows = [
         Row("cost a reading at 50M rows, of that at 1M", cost, "", at_most=1.3),
         Row(f"{SECONDS} s from 1,000 nodes", minute.figure("rate"), "/s", at_least=RATE * 0.99),
+        Row("of SQLite alone with such rows and commits", minute.ratio("sqlite"), ""),
         Row("longest wait for an answer meanwhile", minute.figure("max"), "ms"),
         Row("RSS at 10,000 nodes and in that minute", rss, "MB", at_most=12),
     ]

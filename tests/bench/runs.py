@@ -98,11 +98,18 @@ def memory_mb(pid, field):
     raise AssertionError(f"no {field} of {pid}")
 
 
-def wait_settled(service):
-    """A service gives back what its start took 3 s later (common/trim.h); its peak begins here."""
-    before = memory_mb(service.pid, "RssFile")
-    eventually(lambda: memory_mb(service.pid, "RssFile") < before, f"{service.name} has settled")
-    Path(f"/proc/{service.pid}/clear_refs").write_text("5", encoding="ascii")
+def wait_settled(services):
+    """Services give back what their start took 3 s later (common/trim.h); peaks begin here.
+
+    To be called at once when they have started.
+    """
+    before = {service.pid: memory_mb(service.pid, "RssFile") for service in services}
+    for service in services:
+        pid = service.pid
+        eventually(
+            lambda pid=pid: memory_mb(pid, "RssFile") < before[pid], f"{service.name} has settled"
+        )
+        Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")
 
 
 class Run:
@@ -188,9 +195,8 @@ def ingest(parent, load, history=None, replicas=1, **settings):
         lab.client(run.broker).listen(
             "stats/+/ingest/+", lambda message: stats.update({message.topic: message.payload})
         )
+        wait_settled(services)
         sender = run.load(load)
-        for service in services:
-            wait_settled(service)
         run.begin([service.pid for service in services])
         sender.begin()
         told = sender.end()

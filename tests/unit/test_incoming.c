@@ -140,6 +140,31 @@ static void test_a_batch_whose_topic_has_no_valid_node_cannot_be_stored(void **s
 	}
 }
 
+static void test_a_batch_is_condensed_unless_it_will_be_buried(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"[{\"bn\":\"a/\",\"bt\":1700000000.000000,\"n\":\"t\",\"v\":1}]";
+	const struct dp_property one[] = {{"v", "1"}, {"stream", HEX}, {"first", "7"},
+		{"count", "1"}, {"clock", "none"}, {"boot", "b"}, {"boottime", "1"}};
+	struct dp_bus_message message = native_message();
+	message.payload = text;
+	message.len = strlen(text);
+	message.properties = one;
+	message.n_properties = 4;
+	struct incoming *in = copy(&message, false);
+	assert_true(in->condensed);
+	assert_in_range(in->len, 1, message.len - 1);
+	incoming_free(in);
+	message.n_properties = LENGTH(one);
+	in = copy(&message, false);
+	assert_int_equal(in->identity_error, -EBADMSG);
+	assert_false(in->condensed);
+	assert_int_equal(in->len, strlen(text));
+	assert_string_equal(in->payload, text);
+	incoming_free(in);
+}
+
 static void test_a_batch_without_a_clock_is_for_a_nodes_own_broker_only(void **state)
 {
 	(void)state;
@@ -388,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_a_batch_without_identity_says_what_is_wrong),
 		cmocka_unit_test(
 			test_a_batch_whose_topic_has_no_valid_node_cannot_be_stored),
+		cmocka_unit_test(test_a_batch_is_condensed_unless_it_will_be_buried),
 		cmocka_unit_test(
 			test_a_batch_without_a_clock_is_for_a_nodes_own_broker_only),
 		cmocka_unit_test(test_a_time_by_a_clock_that_is_worth_nothing_is_a_guess),
