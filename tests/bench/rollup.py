@@ -28,8 +28,8 @@ def insert_and_count(directory, load):
     with Run(directory) as run:
         lab = run.lab
         ingest = lab.ingest(run.broker)
+        wait_settled([ingest])
         sender = run.load(load)
-        wait_settled(ingest)
         run.begin([ingest.pid])
         sender.begin()
         told = sender.end()
