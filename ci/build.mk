@@ -45,17 +45,18 @@ LDFLAGS += $(OPT) -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 LDLIBS += $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm
 
 COMMON_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard common/*.c))
-service_src = $(filter-out services/$1/main.c services/ingest/postgres/%,\
+service_src = $(filter-out services/$1/main.c services/$1/postgres/%,\
 	$(wildcard services/$1/*.c services/$1/*/*.c))
 service_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call service_src,$1))
-POSTGRES_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/ingest/postgres/*.c))
+POSTGRES := $(patsubst services/%/postgres/,%,$(wildcard services/*/postgres/))
+postgres_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/$1/postgres/*.c))
 ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(OUT)/lib/ingest-postgres.a
 TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c))
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 
-CLOCKED := sampler publisher ingest retention-pruner
+CLOCKED := sampler publisher ingest retention-pruner retention-pruner-postgres
 
 FAKED := sampler
 
@@ -69,7 +70,7 @@ BENCHES := $(OUT)/test/noise $(OUT)/test/load $(OUT)/test/alone
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-binaries: $(SERVICES:%=$(OUT)/bin/%) $(OUT)/bin/ingest-postgres
+binaries: $(SERVICES:%=$(OUT)/bin/%) $(POSTGRES:%=$(OUT)/bin/%-postgres)
 
 clocked: $(CLOCKED:%=$(OUT)/clocked/%)
 
@@ -103,7 +104,7 @@ FORCE:
 # services of a version to come with one more: tests/fault/test_upgrade.py.
 MIGRATIONS ?= common/schema.sql common/schema_2.sql
 $(OUT)/gen/schema.sql.h: $(MIGRATIONS)
-$(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql
+$(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql services/ingest/postgres/schema_2.sql
 $(OUT)/gen/%.sql.h:
 	@mkdir -p $(@D)
 	@for file in $^; do \
@@ -141,18 +142,27 @@ endef
 $(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
 
 # For the unit tests of its parts.
-$(OUT)/lib/ingest-postgres.a: $(POSTGRES_OBJ)
+$(OUT)/lib/ingest-postgres.a: $(call postgres_obj,ingest)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# ingest once more, with what stores in PostgreSQL in place of sink_sqlite.c and what that
-# calls: objects come before archives, and an archive gives only what is still missing.
-$(OUT)/bin/ingest-postgres: $(OUT)/obj/services/ingest/main.o $(POSTGRES_OBJ) \
-		$(OUT)/lib/ingest.a $(OUT)/lib/common.a
-	@mkdir -p $(@D)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# A service once more, with what stores in PostgreSQL in place of what does in SQLite:
+# objects come before archives, and an archive gives only what is still missing.
+define postgres_rules
+$(OUT)/bin/$1-postgres: $(OUT)/obj/services/$1/main.o $(call postgres_obj,$1) \
+		$(OUT)/lib/$1.a $(OUT)/lib/common.a
+	@mkdir -p $$(@D)
+	@echo '  LINK $$@'
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+
+$(OUT)/clocked/$1-postgres: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/clock_file.o \
+		$(call postgres_obj,$1) $(OUT)/lib/$1.a $(OUT)/lib/common.a
+	@mkdir -p $$(@D)
+	@echo '  LINK $$@'
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
+endef
+$(foreach s,$(POSTGRES),$(eval $(call postgres_rules,$s)))
 
 $(OUT)/test/%: $(OUT)/obj/tests/unit/%.o $(ARCHIVES) $(OUT)/lib/common.a
 	@mkdir -p $(@D)

@@ -5,7 +5,7 @@ BEGIN {
 	only["mosquitto.h"] = "^common/bus[.]c$"
 	only["mqtt_protocol.h"] = "^common/bus[.]c$"
 	only["gpiod.h"] = "^services/sampler/gpio_libgpiod[.]c$"
-	only["libpq-fe.h"] = "^services/ingest/postgres/pg[.]c$"
+	only["libpq-fe.h"] = "^(common/postgres|services/ingest/postgres/pg|services/retention-pruner/postgres/db)[.]c$"
 	# A unit test may look into the file that it made.
 	only["sqlite3.h"] = "^(common/(sqlite|store)[.][ch]|services/publisher/outbox[^/]*" \
 		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"

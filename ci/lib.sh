@@ -53,14 +53,16 @@ containerd_store() {
 # shellcheck disable=SC2034 # for whoever sources this
 needs_containerd_store='this engine keeps one platform an image, without its compressed layers; this needs the containerd image store: put {"features": {"containerd-snapshotter": true}} into /etc/docker/daemon.json, restart Docker Engine, and run this again'
 
-# program_names: each folder of services/ with a main.c, and ingest with PostgreSQL in place
+# program_names: each folder of services/ with a main.c, and those with PostgreSQL in place
 # of SQLite, one a line.
 program_names() {
 	for main in services/*/main.c; do
 		[ -e "$main" ] || fail "no service found: services/*/main.c"
 		basename "$(dirname "$main")"
 	done
-	echo ingest-postgres
+	for folder in services/*/postgres; do
+		echo "$(basename "$(dirname "$folder")")-postgres"
+	done
 }
 
 # image_names: every image: the programs, mosquitto's and sqlite3's.

@@ -3,19 +3,15 @@
  * once: a run that would take more than half of what the last policy period has brought, or
  * that follows a step of the clock, asks first.
  */
-#include <string.h>
-
+#include "jump.h"
 #include "prune_steps.h"
-
-#define STEP_US 3600000000 /* a clock that is set by less does little harm */
 
 static bool stepped(const struct prune_run *run, const struct state *state)
 {
-	/* After a run by a clock that nobody vouched for, there is no id. */
-	return state->run_wall_us > 0 && *state->run_boot_id != '\0' &&
-	       strcmp(run->boot_id, state->run_boot_id) == 0 &&
-	       run->now_us - state->run_wall_us >
-		       run->boot_us - state->run_boot_us + STEP_US;
+	const struct jump_moment last = {state->run_wall_us, state->run_boot_us,
+					 state->run_boot_id},
+				 now = {run->now_us, run->boot_us, run->boot_id};
+	return jump_seen(&last, &now);
 }
 
 static int ask(struct prune *prune, const char *reason)
@@ -45,7 +41,7 @@ int guard_check(struct prune *prune)
 		return 0;
 	}
 	if (stepped(&prune->run, &state))
-		return ask(prune, "the clock was set forward since the last run");
+		return ask(prune, jump_stepped);
 	prune->reference_us = state.run_wall_us;
 	if (state.run_wall_us == 0) {
 		/* Never before: it was no earlier than anything was stored. */
@@ -82,7 +78,7 @@ static int add_rollups_due(struct prune *prune)
 	int64_t size_us = prune->size_s * 1000000, n = 0;
 	int64_t age_us = prune_age_us(prune->policy, size_us);
 	if (age_us == 0)
-		return ask(prune, "RETENTION no longer has the size of some rollups");
+		return ask(prune, jump_size_gone);
 	const int64_t window[] = {prune->size_s, prune->series_sensor, prune->series_col,
 		prune->reference_us - age_us - size_us,
 		prune->run.now_us - age_us - size_us};
@@ -149,9 +145,7 @@ int guard_kept(struct prune *prune)
 	if (found < 0)
 		return found;
 	rewind_all(prune);
-	return enough ? 1
-		      : ask(prune, "more than half of what the last policy period has "
-				   "brought would go");
+	return enough ? 1 : ask(prune, jump_too_much);
 }
 
 int guard_look(struct prune *prune)

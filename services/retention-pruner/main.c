@@ -2,17 +2,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "prune.h"
 #include "pruner.h"
 #include "service.h"
-#include "store.h"
-#include "url.h"
-
-static const char *check_store_url(const char *value)
-{
-	return dp_url_is_postgres(value) ? "sqlite:///absolute/path/of/file.db; PostgreSQL "
-					   "is not supported here yet"
-					 : dp_check_store_url(value);
-}
 
 static const struct dp_option options[] = {
 	DP_SERVICE_OPTIONS(struct pruner_config, service),
@@ -29,10 +21,10 @@ static const struct dp_option options[] = {
 		.help = "the central broker"},
 	{.name = "STORE_URL",
 		.offset = offsetof(struct pruner_config, store_url),
-		.fallback = "sqlite:///data/broker.db",
+		.fallback = prune_url_fallback,
 		.url = true,
-		.check = check_store_url,
-		.help = "the database: sqlite:///absolute/path/of/file.db"},
+		.check = prune_check_url,
+		.help = prune_url_help},
 	{.name = "RETENTION",
 		.offset = offsetof(struct pruner_config, retention),
 		.fallback = "raw:30d,1m:1y,1h:10y",
@@ -74,7 +66,7 @@ static const struct dp_option options[] = {
 };
 
 static const struct dp_service_info info = {
-	.name = "retention-pruner",
+	.name = prune_service,
 	.summary = "deletes readings that are older than the policy says, in short steps",
 	.table = {options, sizeof(options) / sizeof(options[0])},
 	.check = pruner_check,

@@ -5,18 +5,36 @@
 
 #include "log.h"
 #include "prune_steps.h"
+#include "url.h"
 
+#define MIN_FREE_FLOOR 1048576
 #define LOG_TRIES 4
 #define LOG_PAGES 256 /* of the write-ahead log, a megabyte: then it goes into the file */
 
 /* What a step may do at first, at least and at most: rows, or pages of a vacuum. */
 static const struct stride strides[PHASES] = {
-	[PHASE_COUNT] = {2000, 50, 20000},
-	[PHASE_LATE] = {2000, 50, 20000},
-	[PHASE_READINGS] = {5000, 50, 5000},
-	[PHASE_ROLLUPS] = {5000, 50, 5000},
-	[PHASE_VACUUM] = {64, 4, 128},
+	[PHASE_COUNT] = {2000, 50, 20000, STRIDE_US},
+	[PHASE_LATE] = {2000, 50, 20000, STRIDE_US},
+	[PHASE_READINGS] = {5000, 50, 5000, STRIDE_US},
+	[PHASE_ROLLUPS] = {5000, 50, 5000, STRIDE_US},
+	[PHASE_VACUUM] = {64, 4, 128, STRIDE_US},
 };
+
+const char prune_service[] = "retention-pruner";
+const char prune_url_fallback[] = "sqlite:///data/broker.db";
+const char prune_url_help[] = "the database: sqlite:///absolute/path/of/file.db";
+
+const char *prune_check_url(const char *value)
+{
+	return dp_url_is_postgres(value) ? "sqlite:///absolute/path/of/file.db; "
+					   "retention-pruner-postgres is for PostgreSQL"
+					 : dp_check_store_url(value);
+}
+
+const char *prune_check_min_free(int64_t bytes)
+{
+	return bytes == 0 || bytes >= MIN_FREE_FLOOR ? NULL : "0 or at least 1048576";
+}
 
 int prune_open(struct prune **out, const char *store_url)
 {
@@ -47,6 +65,17 @@ void prune_close(struct prune *prune)
 	prune_finalize(prune);
 	dp_store_close(&prune->store);
 	free(prune);
+}
+
+void prune_hurry(struct prune *prune)
+{
+	(void)prune; /* a step is short */
+}
+
+const char *prune_why(const struct prune *prune)
+{
+	(void)prune;
+	return NULL;
 }
 
 /* ingest has begun a new file: what was under way is over. */

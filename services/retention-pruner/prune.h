@@ -3,6 +3,8 @@
  * space given back. Calls wait for the disk and run on the work queue, one at a time; each
  * holds the database's write lock for one small transaction only, and whatever is killed
  * between or within them, the next run goes on from what is in the database.
+ *
+ * For PostgreSQL the files of postgres/ take the place of prune.c and what that calls.
  */
 #ifndef PRUNER_PRUNE_H
 #define PRUNER_PRUNE_H
@@ -10,14 +12,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lease.h"
 #include "policies.h"
-#include "store.h"
 
 struct prune;
 
-/** @return 0 or as dp_store_open(), logged */
+/** For the table of settings: the program's name, and about STORE_URL. */
+extern const char prune_service[], prune_url_fallback[], prune_url_help[];
+const char *prune_check_url(const char *value); /**< what it may be, or NULL: it is good */
+
+/** What MIN_FREE_BYTES may be, when this is not; else NULL. */
+const char *prune_check_min_free(int64_t bytes);
+
+/** @return 0 or a negative errno, logged */
 int prune_open(struct prune **out, const char *store_url);
 void prune_close(struct prune *prune);
+
+/**
+ * The process is about to end: from here on calls take no longer than half a second
+ * together, if it is up to somebody else. On the loop, also while a call is under way.
+ */
+void prune_hurry(struct prune *prune);
+
+/** Why the last call failed, in the store's words, or NULL. */
+const char *prune_why(const struct prune *prune);
 
 /** As dp_lease_renew() and dp_lease_release(). */
 int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us);
@@ -54,7 +72,8 @@ void prune_begin(struct prune *prune, const struct prune_run *run);
  * One step.
  * @param rows  readings, rollups and rows about streams that it deleted
  * @param done  true: the run is over
- * @return 0 or as dp_store_begin(): the step did nothing and may be tried again
+ * @return 0; -EPROTO a newer version has changed the database, logged; another negative
+ *         errno: the step did nothing and may be tried again
  */
 int prune_step(struct prune *prune, int64_t *rows, bool *done);
 

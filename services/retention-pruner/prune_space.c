@@ -2,12 +2,8 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#include "cut.h"
 #include "prune_steps.h"
-
-#define DAY_US 86400000000
-#define RAW_FLOOR_US DAY_US	      /* readings younger than this go by age only */
-#define ROLLUP_FLOOR_US (30 * DAY_US) /* and so do rollups */
-#define PARTS 64		      /* of what is above the floor, at least one goes */
 
 int space_sizes(struct prune *prune, int64_t *used, int64_t *whole)
 {
@@ -42,19 +38,11 @@ static int excess(struct prune *prune, int64_t *used, int64_t *too_many)
 	return err;
 }
 
-/* A later time before which everything goes, but not beyond the floor. */
-static int64_t cut(int64_t oldest_us, int64_t floor_us, double share)
-{
-	int64_t least = (floor_us - oldest_us) / PARTS + 1;
-	int64_t more = (int64_t)((double)(floor_us - oldest_us) * share);
-	int64_t at = oldest_us + (more > least ? more : least);
-	return at < floor_us ? at : floor_us;
-}
-
 int space_check(struct prune *prune)
 {
 	const struct policy *policy = &prune->run.policies->all;
-	int64_t used = 0, over = 0, oldest = 0, floor_us = prune->run.now_us - RAW_FLOOR_US;
+	int64_t used = 0, over = 0, oldest = 0,
+		floor_us = prune->run.now_us - CUT_RAW_FLOOR_US;
 	struct state state;
 	int err = excess(prune, &used, &over);
 	if (err != 0 || over == 0)
@@ -71,21 +59,21 @@ int space_check(struct prune *prune)
 		return found;
 	prune->sensor = prune->size_s = 0;
 	if (found == 1 && oldest < floor_us) {
-		prune->cut_raw_us = cut(oldest, floor_us, share);
+		prune->cut_raw_us = cut_at(oldest, floor_us, share);
 		prune->phase = PHASE_READINGS;
 		return 0;
 	}
-	floor_us = prune->run.now_us - ROLLUP_FLOOR_US;
+	floor_us = prune->run.now_us - CUT_ROLLUP_FLOOR_US;
 	int64_t size_s = policy->n > 0 ? policy->sizes[0].size_us / 1000000 : 0;
 	found = prune_row(prune, OLDEST_ROLLUP, 1, &size_s, 1, &oldest);
 	if (found < 0)
 		return found;
 	if (found == 1 && oldest < floor_us) {
-		prune->cut_rollup_us = cut(oldest, floor_us, share);
+		prune->cut_rollup_us = cut_at(oldest, floor_us, share);
 		prune->phase = PHASE_ROLLUPS;
 		return 0;
 	}
-	prune->report.reason = "too large still, and what is left is too young to go";
+	prune->report.reason = cut_floor_reached;
 	return 1;
 }
 

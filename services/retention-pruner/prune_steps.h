@@ -8,6 +8,7 @@
 
 #include "prune.h"
 #include "sqlite.h"
+#include "store.h"
 #include "stride.h"
 
 /* In this order; a step says whether its phase is over. */

@@ -12,7 +12,6 @@
 #include "policies.h"
 #include "prune.h"
 #include "stats.h"
-#include "store.h"
 #include "stride.h"
 
 #define LEASE_TTL_US 60000000
@@ -22,7 +21,6 @@
 #define STATS 5
 #define LEASE_RENEW_NS 10000000000
 #define MAX_DB_FLOOR 16777216
-#define MIN_FREE_FLOOR 1048576
 
 enum task { TASK_BEGIN, TASK_STEP, TASK_RELEASE };
 
@@ -39,6 +37,7 @@ struct pruner {
 	enum task task;
 	bool working, stopping, running, done;
 	int result, trouble;
+	char why[256]; /* of the trouble */
 	int64_t rows, took_us;
 	uint64_t renewed_ns; /* the lease; 0: not sure */
 	uint64_t begun_ns, run_longest_us, run_steps;
@@ -49,10 +48,10 @@ struct pruner {
 	char client_id[96], holder[96], stats_topic[192];
 };
 
-static int check_bytes(const char *name, int64_t bytes, int64_t least, const char *allowed)
+static int check_bytes(const char *name, int64_t bytes, const char *allowed)
 {
 	char text[32];
-	if (bytes == 0 || bytes >= least)
+	if (allowed == NULL)
 		return 0;
 	snprintf(text, sizeof(text), "%lld", (long long)bytes);
 	dp_config_reject(name, text, allowed);
@@ -65,11 +64,12 @@ int pruner_check(const void *data)
 	struct policies policies;
 	int err = policies_load(&policies, config->retention, environ);
 	policies_finish(&policies);
-	if (check_bytes("MAX_DB_BYTES", config->max_db_bytes, MAX_DB_FLOOR,
-		    "0 or at least 16777216") != 0)
+	bool too_small = config->max_db_bytes > 0 && config->max_db_bytes < MAX_DB_FLOOR;
+	if (check_bytes("MAX_DB_BYTES", config->max_db_bytes,
+		    too_small ? "0 or at least 16777216" : NULL) != 0)
 		err = -EINVAL;
-	if (check_bytes("MIN_FREE_BYTES", config->min_free_bytes, MIN_FREE_FLOOR,
-		    "0 or at least 1048576") != 0)
+	if (check_bytes("MIN_FREE_BYTES", config->min_free_bytes,
+		    prune_check_min_free(config->min_free_bytes)) != 0)
 		err = -EINVAL;
 	return err;
 }
@@ -170,9 +170,11 @@ static void wait_ms(struct pruner *p, int64_t ms)
 
 static void note_trouble(struct pruner *p)
 {
-	if (p->result != p->trouble && p->result != 0)
+	const char *why = prune_why(p->prune);
+	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why : strerror(-p->result));
+	if (p->result != p->trouble && p->result != 0 && p->result != -EPROTO)
 		dp_log(DP_LOG_WARN, "cannot prune now, trying again", "error=\"%s\"",
-			strerror(-p->result));
+			p->why);
 	if (p->result == 0 && p->trouble != 0)
 		dp_log(DP_LOG_INFO, "pruning again", NULL);
 	p->trouble = p->result;
@@ -337,7 +339,6 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 static void finish_stop(struct pruner *p)
 {
 	dp_bus_close(p->desk.bus, NULL);
-	dp_service_safe(p->service);
 }
 
 void pruner_stop(void *data)
@@ -346,7 +347,9 @@ void pruner_stop(void *data)
 	p->stopping = true;
 	dp_stats_stop(&p->stats);
 	uv_close((uv_handle_t *)&p->timer, NULL);
-	/* A step is short; a lease given back saves the next one a minute. */
+	/* Nothing is lost with a step; a lease given back saves the next one a minute. */
+	dp_service_safe(p->service);
+	prune_hurry(p->prune);
 	if (!p->working)
 		release_or_end(p);
 }
@@ -355,7 +358,7 @@ const char *pruner_health(void *data)
 {
 	struct pruner *p = data;
 	if (p->trouble != 0)
-		return "the store cannot be pruned; it may be locked or full";
+		return p->why;
 	/* It prunes without a broker, but nobody hears of it. */
 	return dp_bus_connected(p->desk.bus) ? NULL : dp_bus_trouble(p->desk.bus);
 }

@@ -5,9 +5,9 @@
 void stride_took(struct stride *stride, int64_t took_us)
 {
 	int64_t amount = stride->amount;
-	if (took_us > STRIDE_US)
-		amount = amount * STRIDE_US / took_us;
-	else if (took_us < STRIDE_US / 2)
+	if (took_us > stride->us)
+		amount = amount * stride->us / took_us;
+	else if (took_us < stride->us / 2)
 		amount += amount / 4 + 1;
 	if (amount < stride->amount / 4)
 		amount = stride->amount / 4;

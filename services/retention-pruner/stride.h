@@ -4,10 +4,11 @@
 
 #include <stdint.h>
 
-#define STRIDE_US 4000 /**< what a step is meant to take */
+#define STRIDE_US 4000 /**< what a step is meant to take where others wait for it */
 
 struct stride {
 	int64_t amount, least, most;
+	int64_t us; /**< what a step is meant to take */
 };
 
 /** After a step of this amount took so long, whatever the reason. */

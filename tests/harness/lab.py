@@ -37,7 +37,7 @@ class Lab:
         return client
 
     def use_postgres(self, start=True, directory=None, **options):
-        """From here on, ingest is ingest-postgres and stores in a server of the lab's own."""
+        """From here on, ingest and the pruner are those for PostgreSQL, with a server of the lab's own."""
         self.postgres = Postgres(directory or self.directory / "postgres", **options)
         if start:
             self.postgres.start()
@@ -86,7 +86,12 @@ class Lab:
         return self.service(name, **{**self._centre(central), **settings})
 
     def pruner(self, central, **settings):
-        return self.service("retention-pruner", **{**self._centre(central), **settings})
+        settings = {**self._centre(central), **settings}
+        if self.postgres is None:
+            return self.service("retention-pruner", **settings)
+        # A short name, for the health socket's path.
+        settings = {"INSTANCE": f"pruner-{len(self.services)}", **settings}
+        return self.service("retention-pruner-postgres", **settings)
 
     def _centre(self, central):
         """Settings of a service at the centre; database_path may be moved before."""

@@ -73,7 +73,7 @@ static void test_the_report_is_json(void **state)
 static void test_a_step_does_less_when_it_was_slow(void **state)
 {
 	(void)state;
-	struct stride stride = {1000, 50, 2000};
+	struct stride stride = {1000, 50, 2000, STRIDE_US};
 	stride_took(&stride, (int64_t)2 * STRIDE_US);
 	assert_int_equal(stride.amount, 500);
 	stride_took(&stride, (int64_t)100 * STRIDE_US); /* one mishap does not decide */

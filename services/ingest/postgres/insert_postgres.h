@@ -31,11 +31,15 @@ struct insert {
 	struct series_cache series; /* with sensor 0: not made yet */
 	struct dp_intervals days;   /* since 1970, that have a partition */
 	int64_t days_again_us;	    /* before it no partition is wanted */
+	int64_t late_before_us;	    /* readings older than that are late */
+	int64_t dropped_until_us;   /* days before it are dropped, and none is wanted */
 
 	/* The transaction. */
 	int64_t now_us;
 	struct streams streams;
 	struct wire copy; /* rows of reading */
+	struct wire late; /* rows of late: those of them that are */
+	size_t n_late;
 	struct wire_array lost_stream, lost_first, lost_count;
 	struct wire_array dead_ts, dead_topic, dead_reason, dead_stream, dead_seq,
 		dead_bytes, dead_payload;

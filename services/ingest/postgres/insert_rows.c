@@ -8,6 +8,7 @@
 #include "log.h"
 
 #define ROW_COLUMNS (3 + SERIES_COLUMNS)
+#define LATE_COLUMNS (2 + SERIES_COLUMNS)
 /* Older or younger readings are somebody's mistake: the default partition has them. An
  * outbox holds a year at most. */
 #define DAYS_BACK 400
@@ -48,7 +49,8 @@ static int want_day(struct insert *insert, int64_t ts_us)
 {
 	int64_t day = ts_us / DAY_US, today = insert->now_us / DAY_US;
 	if (day == insert->last_day || insert->now_us < insert->days_again_us ||
-		day < today - DAYS_BACK || day > today + DAYS_AHEAD || day < 0)
+		day < today - DAYS_BACK || day > today + DAYS_AHEAD || day < 0 ||
+		(day + 1) * DAY_US <= insert->dropped_until_us)
 		return 0;
 	insert->last_day = day;
 	if (dp_intervals_contains(&insert->days, (uint64_t)day))
@@ -80,6 +82,16 @@ int insert_place(struct context *c, const char *topic, const struct dp_reading *
 	return 0;
 }
 
+static void add_values(struct wire *copy, const double *values, const bool *present)
+{
+	for (int i = 0; i < SERIES_COLUMNS; i++) {
+		if (present[i])
+			wire_double_field(copy, values[i]);
+		else
+			wire_null_field(copy);
+	}
+}
+
 int insert_row(struct context *c, const char *topic, const struct dp_reading *reading,
 	const struct place *place, enum dp_clock_mark clock)
 {
@@ -107,11 +119,14 @@ int insert_row(struct context *c, const char *topic, const struct dp_reading *re
 	wire_int32_field(copy, (int32_t)place->series->sensor);
 	wire_time_field(copy, reading->ts_us);
 	wire_int16_field(copy, (int16_t)clock);
-	for (int i = 0; i < SERIES_COLUMNS; i++) {
-		if (present[i])
-			wire_double_field(copy, values[i]);
-		else
-			wire_null_field(copy);
+	add_values(copy, values, present);
+	/* Too late to be counted with the others of its time: the pruner merges it. */
+	if (reading->ts_us < insert->late_before_us) {
+		insert->n_late++;
+		wire_int16(&insert->late, LATE_COLUMNS);
+		wire_int32_field(&insert->late, (int32_t)place->series->sensor);
+		wire_time_field(&insert->late, reading->ts_us);
+		add_values(&insert->late, values, present);
 	}
 	if (insert->options.print)
 		printed_add(&insert->printed, topic, reading);
@@ -182,11 +197,12 @@ static void begin_pass(struct insert *insert)
 {
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->printed.len = 0;
-	insert->n_wanted = 0;
+	insert->n_wanted = insert->n_late = 0;
 	insert->wants_series = false;
 	insert->last_day = -1;
 	dp_intervals_clear(&insert->wanted_days);
 	wire_copy_begin(&insert->copy);
+	wire_copy_begin(&insert->late);
 	wire_array_begin(&insert->lost_stream, WIRE_BYTEA_ARRAY);
 	wire_array_begin(&insert->lost_first, WIRE_INT8_ARRAY);
 	wire_array_begin(&insert->lost_count, WIRE_INT8_ARRAY);
@@ -218,6 +234,7 @@ int insert_pass(struct insert *insert, const struct incoming *list,
 			err = insert_plain(&c);
 	}
 	wire_copy_end(&insert->copy);
+	wire_copy_end(&insert->late);
 	if (err == 0 && (insert->wants_series || insert->wanted_days.n > 0))
 		err = -EAGAIN;
 	if (err != 0)
@@ -252,4 +269,5 @@ void insert_finish(struct insert *insert)
 	free(insert->wanted);
 	free(insert->printed.at);
 	free(insert->copy.at);
+	free(insert->late.at);
 }

@@ -16,8 +16,8 @@
 
 #include "hosts.h"
 #include "log.h"
+#include "postgres.h"
 #include "random.h"
-#include "url.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LIMIT_MS 5000
@@ -65,42 +65,14 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 
 /* ---- words ---- */
 
-/* The first line, fit for a quoted field of the log. */
-static void copy_line(char *to, size_t size, const char *text)
-{
-	size_t len = strcspn(text, "\n");
-	snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), text);
-	for (char *at = to; *at != '\0'; at++) {
-		if (*at == '"')
-			*at = '\'';
-	}
-}
-
-static int error_of(const char *state)
-{
-	static const struct {
-		const char *state;
-		int err;
-	} table[] = {{"53100", -ENOSPC}, {"25006", -EROFS}, {"42501", -EACCES},
-		{"28", -EACCES}, {"40001", -EAGAIN}, {"40P01", -EAGAIN}, {"55P03", -EBUSY},
-		{"53", -EBUSY}, {"57014", -EBUSY}, {"57P", -ENOTCONN}, {"08", -ENOTCONN},
-		{"25P03", -ENOTCONN}, {"XX001", -EUCLEAN}, {"XX002", -EUCLEAN}};
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (state != NULL &&
-			strncmp(state, table[i].state, strlen(table[i].state)) == 0)
-			return table[i].err;
-	}
-	return -EIO;
-}
-
 static void note_error(struct pg *pg, const PGresult *result)
 {
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	if (pg->err != 0)
 		return;
-	copy_line(pg->error, sizeof(pg->error),
+	dp_postgres_line(pg->error, sizeof(pg->error),
 		text != NULL ? text : PQerrorMessage(pg->conn));
-	pg->err = error_of(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+	pg->err = dp_postgres_error(PQresultErrorField(result, PG_DIAG_SQLSTATE));
 }
 
 /* What the server says unasked: its last words are worth keeping. */
@@ -110,7 +82,7 @@ static void on_notice(void *data, const PGresult *result)
 	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	if (text != NULL && severity != NULL && strcmp(severity, "FATAL") == 0)
-		copy_line(pg->error, sizeof(pg->error), text);
+		dp_postgres_line(pg->error, sizeof(pg->error), text);
 }
 
 /* ---- the socket ---- */
@@ -184,7 +156,7 @@ void pg_drop(struct pg *pg, const char *why)
 	char reason[sizeof(pg->error)];
 	if (pg->state == PG_CLOSED || pg->state == PG_WAITING)
 		return;
-	copy_line(reason, sizeof(reason), why);
+	dp_postgres_line(reason, sizeof(reason), why);
 	snprintf(pg->error, sizeof(pg->error), "%s", reason);
 	end_session(pg);
 	pg->state = PG_WAITING;
@@ -198,7 +170,7 @@ void pg_drop(struct pg *pg, const char *why)
 static void drop_broken(struct pg *pg)
 {
 	char why[sizeof(pg->error)];
-	copy_line(why, sizeof(why),
+	dp_postgres_line(why, sizeof(why),
 		pg->error[0] != '\0' ? pg->error : PQerrorMessage(pg->conn));
 	pg_drop(pg, why);
 }
@@ -432,20 +404,6 @@ static const char *option(const PQconninfoOption *options, const char *name)
 	return "";
 }
 
-const char *pg_check_url(const char *value)
-{
-	static const char allowed[] =
-		"postgresql://user@host/database, as libpq reads it, with a host";
-	PQconninfoOption *options =
-		dp_url_is_postgres(value) ? PQconninfoParse(value, NULL) : NULL;
-	if (options == NULL)
-		return allowed;
-	bool named = option(options, "host")[0] != '\0' ||
-		     option(options, "hostaddr")[0] != '\0';
-	PQconninfoFree(options);
-	return named ? NULL : allowed;
-}
-
 void pg_open(
 	struct pg **out, uv_loop_t *loop, const char *url, const struct pg_events *events)
 {
@@ -460,9 +418,7 @@ void pg_open(
 	pg->answer_ms = ANSWER_MS;
 	const char *host = option(options, "host"), *port = option(options, "port"),
 		   *hostaddr = option(options, "hostaddr");
-	snprintf(pg->name, sizeof(pg->name), "postgresql://%s%s%s/%s",
-		host[0] != '\0' ? host : hostaddr, port[0] != '\0' ? ":" : "", port,
-		option(options, "dbname"));
+	dp_postgres_name(url, pg->name, sizeof(pg->name));
 	if (hostaddr[0] == '\0') {
 		pg->host = strdup(host);
 		pg->port = strdup(port);

@@ -30,9 +30,6 @@ struct pg_events {
 	void (*lost)(void *data, const char *why);
 };
 
-/** What STORE_URL may be, when the value is none; else NULL. */
-const char *pg_check_url(const char *value);
-
 /** Begin to connect. */
 void pg_open(
 	struct pg **out, uv_loop_t *loop, const char *url, const struct pg_events *events);
@@ -69,9 +66,8 @@ int64_t pg_int(const struct pg_rows *rows, size_t row, int column);	 /**< 0 for 
 typedef void pg_on_rows(void *data, int statement, const struct pg_rows *rows);
 
 /**
- * @param err  0; -ENOTCONN the session is gone; -ENOSPC, -EROFS, -EACCES, -EBUSY,
- *             -EAGAIN (worth trying again at once), -EUCLEAN (damaged), -ENOMEM, -EIO:
- *             the session is there, and a transaction has failed
+ * @param err  0; -ENOTCONN the session is gone; another one of dp_postgres_error(): the
+ *             session is there, and a transaction has failed
  */
 typedef void pg_on_done(void *data, int err);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "postgres.h"
 #include "session.h"
 
 #define DAYS_AGAIN_US INT64_C(60000000)
@@ -65,7 +66,7 @@ static void make_days(struct provision *p)
 	pg_begin(p->pg, NULL, on_days_made, p);
 	pg_add(p->pg, SESSION_BEGIN, NULL, 0);
 	pg_add(p->pg, "SET LOCAL lock_timeout = '500ms'", NULL, 0);
-	pg_add(p->pg, SESSION_LOCK, NULL, 0);
+	pg_add(p->pg, DP_POSTGRES_LOCK, NULL, 0);
 	pg_add(p->pg,
 		"SELECT dewpoint_partition(date '1970-01-01' + day) FROM unnest($1) AS day",
 		values, 1);
@@ -202,7 +203,7 @@ void provision_run(struct provision *p, struct pg *pg, struct insert *insert,
 	/* One replica at a time: each finds what the others have made. */
 	pg_begin(pg, on_rows, on_looked, p);
 	pg_add(pg, SESSION_BEGIN, NULL, 0);
-	pg_add(pg, SESSION_LOCK, NULL, 0);
+	pg_add(pg, DP_POSTGRES_LOCK, NULL, 0);
 	pg_add(pg,
 		"INSERT INTO sensor (topic, name) SELECT topic, name FROM " WANTED
 		" WHERE NOT EXISTS (SELECT FROM sensor WHERE sensor.topic = wanted.topic"

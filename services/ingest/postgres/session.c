@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "postgres.h"
 
 #define OLDEST_SERVER 140000 /* int8multirange */
 
@@ -14,6 +15,8 @@ static const char *const migrations[] = {
 };
 
 #define KNOWN_VERSION ((int64_t)(sizeof(migrations) / sizeof(migrations[0])))
+
+_Static_assert(KNOWN_VERSION == DP_POSTGRES_SCHEMA, "the others know another version");
 
 /* A replica that hangs in a transaction loses it, and what it has locked, to the others. */
 static const char settings[] =
@@ -114,7 +117,8 @@ static void judge_version(struct session *s)
 	else
 		run(s, LOCK,
 			SESSION_BEGIN
-			";" SESSION_LOCK "; CREATE TABLE IF NOT EXISTS dewpoint_schema ("
+			";" DP_POSTGRES_LOCK
+			"; CREATE TABLE IF NOT EXISTS dewpoint_schema ("
 			"version integer PRIMARY KEY,"
 			" applied timestamptz NOT NULL DEFAULT now());"
 			"LOCK TABLE dewpoint_schema IN ACCESS EXCLUSIVE MODE");

@@ -11,11 +11,10 @@
 /* Whatever the server's defaults are. */
 #define SESSION_BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
-/* To change what all replicas share: schema, sensors, partitions. "DPbw" */
-#define SESSION_LOCK "SELECT pg_advisory_xact_lock(1146118775)"
-
 /* Held to the end of a transaction, it keeps the schema from being changed meanwhile. */
-#define SESSION_VERSION "SELECT coalesce(max(version), 0) FROM dewpoint_schema"
+#define SESSION_VERSION_AND(more)                                                          \
+	"SELECT coalesce(max(version), 0)" more " FROM dewpoint_schema"
+#define SESSION_VERSION SESSION_VERSION_AND("")
 
 struct session {
 	struct pg *pg;

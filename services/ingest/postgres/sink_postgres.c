@@ -8,6 +8,7 @@
 #include "insert_postgres.h"
 #include "log.h"
 #include "pg.h"
+#include "postgres.h"
 #include "session.h"
 #include "transaction.h"
 
@@ -43,7 +44,7 @@ static void next_part(struct sink *sink);
 
 const char *sink_check_url(const char *value)
 {
-	return pg_check_url(value);
+	return dp_postgres_check_url(value);
 }
 
 /* ---- the lease ---- */

@@ -8,14 +8,15 @@
 #include "log.h"
 #include "multirange.h"
 #include "number.h"
+#include "postgres.h"
 #include "session.h"
 
 #define AGAIN_MAX 5 /* deadlocks and the like */
 #define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
-#define FROM_US(us) "timestamptz 'epoch' + " us " * interval '1 microsecond'"
+#define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
 /* Statements of the group that locks, by their number. */
-enum { BEGIN, VERSION, ADD_STREAMS, LOCK_STREAMS, FENCE };
+enum { BEGIN, VERSION, RETENTION, ADD_STREAMS, LOCK_STREAMS, FENCE };
 
 static void attempt(struct transaction *t);
 
@@ -46,7 +47,7 @@ static void free_locks(struct transaction *t)
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 		" WHERE usename = current_user AND application_name = '" PG_APPLICATION "'"
 		"  AND datname = current_database() AND state = 'active'"
-		"  AND wait_event = 'ClientRead' AND query LIKE 'COPY reading %'"
+		"  AND wait_event = 'ClientRead' AND query LIKE 'COPY %'"
 		"  AND xact_start < clock_timestamp() - interval '10 s'",
 		NULL, 0);
 	pg_end(t->pg);
@@ -128,7 +129,7 @@ static void add_lost(struct transaction *t)
 		pg_number(now, insert->now_us)};
 	if (insert->lost_stream.n > 0)
 		pg_add(t->pg,
-			"INSERT INTO lost SELECT stream, first, count, " FROM_US(
+			"INSERT INTO lost SELECT stream, first, count, " DP_POSTGRES_TIME(
 				"$4") " FROM unnest($1, $2, $3) AS new (stream, first, "
 				      "count)",
 			values, 4);
@@ -155,7 +156,7 @@ static void add_dead(struct transaction *t)
 		limit, 1);
 }
 
-static void on_copied(void *data, int err)
+static void on_late_copied(void *data, int err)
 {
 	struct transaction *t = data;
 	if (err != 0) {
@@ -168,6 +169,19 @@ static void on_copied(void *data, int err)
 	add_dead(t);
 	pg_add(t->pg, "COMMIT", NULL, 0);
 	pg_end(t->pg);
+}
+
+static void on_copied(void *data, int err)
+{
+	struct transaction *t = data;
+	const struct insert *insert = t->insert;
+	if (err != 0 || insert->n_late == 0)
+		on_late_copied(t, err);
+	else
+		pg_copy(t->pg,
+			"COPY late (sensor, ts, " READING_VALUES
+			") FROM STDIN (FORMAT binary)",
+			insert->late.at, insert->late.len, on_late_copied, t);
 }
 
 static void on_provisioned(void *data, int err)
@@ -193,12 +207,12 @@ static void on_locked(void *data, int err)
 	struct transaction *t = data;
 	struct insert *insert = t->insert;
 	struct sink_turn *turn = t->turn;
-	if (err != 0) {
-		undo(t, err, pg_error(t->pg));
-		return;
-	}
 	if (session_is_newer(t->pg, t->version)) {
 		undo(t, -EPROTO, "a newer version has changed the database");
+		return;
+	}
+	if (err != 0) {
+		undo(t, err, pg_error(t->pg));
 		return;
 	}
 	/* A holder that was frozen and wakes up finds another number and stores nothing. */
@@ -214,8 +228,8 @@ static void on_locked(void *data, int err)
 	} else if (insert->pending.readings > 0) {
 		/* Not slower than arrays by a few rows, and twice as fast by thousands. */
 		pg_copy(t->pg,
-			"COPY reading (sensor, ts, clock, temperature, humidity,"
-			" v2, v3, v4, v5, v6, v7) FROM STDIN (FORMAT binary)",
+			"COPY reading (sensor, ts, clock, " READING_VALUES
+			") FROM STDIN (FORMAT binary)",
 			insert->copy.at, insert->copy.len, on_copied, t);
 	} else {
 		on_copied(t, 0);
@@ -227,6 +241,10 @@ static void on_lock_rows(void *data, int statement, const struct pg_rows *rows)
 	struct transaction *t = data;
 	if (statement == VERSION)
 		t->version = pg_int(rows, 0, 0);
+	if (statement == RETENTION) {
+		t->insert->late_before_us = pg_int(rows, 0, 0);
+		t->insert->dropped_until_us = pg_int(rows, 0, 1);
+	}
 	if (statement == FENCE)
 		t->number = pg_count(rows) > 0 ? pg_int(rows, 0, 0) : 0;
 	for (size_t i = 0; statement == LOCK_STREAMS && i < pg_count(rows); i++) {
@@ -273,14 +291,20 @@ static void attempt(struct transaction *t)
 	const struct pg_value fence[] = {
 		pg_string(turn->lease->name), pg_string(turn->lease->holder)};
 	t->number = -1;
+	t->version = 0;
 	pg_begin(t->pg, on_lock_rows, on_locked, t);
 	pg_add(t->pg, SESSION_BEGIN, NULL, 0);
-	pg_add(t->pg, SESSION_VERSION, NULL, 0);
+	/* The pruner counts up to a time when nobody is in the middle of storing. */
+	pg_add(t->pg,
+		SESSION_VERSION_AND(
+			", pg_advisory_xact_lock_shared(" DP_POSTGRES_STORING ")"),
+		NULL, 0);
+	pg_add(t->pg, "SELECT late_before, dropped_until FROM retention", NULL, 0);
 	/* In the order of their ids, as all replicas do. */
 	pg_add(t->pg,
 		"INSERT INTO stream (stream, node, created, seen)"
 		" SELECT new.stream, new.node, at, at"
-		" FROM unnest($1, $2) AS new (stream, node), (SELECT " FROM_US(
+		" FROM unnest($1, $2) AS new (stream, node), (SELECT " DP_POSTGRES_TIME(
 			"$3") ") AS now (at)"
 			      " WHERE NOT EXISTS"
 			      "  (SELECT FROM stream WHERE stream.stream = new.stream)"

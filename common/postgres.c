@@ -1,0 +1,74 @@
+#include "postgres.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+
+#include "url.h"
+
+static const char *option(const PQconninfoOption *options, const char *name)
+{
+	for (; options->keyword != NULL; options++) {
+		if (strcmp(options->keyword, name) == 0)
+			return options->val != NULL ? options->val : "";
+	}
+	return "";
+}
+
+const char *dp_postgres_check_url(const char *value)
+{
+	static const char allowed[] =
+		"postgresql://user@host/database, as libpq reads it, with a host";
+	PQconninfoOption *options =
+		dp_url_is_postgres(value) ? PQconninfoParse(value, NULL) : NULL;
+	if (options == NULL)
+		return allowed;
+	bool named = option(options, "host")[0] != '\0' ||
+		     option(options, "hostaddr")[0] != '\0';
+	PQconninfoFree(options);
+	return named ? NULL : allowed;
+}
+
+void dp_postgres_name(const char *url, char *name, size_t size)
+{
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
+	name[0] = '\0';
+	if (options == NULL)
+		return;
+	const char *host = option(options, "host"), *port = option(options, "port");
+	if (host[0] == '\0')
+		host = option(options, "hostaddr");
+	snprintf(name, size, "postgresql://%s%s%s/%s", host, port[0] != '\0' ? ":" : "",
+		port, option(options, "dbname"));
+	PQconninfoFree(options);
+}
+
+void dp_postgres_line(char *to, size_t size, const char *text)
+{
+	size_t len = strcspn(text, "\n");
+	snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), text);
+	for (char *at = to; *at != '\0'; at++) {
+		if (*at == '"')
+			*at = '\'';
+	}
+}
+
+int dp_postgres_error(const char *state)
+{
+	static const struct {
+		const char *state;
+		int err;
+	} table[] = {{"53100", -ENOSPC}, {"25006", -EROFS}, {"42501", -EACCES},
+		{"28", -EACCES}, {"40001", -EAGAIN}, {"40P01", -EAGAIN}, {"55P03", -EBUSY},
+		{"53", -EBUSY}, {"57014", -EBUSY}, {"57P", -ENOTCONN}, {"08", -ENOTCONN},
+		{"25P03", -ENOTCONN}, {"XX001", -EUCLEAN}, {"XX002", -EUCLEAN}};
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		if (state != NULL &&
+			strncmp(state, table[i].state, strlen(table[i].state)) == 0)
+			return table[i].err;
+	}
+	return -EIO;
+}

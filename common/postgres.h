@@ -1,0 +1,38 @@
+/* What the services that store in PostgreSQL have in common, but for their sessions. */
+#ifndef DP_POSTGRES_H
+#define DP_POSTGRES_H
+
+#include <stddef.h>
+
+/** The schema's version that all of them know: services/ingest/postgres/schema*.sql. */
+#define DP_POSTGRES_SCHEMA 2
+
+/** To change what all replicas share: schema, sensors, partitions. "DPbw" */
+#define DP_POSTGRES_LOCK "SELECT pg_advisory_xact_lock(1146118775)"
+
+/**
+ * Who stores holds this one shared to the end of its transaction; who moves
+ * retention.late_before holds it alone.
+ */
+#define DP_POSTGRES_STORING "1146118776"
+
+/** An interval of so many microseconds after 1970 as a time. */
+#define DP_POSTGRES_TIME(us) "timestamptz 'epoch' + " us " * interval '1 microsecond'"
+
+/** What STORE_URL may be, when the value is none; else NULL. For config tables. */
+const char *dp_postgres_check_url(const char *value);
+
+/** A checked URL without user, password and parameters. */
+void dp_postgres_name(const char *url, char *name, size_t size);
+
+/** The first line of the server's or libpq's words, fit for a quoted field of the log. */
+void dp_postgres_line(char *to, size_t size, const char *text);
+
+/**
+ * @param state  an SQLSTATE, or NULL
+ * @return -ENOTCONN the session is gone; -ENOSPC, -EROFS, -EACCES, -EBUSY, -EAGAIN (worth
+ *         trying again at once), -EUCLEAN (damaged), -EIO
+ */
+int dp_postgres_error(const char *state);
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * Counting readings in their buckets, each once.
+ *
+ * A reading older than late_before that is stored from then on is in `reading` and, by the
+ * same transaction, in `late`. A step counts a span of time: what its snapshot has of
+ * `reading` there, and it forgets what the same snapshot has of `late` there, which is
+ * among it. Whatever comes into that span afterwards is in `late` only as far as counting
+ * is concerned, and is merged from there. So no reading need be looked at twice, and raw
+ * readings may go once they are counted.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "../bucket.h"
+#include "prune_postgres.h"
+
+#define LAG_US 60000000 /* readings are given so long to arrive before they are late */
+#define SQL_MAX 8192
+#define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
+
+struct text {
+	char at[SQL_MAX];
+	size_t len;
+};
+
+static void append(struct text *sql, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void append(struct text *sql, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	sql->len += (size_t)vsnprintf(
+		sql->at + sql->len, sizeof(sql->at) - sql->len, format, arguments);
+	va_end(arguments);
+}
+
+/* ---- the statement that counts ---- */
+
+/*
+ * Of several values at one instant the least is the first and the greatest the last, so
+ * that it does not matter what comes when: (time, value) are compared as arrays are.
+ */
+static const char fine[] =
+	", value AS (SELECT sensor, col, ts, v, ARRAY[date_part('epoch', ts), v] AS at"
+	"  FROM raw CROSS JOIN LATERAL (VALUES (0, temperature), (1, humidity), (2, v2),"
+	"   (3, v3), (4, v4), (5, v5), (6, v6), (7, v7)) AS cell (col, v)"
+	"  WHERE v IS NOT NULL OFFSET 0)"
+	", size0 AS (SELECT sensor, col,"
+	"  date_bin(interval '%lld s', ts, timestamptz 'epoch') AS start,"
+	"  count(*) AS n, min(v) AS lo, max(v) AS hi, sum(v) AS total,"
+	"  min(ts) AS since, max(ts) AS until, min(at) AS f, max(at) AS l"
+	"  FROM value GROUP BY 1, 2, 3)";
+
+/* From the next finer one, which rounds less. */
+static const char coarse[] =
+	", size%u AS (SELECT sensor, col,"
+	"  date_bin(interval '%lld s', start, timestamptz 'epoch') AS start,"
+	"  sum(n)::bigint AS n, min(lo) AS lo, max(hi) AS hi, sum(total) AS total,"
+	"  min(since) AS since, max(until) AS until, min(f) AS f, max(l) AS l"
+	"  FROM size%u GROUP BY 1, 2, 3)";
+
+static const char put[] =
+	", put%u AS (INSERT INTO rollup AS old SELECT %lld, sensor, col, start, n, lo, hi,"
+	"  total, f[2], l[2], since, until FROM size%u"
+	"  ON CONFLICT (size, sensor, col, ts) DO UPDATE SET"
+	"  count = old.count + excluded.count, min = least(old.min, excluded.min),"
+	"  max = greatest(old.max, excluded.max), sum = old.sum + excluded.sum,"
+	"  first = CASE WHEN old.first_ts < excluded.first_ts THEN old.first"
+	"   WHEN old.first_ts > excluded.first_ts THEN excluded.first"
+	"   ELSE least(old.first, excluded.first) END,"
+	"  last = CASE WHEN old.last_ts > excluded.last_ts THEN old.last"
+	"   WHEN old.last_ts < excluded.last_ts THEN excluded.last"
+	"   ELSE greatest(old.last, excluded.last) END,"
+	"  first_ts = least(old.first_ts, excluded.first_ts),"
+	"  last_ts = greatest(old.last_ts, excluded.last_ts))";
+
+/* Count what `raw` gives. @return how many readings that were, or an error */
+static int64_t count_raw(
+	struct prune *prune, const char *raw, int n, const int64_t *numbers)
+{
+	const struct policy *policy = &prune->run.policies->all;
+	struct text sql = {.len = 0};
+	int64_t counted = 0;
+	append(&sql, "WITH raw AS %s", raw);
+	for (unsigned i = 0; i < policy->n; i++) {
+		long long size_s = (long long)(policy->sizes[i].size_us / 1000000);
+		if (i == 0)
+			append(&sql, fine, size_s);
+		else
+			append(&sql, coarse, i, size_s, i - 1);
+		append(&sql, put, i, size_s, i);
+	}
+	append(&sql, " SELECT count(*) FROM raw");
+	int found = step_ask(prune, sql.at, n, numbers, NULL, &counted);
+	return found < 0 ? found : counted;
+}
+
+/* ---- up to where ---- */
+
+static int64_t finest_us(const struct prune *prune)
+{
+	return prune->run.policies->all.sizes[0].size_us;
+}
+
+int count_mark(struct prune *prune)
+{
+	struct state state;
+	bool counts = prune->run.policies->all.n > 0;
+	int err = step_begin(prune, STEP_PLAIN);
+	if (err != 0)
+		return err;
+	/* Who is in the middle of storing does not know the new mark: not meanwhile. */
+	if (counts)
+		err = db_run(prune->db,
+			"SELECT pg_advisory_xact_lock(" DP_POSTGRES_STORING ")", NULL);
+	if (err == 0)
+		err = step_state(prune, &state);
+	if (err == 0 && !counts) {
+		/* Nobody wants to know any more. */
+		err = db_run(prune->db, "DELETE FROM late", NULL);
+	} else if (err == 0) {
+		const int64_t mark[] = {
+			bucket_start(prune->run.now_us - LAG_US, finest_us(prune))};
+		err = step_run(prune,
+			"UPDATE retention SET late_before = $1 WHERE late_before < $1", 1,
+			mark, NULL);
+	}
+	err = step_end(prune, err);
+	return err != 0 ? err : 1;
+}
+
+/* The first reading from there on, or a time before it with nothing in between. */
+#define NEXT_START                                                                         \
+	"SELECT least((SELECT greatest(begins, $1) FROM " DAYS                             \
+	" WHERE begins + 86400000000 > $1 ORDER BY begins LIMIT 1),"                       \
+	" (SELECT " MICROSECONDS("min(ts)") " FROM reading_default WHERE ts "              \
+					    ">= " DP_POSTGRES_TIME("$1") "))"
+
+#define SPAN                                                                               \
+	"MATERIALIZED (SELECT r.* FROM sensor AS s CROSS JOIN LATERAL"                     \
+	" (SELECT sensor, ts, " READING_VALUES                                             \
+	" FROM reading WHERE sensor = s.id AND ts >= " DP_POSTGRES_TIME(                   \
+		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r)"
+
+/* Up to where a step that begins at a time counts: within the day. */
+static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t until_us)
+{
+	int64_t day_us = bucket_start(start_us, DAY_US) + DAY_US;
+	int64_t end_us = bucket_start(
+		start_us + prune->strides[PHASE_COUNT].amount * 1000000, finest_us(prune));
+	if (end_us <= start_us)
+		end_us = start_us + finest_us(prune);
+	if (end_us > day_us)
+		end_us = day_us;
+	return end_us < until_us ? end_us : until_us;
+}
+
+/* With the state's row locked. */
+static int count_span(struct prune *prune, const struct state *state)
+{
+	int64_t start_us = EVER_US, counted;
+	int err = step_ask(prune, NEXT_START, 1, &state->counted_until_us, NULL, &start_us);
+	if (err < 0)
+		return err;
+	if (start_us > state->late_before_us)
+		start_us = state->late_before_us;
+	int64_t end_us = span_end_us(prune, start_us, state->late_before_us);
+	const int64_t span[] = {start_us, end_us};
+	counted = count_raw(prune, SPAN, 2, span);
+	if (counted < 0)
+		return (int)counted;
+	err = step_run(prune,
+		"DELETE FROM late WHERE ts >= " DP_POSTGRES_TIME(
+			"$1") " AND ts < " DP_POSTGRES_TIME("$2"),
+		2, span, NULL);
+	if (err == 0)
+		err = step_run(
+			prune, "UPDATE retention SET counted_until = $1", 1, &end_us, NULL);
+	prune->report.counted += counted;
+	return err;
+}
+
+int count_some(struct prune *prune)
+{
+	struct state state;
+	int64_t counted = prune->report.counted;
+	if (prune->run.policies->all.n == 0)
+		return 1;
+	int err = step_begin(prune, STEP_SNAPSHOT);
+	if (err != 0)
+		return err;
+	err = step_state(prune, &state);
+	bool over = err == 0 && state.counted_until_us >= state.late_before_us;
+	if (err == 0 && !over)
+		err = count_span(prune, &state);
+	err = step_end(prune, err);
+	if (err != 0)
+		prune->report.counted = counted;
+	return err != 0 ? err : over;
+}
+
+/* ---- what came too late ---- */
+
+#define SOME_LATE                                                                          \
+	"(DELETE FROM late WHERE ctid = ANY (ARRAY(SELECT ctid FROM late"                  \
+	" WHERE ts < " DP_POSTGRES_TIME(                                                   \
+		"$1") " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
+
+int count_late(struct prune *prune)
+{
+	int64_t most = prune->strides[PHASE_LATE].amount, counted = 0;
+	struct state state;
+	if (prune->run.policies->all.n == 0)
+		return 1;
+	int err = step_begin(prune, STEP_PLAIN);
+	if (err != 0)
+		return err;
+	err = step_state(prune, &state);
+	const int64_t some[] = {state.counted_until_us, most};
+	if (err == 0)
+		counted = count_raw(prune, SOME_LATE, 2, some);
+	err = step_end(prune, counted < 0 ? (int)counted : err);
+	if (err != 0)
+		return err;
+	prune->report.counted += counted;
+	return counted < most;
+}

@@ -1,0 +1,64 @@
+/*
+ * A session with PostgreSQL whose calls wait, each with a deadline: for the work queue,
+ * one call at a time. db.c alone knows libpq.
+ */
+#ifndef PRUNER_DB_H
+#define PRUNER_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+
+/** @param url  checked; outlives it */
+void db_open(struct db **out, const char *url);
+void db_close(struct db *db);
+
+/** From any thread, once: this call and all that follow end within half a second. */
+void db_hurry(struct db *db);
+
+/**
+ * Connect, unless it is connected.
+ * @param fresh  whether this is another session than before
+ * @return 0 or a negative errno, as db_why() says in words
+ */
+int db_connect(struct db *db, bool *fresh);
+void db_disconnect(struct db *db);
+
+/** Of the server: 170012 is 17.12. */
+int db_server_version(const struct db *db);
+
+/** The database without user and password. */
+const char *db_name(const struct db *db);
+
+/** Why the last call failed, or what the caller has made of it. */
+const char *db_why(const struct db *db);
+void db_say_why(struct db *db, const char *why);
+
+/** Parameters of a statement: numbers are $1 and so on, texts follow. */
+struct db_values {
+	int n_numbers, n_texts;
+	const int64_t *numbers;
+	const char *const *texts;
+};
+
+/**
+ * Run a statement; without values it may be several in one text. Its rows (of the last
+ * one) are there until the next call.
+ * @return 0; -ENOTCONN the session is gone; or as dp_postgres_error()
+ */
+int db_run(struct db *db, const char *sql, const struct db_values *values);
+
+/** The next call may take longer than others: it has an hour. */
+void db_patience(struct db *db);
+
+size_t db_rows(const struct db *db);
+const char *db_text(const struct db *db, size_t row, int column); /**< "" for NULL */
+bool db_is_null(const struct db *db, size_t row, int column);
+int64_t db_int(const struct db *db, size_t row, int column); /**< 0 for NULL */
+
+/** How many rows the last statement has inserted, updated or deleted. */
+int64_t db_changed(const struct db *db);
+
+#endif

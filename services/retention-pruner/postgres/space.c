@@ -1,0 +1,165 @@
+/* How large the database is, and what else has to go. */
+#include <stdio.h>
+
+#include "../cut.h"
+#include "prune_postgres.h"
+
+#define EXACT_BYTES 268435456 /* more readings than that are not counted one by one */
+
+int space_size(struct prune *prune, int64_t *bytes)
+{
+	int err = step_ask(
+		prune, "SELECT pg_database_size(current_database())", 0, NULL, NULL, bytes);
+	return err < 0 ? err : 0;
+}
+
+int space_rows(struct prune *prune, int64_t *rows)
+{
+	int64_t bytes = 0;
+	int err = step_ask(prune,
+		"SELECT sum(pg_relation_size(inhrelid))::bigint, sum(greatest(reltuples, "
+		"0))::bigint FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+		" WHERE inhparent = 'reading'::regclass",
+		0, NULL, NULL, &bytes);
+	if (err < 0)
+		return err;
+	*rows = db_int(prune->db, 0, 1);
+	if (bytes < EXACT_BYTES)
+		err = step_ask(prune, "SELECT count(*) FROM reading", 0, NULL, NULL, rows);
+	return err < 0 ? err : 0;
+}
+
+/* ---- too large ---- */
+
+/* The end of the last day that has to go, so that so many bytes go, if there is one. */
+#define DAYS_OF_BYTES                                                                      \
+	"SELECT coalesce(min(ends) FILTER (WHERE total >= $1), max(ends)) FROM"            \
+	" (SELECT begins + 86400000000 AS ends,"                                           \
+	"  sum(pg_total_relation_size(part)) OVER (ORDER BY begins) AS total"              \
+	"  FROM " DAYS ") AS sized WHERE ends <= $2"
+
+static int cut_days(struct prune *prune, int64_t over)
+{
+	const struct policy *all = &prune->run.policies->all;
+	int64_t floor_us = prune->run.now_us - CUT_RAW_FLOOR_US;
+	struct state state;
+	int err = step_state(prune, &state);
+	if (err != 0)
+		return err;
+	/* What is not counted yet does not go. */
+	if (all->n > 0 && state.counted_until_us < floor_us)
+		floor_us = state.counted_until_us;
+	const int64_t numbers[] = {over, floor_us};
+	return step_ask(prune, DAYS_OF_BYTES, 2, numbers, NULL, &prune->cut_raw_us);
+}
+
+static int cut_rollups(struct prune *prune, int64_t over)
+{
+	const struct policy *all = &prune->run.policies->all;
+	int64_t floor_us = prune->run.now_us - CUT_ROLLUP_FLOOR_US, oldest_us = 0, bytes;
+	int64_t size_s = all->n > 0 ? all->sizes[0].size_us / 1000000 : 0;
+	int found = step_ask(prune,
+		"SELECT " MICROSECONDS(
+			"min((SELECT min(ts) FROM rollup WHERE size = $1"
+			" AND sensor = c.sensor AND col = c.col))") " FROM channel AS c",
+		1, &size_s, NULL, &oldest_us);
+	if (found <= 0 || oldest_us >= floor_us)
+		return found < 0 ? found : 0;
+	found = step_ask(
+		prune, "SELECT pg_total_relation_size('rollup')", 0, NULL, NULL, &bytes);
+	if (found < 0)
+		return found;
+	prune->cut_rollup_us = cut_at(oldest_us, floor_us, (double)over / (double)bytes);
+	prune->repack = true;
+	return 1;
+}
+
+/* Space within the table is its own; only a new one is smaller. ingest never uses it. */
+static int repack(struct prune *prune)
+{
+	db_patience(prune->db);
+	int err = db_run(prune->db, "VACUUM FULL rollup", NULL);
+	prune->repack = err != 0;
+	return err;
+}
+
+int space_check(struct prune *prune)
+{
+	int64_t used = 0, most = prune->run.max_bytes;
+	if (prune->repack)
+		return repack(prune);
+	if (most == 0)
+		return 1;
+	int err = step_begin(prune, STEP_PLAIN);
+	if (err != 0)
+		return err;
+	int found = 0;
+	err = space_size(prune, &used);
+	if (err == 0 && used > most)
+		found = cut_days(prune, used - most);
+	if (err == 0 && used > most && found == 0)
+		found = cut_rollups(prune, used - most);
+	err = step_end(prune, found < 0 ? found : err);
+	if (err != 0)
+		return err;
+	if (found == 1) {
+		prune->phase = PHASE_DAYS;
+		return 0;
+	}
+	if (used > most)
+		prune->report.reason = cut_floor_reached;
+	return 1;
+}
+
+/* ---- the end of a run ---- */
+
+/* A partition at a time, the earliest first. */
+static int find_oldest(struct prune *prune, int64_t *oldest_us)
+{
+	char name[DAY_NAME_MAX], sql[256];
+	int64_t begins_us = 0, in_default_us = 0;
+	int found, any = 0;
+	for (int64_t from_us = 0; any == 0; from_us = begins_us + DAY_US) {
+		found = days_next(prune, from_us, &begins_us, name);
+		if (found <= 0)
+			break;
+		snprintf(sql, sizeof(sql),
+			"SELECT " MICROSECONDS(
+				"min((SELECT min(ts) FROM %s"
+				" WHERE sensor = s.id))") " FROM sensor AS s",
+			name);
+		found = any = step_ask(prune, sql, 0, NULL, NULL, oldest_us);
+	}
+	if (found < 0)
+		return found;
+	found = step_ask(prune, "SELECT " MICROSECONDS("min(ts)") " FROM reading_default",
+		0, NULL, NULL, &in_default_us);
+	if (found == 1 && (any == 0 || in_default_us < *oldest_us))
+		*oldest_us = in_default_us;
+	return found < 0 ? found : 0;
+}
+
+int space_end(struct prune *prune)
+{
+	const struct prune_run *run = &prune->run;
+	struct prune_report *report = &prune->report;
+	const int64_t when[] = {run->now_us, run->boot_us};
+	int err = step_begin(prune, STEP_PLAIN);
+	if (err != 0)
+		return err;
+	/* A clock that nobody vouched for has no boot. */
+	if (report->outcome == PRUNE_DID)
+		err = step_run(prune,
+			"UPDATE retention SET run_wall = $1, run_boot_us = $2,"
+			" run_boot_id = $3",
+			2, when, run->synchronised ? run->boot_id : "");
+	report->oldest_us = 0;
+	if (err == 0)
+		err = space_size(prune, &report->bytes_after);
+	if (err == 0)
+		err = space_rows(prune, &report->rows_after);
+	if (err == 0)
+		err = find_oldest(prune, &report->oldest_us);
+	err = step_end(prune, err);
+	return err != 0 ? err : 1;
+}
