@@ -1,35 +1,14 @@
 """retention-pruner: what is older than RETENTION goes, the rest stays."""
 
-import json
-import secrets
 import sqlite3
 import time
 
 import pytest
 
 from harness import Peer, eventually
-from harness.client import publish_properties
 from harness.clock import BoardClock
 from harness.peer import new_stream, senml
-
-DAY_S = 86400
-
-
-def at(age_s, value):
-    """One reading of this age."""
-    time_s = int(time.time()) - age_s
-    return [{"bn": "climate/", "bt": time_s, "n": "temperature", "u": "Cel", "v": value}]
-
-
-def temperatures(lab):
-    return sorted(values["temperature"] for _, _, values in lab.database.readings())
-
-
-def store(lab, central, readings):
-    lab.ingest(central)
-    stream = new_stream()
-    assert "stored" in Peer(lab.client(central)).ask(stream, 1, senml(readings), len(readings))
-    return stream
+from harness.pruning import DAY_S, at, minutes, order, reports, store, temperatures, watching
 
 
 @pytest.mark.stores
@@ -92,32 +71,6 @@ def test_two_pruners_share_one_lease(lab, central):
     assert len(active) == 1, holder
     active[0].stop()
     assert lab.database.lease("prune") is None
-
-
-def reports(client):
-    return [json.loads(message.payload) for message in client.messages("retention/report")]
-
-
-def order(client, **members):
-    """Ask for a run; its report, as the answer."""
-    topic = f"answers/{secrets.token_hex(4)}"
-    client.subscribe(topic)
-    properties = publish_properties(response=topic, correlation=b"order")
-    client.post("retention/run", json.dumps(members).encode(), properties=properties)
-    (message,) = eventually(lambda: client.messages(topic), "an answer to the order")
-    assert message.properties.CorrelationData == b"order"
-    return json.loads(message.payload)
-
-
-def watching(lab, central):
-    client = lab.client(central)
-    client.subscribe("retention/report")
-    return client
-
-
-def minutes(lab, view="reading_1m"):
-    sql = f"SELECT count, min, max, sum, first, last FROM {view} WHERE quantity = 'temperature'"
-    return lab.database.query(f"{sql} ORDER BY ts")
 
 
 @pytest.mark.stores
