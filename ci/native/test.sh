@@ -106,7 +106,7 @@ layout() {
 	(cd "$root" && find . -type f -o -type l | sort) >/var/tmp/found
 	{
 		for board in boards/*.json; do echo ".$prefix/share/dewpoint/boards/$(basename "$board")"; done
-		for name in sampler publisher ingest ingest-postgres retention-pruner; do
+		for name in sampler publisher ingest ingest-postgres retention-pruner retention-pruner-postgres; do
 			echo ".$prefix/bin/dewpoint-$name"
 			echo ".$prefix/lib/dewpoint/$name"
 		done

@@ -1,4 +1,4 @@
-"""scale.yml: PostgreSQL and two ingests."""
+"""scale.yml: PostgreSQL, two ingests and a pruner."""
 
 import socket
 from types import SimpleNamespace
@@ -9,6 +9,7 @@ from stack import docker
 
 from harness.client import Client
 from harness.peer import Peer, new_stream
+from harness.pruning import order
 from harness.wait import eventually
 
 BUILD_S = 900
@@ -22,9 +23,10 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def scale(new_stack):
-    stack = new_stack("scale", "scale.yml", MQTT_PORT=free_port())
-    # No other stack has these two.
-    stack.compose("build", "--quiet", "postgres", "ingest", timeout=BUILD_S)
+    # The readings that are sent here are not new.
+    stack = new_stack("scale", "scale.yml", MQTT_PORT=free_port(), RETENTION="raw:10y,1h:10y")
+    # No other stack has these.
+    stack.compose("build", "--quiet", "postgres", "ingest", "retention-pruner", timeout=BUILD_S)
     stack.up()
     return stack
 
@@ -76,3 +78,14 @@ def test_the_readings_stay(scale):
     scale.all_healthy()
     assert rows(scale, "SELECT count(*) FROM dht") == ["150"]
     eventually(lambda: rows(scale, "SELECT 1 FROM lease WHERE expires > now()"), "a holder")
+
+
+def test_the_pruner_counts_and_reports(scale):
+    """It is told to run, and says what it did: all readings are in their hours, none is gone."""
+    client, _ = peer(scale)
+    try:
+        assert order(client)["outcome"] == "done"
+    finally:
+        client.close()
+    assert rows(scale, "SELECT sum(count) FROM reading_1h") == ["300"]
+    assert rows(scale, "SELECT count(*) FROM reading") == ["150"]

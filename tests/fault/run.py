@@ -56,8 +56,7 @@ class Run:
         self.local = lab.broker(settings=MOSQUITTO / "node.conf")
         self.central = lab.broker(settings=MOSQUITTO / "broker.conf")
         self.ingests = [lab.ingest(self.central) for _ in range(ingests)]
-        # Which does not know PostgreSQL yet.
-        self.pruner = lab.pruner(self.central) if lab.postgres is None else None
+        self.pruner = lab.pruner(self.central)
         upstream = self.central
         if proxy:
             upstream = self.proxy = Proxy(self.central.port)

@@ -16,7 +16,7 @@ from fixtures import new_stack, pytest_runtest_makereport  # noqa: E402, F401
 from stack import docker, image  # noqa: E402
 
 PLATFORMS = os.environ.get("PLATFORMS", "").split(",")
-SERVICES = ["ingest", "ingest-postgres", "publisher", "retention-pruner", "sampler"]
+SERVICES = ["ingest", "ingest-postgres", "publisher", "retention-pruner", "retention-pruner-postgres", "sampler"]
 IMAGES = [*SERVICES, "broker", "tool"]
 
 

@@ -11,6 +11,7 @@ OWN = {
     "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME"],
     "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "NODE_NAME"],
     "retention-pruner": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
+    "retention-pruner-postgres": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
 }
 GOOD = {
     "sampler": {"SENSORS": "bench=sim@1"},
@@ -18,6 +19,7 @@ GOOD = {
     "ingest": {},
     "ingest-postgres": {},
     "retention-pruner": {},
+    "retention-pruner-postgres": {},
 }
 SERVICES = list(OWN)
 
@@ -69,6 +71,11 @@ BAD = [
     ("retention-pruner", "MAX_DB_BYTES", "16777215"),
     ("retention-pruner", "MIN_FREE_BYTES", "1048575"),
     ("retention-pruner", "PRUNE_INTERVAL_S", "0"),
+    ("retention-pruner-postgres", "STORE_URL", "sqlite:///data/broker.db"),
+    ("retention-pruner-postgres", "STORE_URL", "postgresql:///dewpoint"),
+    ("retention-pruner-postgres", "RETENTION", "raw:30x"),
+    ("retention-pruner-postgres", "MAX_DB_BYTES", "16777215"),
+    ("retention-pruner-postgres", "MIN_FREE_BYTES", "1073741824"),
 ]
 
 

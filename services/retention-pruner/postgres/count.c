@@ -105,28 +105,22 @@ static int64_t finest_us(const struct prune *prune)
 
 int count_mark(struct prune *prune)
 {
-	struct state state;
-	bool counts = prune->run.policies->all.n > 0;
+	char sql[256];
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	/* Who is in the middle of storing does not know the new mark: not meanwhile. */
-	if (counts)
-		err = db_run(prune->db,
-			"SELECT pg_advisory_xact_lock(" DP_POSTGRES_STORING ")", NULL);
-	if (err == 0)
-		err = step_state(prune, &state);
-	if (err == 0 && !counts) {
+	if (prune->run.policies->all.n == 0) {
 		/* Nobody wants to know any more. */
-		err = db_run(prune->db, "DELETE FROM late", NULL);
-	} else if (err == 0) {
-		const int64_t mark[] = {
-			bucket_start(prune->run.now_us - LAG_US, finest_us(prune))};
-		err = step_run(prune,
-			"UPDATE retention SET late_before = $1 WHERE late_before < $1", 1,
-			mark, NULL);
+		err = step_end_with(prune, "DELETE FROM late");
+		return err != 0 ? err : 1;
 	}
-	err = step_end(prune, err);
+	/* Who is in the middle of storing does not know the new mark: not meanwhile. */
+	int64_t mark_us = bucket_start(prune->run.now_us - LAG_US, finest_us(prune));
+	snprintf(sql, sizeof(sql),
+		"SELECT pg_advisory_xact_lock(" DP_POSTGRES_STORING ");"
+		"UPDATE retention SET late_before = greatest(late_before, %lld)",
+		(long long)mark_us);
+	err = step_end_with(prune, sql);
 	return err != 0 ? err : 1;
 }
 

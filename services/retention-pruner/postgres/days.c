@@ -28,45 +28,59 @@ int64_t days_until_us(const struct prune *prune, const struct state *state)
 	return until_us;
 }
 
-/* ingest waits meanwhile, for as long as we wait for whoever reads. */
-static int drop(struct prune *prune, const char *name, int64_t ends_us, int64_t *rows)
+static int count_rows(struct prune *prune, const char *name, int64_t *rows)
 {
 	char sql[DAY_NAME_MAX + 32];
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", name);
 	int err = step_ask(prune, sql, 0, NULL, NULL, rows);
-	if (err < 0)
-		return err;
+	return err < 0 ? err : 0;
+}
+
+/* ingest waits while we have the table, and while we wait for whoever reads it. */
+static int drop(struct prune *prune, const char *name, int64_t ends_us)
+{
+	char sql[DAY_NAME_MAX + 256];
 	/* Nobody makes a partition meanwhile, and waits for what we hold. */
-	err = db_run(prune->db, DP_POSTGRES_LOCK, NULL);
-	snprintf(sql, sizeof(sql), "DROP TABLE %s", name);
-	if (err == 0)
-		err = db_run(prune->db, sql, NULL);
-	if (err == 0)
-		err = step_run(prune,
-			"UPDATE retention SET dropped_until = greatest(dropped_until, $1)",
-			1, &ends_us, NULL);
-	return err;
+	snprintf(sql, sizeof(sql),
+		DP_POSTGRES_LOCK "; DROP TABLE %s; UPDATE retention SET dropped_until ="
+				 " greatest(dropped_until, %lld)",
+		name, (long long)ends_us);
+	return step_end_with(prune, sql);
+}
+
+/* A day that goes, and how many readings it has. @return 1, 0 there is none, or an error */
+static int find_day(struct prune *prune, char *name, int64_t *ends_us, int64_t *rows)
+{
+	struct state state;
+	int64_t begins_us = 0;
+	int found = step_state(prune, &state);
+	if (found == 0)
+		found = days_next(prune, 0, &begins_us, name);
+	if (found <= 0)
+		return found;
+	*ends_us = begins_us + DAY_US;
+	if (*ends_us > days_until_us(prune, &state))
+		return 0;
+	int err = count_rows(prune, name, rows);
+	return err != 0 ? err : 1;
 }
 
 int days_drop(struct prune *prune, int64_t *rows)
 {
 	char name[DAY_NAME_MAX];
-	int64_t begins_us = 0, dropped = 0;
-	struct state state;
-	bool over = false;
+	int64_t ends_us = 0, dropped = 0;
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	err = step_state(prune, &state);
-	int found = err != 0 ? err : days_next(prune, 0, &begins_us, name);
-	if (found == 1 && begins_us + DAY_US <= days_until_us(prune, &state))
-		found = drop(prune, name, begins_us + DAY_US, &dropped);
-	else
-		over = true;
-	err = step_end(prune, found < 0 ? found : 0);
+	int found = find_day(prune, name, &ends_us, &dropped);
+	if (found <= 0) {
+		err = step_end(prune, found);
+		return err != 0 ? err : 1;
+	}
+	err = drop(prune, name, ends_us);
 	if (err != 0)
 		return err;
 	*rows = dropped;
 	prune->report.readings += dropped;
-	return over;
+	return 0;
 }

@@ -155,6 +155,7 @@ int db_connect(struct db *db, bool *fresh)
 {
 	int64_t until_ms = now_ms() + CONNECT_MS;
 	*fresh = false;
+	db->why[0] = '\0';
 	if (db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK)
 		return 0;
 	db_disconnect(db);
@@ -260,6 +261,7 @@ int db_run(struct db *db, const char *sql, const struct db_values *values)
 	db->answer_ms = ANSWER_MS;
 	if (db->conn == NULL)
 		return -ENOTCONN;
+	db->why[0] = '\0';
 	clear(db);
 	if (send(db, sql, values) != 1)
 		return give_up_broken(db);

@@ -63,7 +63,8 @@ void prune_hurry(struct prune *prune)
 
 const char *prune_why(const struct prune *prune)
 {
-	return db_why(prune->db);
+	const char *why = db_why(prune->db);
+	return *why != '\0' ? why : NULL;
 }
 
 /* ---- the session ---- */

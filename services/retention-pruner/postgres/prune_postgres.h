@@ -83,6 +83,8 @@ int step_begin(struct prune *prune, const char *how);
 int step_state(struct prune *prune, struct state *state);
 /* Commit, or roll back after an error, which is handed on. */
 int step_end(struct prune *prune, int err);
+/* Run statements that keep others waiting and commit, without a word in between. */
+int step_end_with(struct prune *prune, const char *sql);
 
 #define STEP_PLAIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 /* All statements see the same instant. */

@@ -62,6 +62,14 @@ int step_state(struct prune *prune, struct state *state)
 	return 0;
 }
 
+int step_end_with(struct prune *prune, const char *sql)
+{
+	char text[512];
+	snprintf(text, sizeof(text), "%s; COMMIT", sql);
+	int err = db_run(prune->db, text, NULL);
+	return err != 0 ? step_end(prune, err) : 0;
+}
+
 int step_end(struct prune *prune, int err)
 {
 	char why[256];
