@@ -41,16 +41,31 @@ static void append(struct text *sql, const char *format, ...)
  * Of several values at one instant the least is the first and the greatest the last, so
  * that it does not matter what comes when: (time, value) are compared as arrays are.
  */
-static const char fine[] =
+static const char values[] =
 	", value AS (SELECT sensor, col, ts, v, ARRAY[date_part('epoch', ts), v] AS at"
-	"  FROM raw CROSS JOIN LATERAL (VALUES (0, temperature), (1, humidity), (2, v2),"
-	"   (3, v3), (4, v4), (5, v5), (6, v6), (7, v7)) AS cell (col, v)"
-	"  WHERE v IS NOT NULL OFFSET 0)"
+	"  FROM raw CROSS JOIN LATERAL (VALUES ";
+static const char fine[] =
+	") AS cell (col, v) WHERE v IS NOT NULL OFFSET 0)"
 	", size0 AS (SELECT sensor, col,"
 	"  date_bin(interval '%lld s', ts, timestamptz 'epoch') AS start,"
 	"  count(*) AS n, min(v) AS lo, max(v) AS hi, sum(v) AS total,"
 	"  min(ts) AS since, max(ts) AS until, min(at) AS f, max(at) AS l"
 	"  FROM value GROUP BY 1, 2, 3)";
+
+/* Its columns as rows, but for those that no sensor has: each takes its time. */
+static int append_values(struct prune *prune, struct text *sql)
+{
+	static const char *const columns[BUCKET_COLUMNS] = {
+		"temperature", "humidity", "v2", "v3", "v4", "v5", "v6", "v7"};
+	int64_t last = 0;
+	int found = step_ask(prune, "SELECT max(col) FROM channel", 0, NULL, NULL, &last);
+	if (found < 0)
+		return found;
+	append(sql, "%s", values);
+	for (int i = 0; i <= last && i < BUCKET_COLUMNS; i++)
+		append(sql, "%s(%d, %s)", i > 0 ? ", " : "", i, columns[i]);
+	return 0;
+}
 
 /* From the next finer one, which rounds less. */
 static const char coarse[] =
@@ -75,7 +90,8 @@ static const char put[] =
 	"  first_ts = least(old.first_ts, excluded.first_ts),"
 	"  last_ts = greatest(old.last_ts, excluded.last_ts))";
 
-/* Count what `raw` gives. @return how many readings that were, or an error */
+/* Count what `raw` gives, in a snapshot. @return how many readings that were, or an error
+ */
 static int64_t count_raw(
 	struct prune *prune, const char *raw, int n, const int64_t *numbers)
 {
@@ -83,6 +99,9 @@ static int64_t count_raw(
 	struct text sql = {.len = 0};
 	int64_t counted = 0;
 	append(&sql, "WITH raw AS %s", raw);
+	int err = append_values(prune, &sql);
+	if (err != 0)
+		return err;
 	for (unsigned i = 0; i < policy->n; i++) {
 		long long size_s = (long long)(policy->sizes[i].size_us / 1000000);
 		if (i == 0)
@@ -207,7 +226,7 @@ int count_late(struct prune *prune)
 	struct state state;
 	if (prune->run.policies->all.n == 0)
 		return 1;
-	int err = step_begin(prune, STEP_PLAIN);
+	int err = step_begin(prune, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
 	err = step_state(prune, &state);
