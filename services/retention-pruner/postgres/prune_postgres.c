@@ -95,15 +95,10 @@ static int prepare(struct prune *prune)
 		return refuse(prune, -ENOTSUP, "PostgreSQL 14 or newer is needed");
 	int err = db_run(db, settings, NULL);
 	if (err == 0)
-		err = db_run(db,
-			"SELECT pg_is_in_recovery(), to_regclass('dewpoint_schema') IS "
-			"NULL",
-			NULL);
+		err = db_run(db, "SELECT to_regclass('dewpoint_schema') IS NULL", NULL);
 	if (err != 0)
 		return err;
 	if (db_text(db, 0, 0)[0] == 't')
-		return refuse(prune, -EROFS, "the server is in recovery");
-	if (db_text(db, 0, 1)[0] == 't')
 		return refuse(
 			prune, -ENOENT, "there is no schema yet; ingest-postgres makes it");
 	err = db_run(db, "SELECT coalesce(max(version), 0) FROM dewpoint_schema", NULL);
