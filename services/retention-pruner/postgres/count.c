@@ -90,8 +90,7 @@ static const char put[] =
 	"  first_ts = least(old.first_ts, excluded.first_ts),"
 	"  last_ts = greatest(old.last_ts, excluded.last_ts))";
 
-/* Count what `raw` gives, in a snapshot. @return how many readings that were, or an error
- */
+/* Count what `raw` gives, in a snapshot. @return how many readings, or an error */
 static int64_t count_raw(
 	struct prune *prune, const char *raw, int n, const int64_t *numbers)
 {

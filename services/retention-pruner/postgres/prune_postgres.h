@@ -100,8 +100,9 @@ int64_t target_age_us(const struct prune *prune);
 /* Which of due[] and kept[] it has. */
 unsigned target_level(const struct prune *prune);
 
-/* ---- a step of a phase: @return 0 it goes on; 1 it is over; an error, nothing done ----
- */
+/* ---- the phases ---- */
+
+/* One step each. @return 0 the phase goes on; 1 it is over; an error, with nothing done */
 
 int look_check(struct prune *prune);
 int look_due(struct prune *prune);
@@ -119,14 +120,15 @@ int space_end(struct prune *prune);
 
 /* ---- days.c ---- */
 
-/* The partitions of days: name, part, begins (in microseconds). */
+/* The partitions of days: name, part, begins (in microseconds). OFFSET keeps what is asked
+ * of them behind the look at their names. */
 #define DAYS                                                                               \
 	"(SELECT quote_ident(relname) AS name, pg_class.oid AS part,"                      \
 	" (to_date(right(relname, 8), 'YYYYMMDD') - date '1970-01-01')"                    \
 	"  * 86400000000 AS begins"                                                        \
 	" FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"                       \
-	" WHERE inhparent = 'reading'::regclass AND relname ~ '^reading_[0-9]{8}$') AS "   \
-	"day"
+	" WHERE inhparent = 'reading'::regclass"                                           \
+	"  AND relname ~ '^reading_[0-9]{8}$' OFFSET 0) AS day"
 
 #define DAY_NAME_MAX 64
 /* The first partition that begins at a time or later, with its name quoted for SQL.
