@@ -80,12 +80,14 @@ def test_a_node_whose_readings_go_earlier(lab, central, postgres):
 def test_a_late_reading_beside_those_of_its_minute(lab, central, postgres):
     """Raw readings are still there: the late one is stored once and counted once."""
     age_s = 3600 + int(time.time()) % 60 - 1
-    store(lab, central, [at(age_s, 2), at(age_s - 30, 4)])
+    early, late = [at(age_s, 2), at(age_s - 30, 4)], [at(age_s - 40, 9), at(age_s, 1)]
+    late[1][0]["bt"] = early[0][0]["bt"]
+    store(lab, central, early)
     client = watching(lab, central)
     lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
     eventually(lambda: reports(client), "a run")
     assert minutes(lab) == minutes(lab, "reading_1h") == [(2, 2, 4, 6, 2, 4)]
-    send(lab, central, [at(age_s - 40, 9), at(age_s, 1)])
+    send(lab, central, late)
     assert postgres.execute("SELECT count(*) FROM late") == [(2,)]
     assert order(client)["counted"] == 2
     # Of two at one instant the least is the first.
