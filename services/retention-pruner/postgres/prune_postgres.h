@@ -87,8 +87,13 @@ int step_end(struct prune *prune, int err);
 int step_end_with(struct prune *prune, const char *sql);
 
 #define STEP_PLAIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-/* All statements see the same instant. */
-#define STEP_SNAPSHOT "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
+/*
+ * All statements see the same instant; no partition is made since then, to which rows
+ * move that are still looked for in the default one.
+ */
+#define STEP_SNAPSHOT                                                                      \
+	"BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE;"                                \
+	"LOCK TABLE reading_default IN ACCESS SHARE MODE"
 
 /* ---- target.c ---- */
 
