@@ -1,6 +1,7 @@
 #include "condensed.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,8 +57,8 @@ static void put_value(struct condenser *condenser, double value)
 			break;
 		int64_t digits = (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 		double again = (double)digits / tens[places];
-		/* To the bit: there is a zero below zero. */
-		if (memcmp(&again, &value, sizeof(value)) == 0) {
+		/* There is a zero below zero. */
+		if (again == value && signbit(again) == signbit(value)) {
 			put_number(condenser, with_sign_below(digits) << 3 | places);
 			return;
 		}
