@@ -34,6 +34,10 @@ def unprivileged(command):
     return [shutil.which("unshare"), "--user", *mapping, *command]
 
 
+# Files of the cluster's own: what a killed server leaves in /dev/shm, nobody removes.
+SHARED_MEMORY = "dynamic_shared_memory_type=mmap"
+
+
 class Postgres:
     """A cluster of its own: made, started, killed with all its processes, started again."""
 
@@ -44,7 +48,7 @@ class Postgres:
         self.port = free_port()
         programs = find_programs()
         command = [programs / "initdb", "--no-sync", "-D", self.data, "-U", USER, "-A", "trust"]
-        command += ["-E", "UTF8", "--locale=C.UTF-8"]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "-c", SHARED_MEMORY]
         made = subprocess.run(
             [str(part) for part in unprivileged(command)], capture_output=True, text=True, timeout=60
         )
@@ -56,6 +60,7 @@ class Postgres:
             "unix_socket_directories=",
             "max_connections=30",
             "shared_buffers=64MB",
+            SHARED_MEMORY,
             *settings,
         ):
             command += ["-c", setting]
