@@ -160,6 +160,16 @@ static void out_of_patience(uv_timer_t *timer)
 	_exit(service->safe ? service->exit_code : EXIT_FAILURE);
 }
 
+void dp_service_size_pool(unsigned threads)
+{
+	char size[16];
+	snprintf(size, sizeof(size), "%u", threads);
+	int err = uv_os_setenv("UV_THREADPOOL_SIZE", size);
+	if (err != 0)
+		dp_log(DP_LOG_WARN, "the thread pool may be too small", "error=\"%s\"",
+			uv_strerror(err));
+}
+
 void dp_service_stop(struct dp_service *service, int exit_code)
 {
 	if (service->stopping)

@@ -93,6 +93,9 @@ struct dp_service {
 int dp_service_init(struct dp_service *service, const struct dp_service_info *info,
 	void *config, int argc, char **argv);
 
+/** How many threads the loop's work queue gets; before its first work. */
+void dp_service_size_pool(unsigned threads);
+
 /**
  * Run until SIGTERM or SIGINT, then call on_stop once and go on until every handle
  * is closed.

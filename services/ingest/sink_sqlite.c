@@ -5,6 +5,7 @@
 
 #include "insert.h"
 #include "log.h"
+#include "service.h"
 #include "store.h"
 #include "url.h"
 
@@ -13,7 +14,9 @@ const char sink_url_fallback[] = "sqlite:///data/broker.db";
 const char sink_url_help[] =
 	"where readings are stored: sqlite:///absolute/path/of/file.db";
 
-#define THREADS "3" /* for a turn, and for two buses to connect meanwhile */
+/* One for a turn, and for two buses to connect meanwhile: fewer threads take more of the
+ * turns each, with what they need at hand. */
+#define THREADS 3
 
 /* SQLite waits for the disk: on the work queue. */
 struct sink {
@@ -34,22 +37,13 @@ const char *sink_check_url(const char *value)
 	return dp_check_store_url(value);
 }
 
-/* Fewer threads take more of the turns each, with what they need at hand. */
-static void size_thread_pool(void)
-{
-	int err = uv_os_setenv("UV_THREADPOOL_SIZE", THREADS);
-	if (err != 0)
-		dp_log(DP_LOG_WARN, "the thread pool is larger than it need be",
-			"error=\"%s\"", uv_strerror(err));
-}
-
 int sink_open(struct sink **out, uv_loop_t *loop, const struct insert_options *options,
 	const struct sink_events *events, int64_t now_us)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 	if (sink == NULL)
 		dp_log_out_of_memory("the store");
-	size_thread_pool();
+	dp_service_size_pool(THREADS);
 	sink->loop = loop;
 	sink->url = options->store_url;
 	sink->events = *events;

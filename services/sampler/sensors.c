@@ -1,9 +1,9 @@
 #include "sensors.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "log.h"
+#include "service.h"
 
 #define FAILURES_UNAVAILABLE 3 /* in a row, or the last attempt of a long period */
 #define FAILURES_PER_LOG 10
@@ -130,15 +130,11 @@ static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t 
 /* A thread for each sensor that may hang, and for the bus to connect meanwhile. */
 static void size_thread_pool(const struct sensor_list *list)
 {
-	char size[16];
 	unsigned n = 0;
 	for (size_t i = 0; i < list->n; i++)
 		n += list->specs[i].driver->waits;
-	snprintf(size, sizeof(size), "%u", n + BUS_THREADS);
-	int err = n > 0 ? uv_os_setenv("UV_THREADPOOL_SIZE", size) : 0;
-	if (err != 0)
-		dp_log(DP_LOG_WARN, "the thread pool may be too small", "error=\"%s\"",
-			uv_strerror(err));
+	if (n > 0)
+		dp_service_size_pool(n + BUS_THREADS);
 }
 
 int sensors_open(struct sensors *sensors, const struct sensors_options *options, char *why,

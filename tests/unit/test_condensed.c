@@ -1,4 +1,5 @@
 #include "ingest/condensed.h"
+#include "same_reading.h"
 #include "support.h"
 
 #define TEXT 65536
@@ -19,20 +20,6 @@ static size_t join(char *json, const struct dp_reading *readings, size_t n)
 	}
 	json[len++] = ']';
 	return len;
-}
-
-static void assert_same(const struct dp_reading *a, const struct dp_reading *b)
-{
-	assert_true(dp_slice_equal(a->sensor, b->sensor));
-	assert_true(a->has_time && b->has_time);
-	assert_int_equal(a->ts_us, b->ts_us);
-	assert_int_equal(a->n, b->n);
-	for (unsigned i = 0; i < a->n; i++) {
-		assert_true(dp_slice_equal(a->values[i].quantity, b->values[i].quantity));
-		assert_true(dp_slice_equal(a->values[i].unit, b->values[i].unit));
-		assert_memory_equal(
-			&a->values[i].value, &b->values[i].value, sizeof(double));
-	}
 }
 
 /* From a copy of its very size, so that a byte too far is found. */
