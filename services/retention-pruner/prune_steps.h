@@ -83,6 +83,7 @@ struct prune {
 	struct prune_run run;
 	struct prune_report report;
 	enum phase phase;
+	enum phase stepped; /* of the last step */
 	struct stride strides[PHASES];
 
 	int64_t sensor;		       /* at hand, 0 before the first */

@@ -40,8 +40,6 @@ int prune_open(struct prune **out, const char *store_url)
 	if (prune == NULL)
 		dp_log_out_of_memory("the pruner's store");
 	prune->phase = PHASE_DONE;
-	for (int i = 0; i < PHASES; i++)
-		prune->strides[i] = strides[i];
 	db_open(&prune->db, store_url);
 	*out = prune;
 	return 0;
@@ -180,6 +178,9 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	prune->run = *run;
 	prune->report = (struct prune_report){.outcome = PRUNE_DID};
 	prune->phase = PHASE_CHECK;
+	/* Little to do was no sign that much goes as quickly: begin carefully again. */
+	for (int i = 0; i < PHASES; i++)
+		prune->strides[i] = strides[i];
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
 	prune->repack = false;
 	rewind_targets(prune);
@@ -225,6 +226,7 @@ static int step(struct prune *prune, int64_t *rows)
 int prune_step(struct prune *prune, int64_t *rows, bool *done)
 {
 	const enum phase phase = prune->phase;
+	prune->stepped = phase;
 	*rows = 0;
 	int result = step(prune, rows);
 	if (result == 1) {
@@ -241,7 +243,7 @@ int prune_step(struct prune *prune, int64_t *rows, bool *done)
 
 void prune_took(struct prune *prune, int64_t took_us)
 {
-	stride_took(&prune->strides[prune->phase], took_us);
+	stride_took(&prune->strides[prune->stepped], took_us);
 }
 
 int prune_checkpoint(struct prune *prune)

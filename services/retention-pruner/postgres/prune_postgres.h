@@ -58,6 +58,7 @@ struct prune {
 	struct prune_run run;
 	struct prune_report report;
 	enum phase phase;
+	enum phase stepped; /* of the last step */
 	struct stride strides[PHASES];
 
 	struct groups groups;
