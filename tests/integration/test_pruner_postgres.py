@@ -122,6 +122,43 @@ def test_who_is_in_the_middle_of_storing_is_waited_for(lab, central, postgres):
     assert postgres.execute("SELECT count(*) FROM late") == [(0,)]
 
 
+def waits_for(postgres, table):
+    sql = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    return postgres.execute(sql, table)[0][0]
+
+
+def test_what_is_stored_in_the_middle_of_a_count_is_merged(lab, central, postgres):
+    """Between looking at a span and forgetting what was late in it: that one is not forgotten."""
+    # Counting begins at the begin of this reading's day.
+    store(lab, central, [at(int(time.time()) % DAY_S + DAY_S - 5, 1)])
+    client = watching(lab, central)
+    storing = postgres.connect()
+    cursor = storing.cursor()
+    cursor.execute("LOCK TABLE late IN SHARE MODE")
+    lab.pruner(central, healthy=False, RETENTION="raw:5d,1m:1y,1h:10y")
+
+    def stored_while_it_waits():
+        """It waits for 300 ms and then begins again: stored just then would show nothing."""
+        eventually(lambda: waits_for(postgres, "late"), "the count waits", poll_s=0.005)
+        cursor.execute("SAVEPOINT without")
+        cursor.execute(
+            "WITH r AS (INSERT INTO reading (sensor, ts, clock, temperature)"
+            " SELECT sensor, ts + interval '1 ms', 0, 5 FROM reading RETURNING *)"
+            " INSERT INTO late (sensor, ts, temperature) SELECT sensor, ts, temperature FROM r"
+        )
+        if not waits_for(postgres, "late"):
+            cursor.execute("ROLLBACK TO SAVEPOINT without")
+            return False
+        storing.commit()
+        return True
+
+    eventually(stored_while_it_waits, "stored in the middle of a count")
+    storing.close()
+    eventually(lambda: reports(client), "the run is over")
+    assert minutes(lab) == minutes(lab, "reading_1h") == [(2, 1, 5, 6, 1, 5)]
+    assert reports(client)[0]["counted"] == 2
+
+
 def test_a_long_query_keeps_a_day_not_ingest(lab, central, postgres):
     """Who reads keeps the partition from being dropped; ingest goes on storing all the while."""
     store(lab, central, [at(10 * DAY_S, 1), at(0, 2)])
