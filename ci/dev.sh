@@ -11,9 +11,10 @@ image=$DEV_IMAGE
 # The repository is at its own path, so that paths mean the same inside and out.
 # ThreadSanitizer switches address randomisation off, which seccomp forbids; the fault
 # tests mount file systems in a namespace of their own, which AppArmor forbids as well.
+# /var/tmp, where benchmarks put their databases, is a volume as the services have one.
 set -- "$image" "$@"
 options="--rm --init --security-opt seccomp=unconfined
-	--security-opt apparmor=unconfined --user $(id -u):$(id -g)"
+	--security-opt apparmor=unconfined --user $(id -u):$(id -g) -v /var/tmp"
 if [ "${2:-}" = --docker ]; then
 	shift 2
 	set -- "$image" "$@"
