@@ -137,11 +137,11 @@ static int end_run(struct prune *prune)
 		err = space_sizes(prune, &used, &report->bytes_after);
 	if (err == 0)
 		err = prune_row(prune, OLDEST, 0, NULL, 1, &report->oldest_us);
-	err = prune_end(prune, err < 0 ? err : 0);
-	if (err != 0)
-		return err;
 	report->rows_after = state.next_id - 1 - state.removed;
-	return 1;
+	if (err >= 0 && report->outcome == PRUNE_DID)
+		err = prune_tell_planner(prune, report->rows_after);
+	err = prune_end(prune, err < 0 ? err : 0);
+	return err != 0 ? err : 1;
 }
 
 static int step(struct prune *prune, int64_t *rows)

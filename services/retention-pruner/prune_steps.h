@@ -132,6 +132,9 @@ int space_check(struct prune *prune);
 int space_vacuum(struct prune *prune);
 int space_sizes(struct prune *prune, int64_t *used, int64_t *whole);
 
+/* Within a transaction. @return 0 or an error */
+int prune_tell_planner(struct prune *prune, int64_t readings);
+
 /* Within a transaction: count some late readings. @return 1 none are left, 0, an error */
 int rollup_late_some(struct prune *prune);
 

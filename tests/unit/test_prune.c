@@ -265,6 +265,27 @@ static void test_free_pages_go_back_to_the_file_system(void **state)
 	prune_close(prune);
 }
 
+static void test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor(void **state)
+{
+	static const char query[] =
+		"EXPLAIN QUERY PLAN SELECT * FROM reading WHERE ts >= 5 AND ts < 9";
+	char path[PATH_SIZE], plan[256];
+	struct prune *prune = open_pruner(state, path);
+	for (int sensor = 1; sensor <= 4; sensor++)
+		add_readings(path, sensor, 1000, BEFORE_US, 1);
+	db_text(path, query, plan, sizeof(plan));
+	assert_non_null(strstr(plan, "SCAN reading"));
+	for (int runs = 0; runs < 2; runs++) {
+		begin(prune, BEFORE_US, 0);
+		run(prune);
+		db_text(path, query, plan, sizeof(plan));
+		assert_non_null(strstr(plan, "(ANY(sensor) AND ts>? AND ts<?)"));
+		assert_db_text(path, "SELECT * FROM sqlite_stat1 WHERE tbl = 'reading'",
+			"reading|reading|4000 1000 1 1");
+	}
+	prune_close(prune);
+}
+
 static void test_a_busy_step_does_nothing_and_may_be_tried_again(void **state)
 {
 	char path[PATH_SIZE];
@@ -343,6 +364,7 @@ int main(void)
 		IN_DIRECTORY(test_streams_that_are_long_silent_go_with_their_intervals),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
+		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),
 		IN_DIRECTORY(test_a_busy_step_does_nothing_and_may_be_tried_again),
 		IN_DIRECTORY(test_one_pruner_at_a_time_holds_the_lease),
 		IN_DIRECTORY(test_a_store_that_cannot_be_opened_is_an_error),
