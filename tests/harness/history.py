@@ -39,8 +39,7 @@ class History:
 
     def _check_readings(self, database, now_us, counted_us):
         """What is due is there once; what is past its age is not, but for the rest of its day."""
-        topics = {topic for topic, *_ in self.readings}
-        longest_us = max(self.policy_of(topic).raw for topic in topics) * US
+        longest_us = max(policy.raw for policy in (self.policy, *self.others.values())) * US
         due, may_stay = Counter(), Counter()
         for topic, sensor, ts, values in self.readings:
             raw_us = self.policy_of(topic).raw * US
@@ -52,8 +51,9 @@ class History:
             if ends >= min(now_us - raw_us, counted_us):
                 may_stay[row] += 1
         stored = Counter(stored_readings(database))
-        assert due - stored == {}, "missing"
-        assert stored - may_stay == {}, "stored twice, or past its age"
+        missing, too_many = due - stored, stored - may_stay
+        assert not missing, f"missing at {now_us}, counted until {counted_us}: {missing}"
+        assert not too_many, f"stored twice, or past its age at {now_us}: {too_many}"
 
     def _check_rollups(self, database, now_us, counted_us, i, size_us):
         expected = defaultdict(list)

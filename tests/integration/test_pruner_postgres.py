@@ -77,6 +77,21 @@ def test_a_node_whose_readings_go_earlier(lab, central, postgres):
     assert lab.database.query(sql) == [("/data/bench", 2), ("/data/orangepi-0", 1)]
 
 
+def test_a_day_stays_for_a_node_that_is_yet_to_come(lab, central, postgres):
+    """Its first readings may arrive in the middle of a run, and are old: their day is there."""
+    day = day_name(3 * DAY_S)
+    store(lab, central, [at(3 * DAY_S, 1), at(0, 2)])
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2h,1m:1y", RETENTION_ORANGEPI_0="raw:5d,1m:1y")
+    eventually(lambda: reports(client), "a run")
+    assert temperatures(lab) == [2]
+    assert tables(postgres)[day] == 0
+    send(lab, central, [at(3 * DAY_S, 3)], "orangepi-0")
+    order(client)
+    assert temperatures(lab) == [2, 3]
+    assert tables(postgres)[day] == 1
+
+
 def test_a_late_reading_beside_those_of_its_minute(lab, central, postgres):
     """Raw readings are still there: the late one is stored once and counted once."""
     age_s = 3600 + int(time.time()) % 60 - 1

@@ -17,9 +17,7 @@ int days_next(struct prune *prune, int64_t from_us, int64_t *begins_us, char *na
 int64_t days_until_us(const struct prune *prune, const struct state *state)
 {
 	const struct policy *all = &prune->run.policies->all;
-	int64_t longest_us =
-		prune->groups.longest_us > 0 ? prune->groups.longest_us : all->raw_us;
-	int64_t until_us = prune->run.now_us - longest_us;
+	int64_t until_us = prune->run.now_us - prune->groups.longest_us;
 	if (prune->cut_raw_us > until_us)
 		until_us = prune->cut_raw_us;
 	/* What is counted, and only that, may go. */

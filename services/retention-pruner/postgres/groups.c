@@ -32,6 +32,8 @@ void groups_begin(struct groups *groups, const struct policies *policies)
 		groups->at[i].policy =
 			i == 0 ? &policies->all : &policies->overrides[i - 1].policy;
 		append(&groups->at[i], "{}", 2);
+		if (groups->at[i].policy->raw_us > groups->longest_us)
+			groups->longest_us = groups->at[i].policy->raw_us;
 	}
 }
 
@@ -48,8 +50,6 @@ void groups_add(struct groups *groups, const struct policies *policies, const ch
 		append(group, ",", 1);
 	append(group, id, strlen(id));
 	append(group, "}", 1);
-	if (policy->raw_us > groups->longest_us)
-		groups->longest_us = policy->raw_us;
 }
 
 void groups_finish(struct groups *groups)

@@ -17,7 +17,9 @@ struct group {
 struct groups {
 	struct group *at; /**< groups may have no sensor */
 	size_t n;
-	int64_t longest_us; /**< the greatest age of readings that some sensor has */
+	/** The greatest age of readings in any policy: its first sensor may come any
+	 * moment. */
+	int64_t longest_us;
 };
 
 /** Begin with a group for each policy, without sensors. */
