@@ -17,9 +17,7 @@ struct group {
 struct groups {
 	struct group *at; /**< groups may have no sensor */
 	size_t n;
-	/** The greatest age of readings in any policy: its first sensor may come any
-	 * moment. */
-	int64_t longest_us;
+	int64_t longest_us; /**< age of readings in any policy, with sensors yet or not */
 };
 
 /** Begin with a group for each policy, without sensors. */

@@ -225,17 +225,16 @@ static int step(struct prune *prune, int64_t *rows)
 
 int prune_step(struct prune *prune, int64_t *rows, bool *done)
 {
-	const enum phase phase = prune->phase;
-	prune->stepped = phase;
+	prune->stepped = prune->phase;
 	*rows = 0;
 	int result = step(prune, rows);
 	if (result == 1) {
 		/* A dry run ends where it has looked; others do not look. */
-		prune->phase = phase == PHASE_LOOK ? PHASE_END : phase + 1;
+		prune->phase = prune->phase == PHASE_LOOK ? PHASE_END : prune->phase + 1;
 		if (prune->phase == PHASE_LOOK)
 			prune->phase = PHASE_MARK;
 	}
-	if (prune->phase != phase)
+	if (prune->phase != prune->stepped)
 		rewind_targets(prune);
 	*done = prune->phase == PHASE_DONE;
 	return result < 0 ? result : 0;
