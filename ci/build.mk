@@ -102,9 +102,9 @@ FORCE:
 
 # Each migration of a schema becomes a C string literal, without its comments. A test builds
 # services of a version to come with one more: tests/fault/test_upgrade.py.
-MIGRATIONS ?= common/schema.sql common/schema_2.sql
+MIGRATIONS ?= common/schema.sql common/schema_2.sql common/schema_3.sql
 $(OUT)/gen/schema.sql.h: $(MIGRATIONS)
-$(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql services/ingest/postgres/schema_2.sql
+$(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql services/ingest/postgres/schema_2.sql services/ingest/postgres/schema_3.sql
 $(OUT)/gen/%.sql.h:
 	@mkdir -p $(@D)
 	@for file in $^; do \

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /** The schema's version that all of them know: services/ingest/postgres/schema*.sql. */
-#define DP_POSTGRES_SCHEMA 2
+#define DP_POSTGRES_SCHEMA 3
 
 /** To change what all replicas share: schema, sensors, partitions. "DPbw" */
 #define DP_POSTGRES_LOCK "SELECT pg_advisory_xact_lock(1146118775)"

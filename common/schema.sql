@@ -1,4 +1,4 @@
--- The broker's database, schema version 1 (schema_2.sql takes it to 2). Times are microseconds since 1970 (UTC).
+-- The broker's database, schema version 1 (schema_2.sql takes it to 2, schema_3.sql to 3). Times are microseconds since 1970 (UTC).
 
 -- A sensor is a topic (/data/<node>) and a name; plain clients have no name.
 CREATE TABLE sensor (

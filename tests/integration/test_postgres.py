@@ -134,7 +134,7 @@ def test_a_newer_schema_is_refused(lab, central, postgres):
     assert late.wait_exit(30) == 1
     for service in (running, late):
         (event,) = [e for e in service.events() if "database_version" in e]
-        assert (event["database_version"], event["known_version"]) == ("7", "2")
+        assert (event["database_version"], event["known_version"]) == ("7", "3")
     assert lab.database.count() == 1
 
 
@@ -145,7 +145,7 @@ def test_three_make_the_schema_at_once(lab, central, postgres):
         ingest.wait_healthy()
     made = [event for ingest in ingests for event in said(ingest, "schema brought up to date")]
     assert len(made) == 1
-    assert postgres.execute("SELECT version FROM dewpoint_schema ORDER BY version") == [(1,), (2,)]
+    assert postgres.execute("SELECT version FROM dewpoint_schema ORDER BY version") == [(1,), (2,), (3,)]
 
 
 def test_tables_of_somebody_else(lab, central, postgres):

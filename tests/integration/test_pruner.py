@@ -229,7 +229,7 @@ def fill(path, rows, age_s):
     """Readings of one sensor over so long, as they could have been stored."""
     connection = sqlite3.connect(path, timeout=30)
     with connection:
-        connection.execute("INSERT OR IGNORE INTO sensor VALUES (1, '/data/bench', 'climate')")
+        connection.execute("INSERT OR IGNORE INTO sensor VALUES (1, '/data/bench', 'climate', 0)")
         connection.execute(
             "WITH RECURSIVE k (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + 1 < ?1)"
             " INSERT INTO reading (sensor, ts, id, clock, temperature) SELECT 1,"

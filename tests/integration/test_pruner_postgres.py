@@ -232,7 +232,7 @@ def test_a_newer_schema_is_refused(lab, central, postgres):
     assert late.wait_exit(30) == 1
     for service in (running, late):
         (event,) = [e for e in service.events() if "database_version" in e]
-        assert (event["database_version"], event["known_version"]) == ("7", "2")
+        assert (event["database_version"], event["known_version"]) == ("7", "3")
         assert not said(service, CANNOT)
     assert temperatures(lab) == [1, 2]
 

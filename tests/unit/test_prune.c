@@ -30,7 +30,7 @@ static void add_readings(
 {
 	char sql[512];
 	snprintf(sql, sizeof(sql),
-		"INSERT OR IGNORE INTO sensor VALUES (%d, '/data/n%d', 'climate');"
+		"INSERT OR IGNORE INTO sensor VALUES (%d, '/data/n%d', 'climate', 0);"
 		"WITH RECURSIVE k (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + "
 		"1 < %d)"
 		"INSERT INTO reading (sensor, ts, id, clock, temperature)"
@@ -109,7 +109,7 @@ static void test_what_is_older_goes_and_nothing_else(void **state)
 	add_readings(path, 2, 20, BEFORE_US - 10, 1);
 	add_readings(path, 3, 10, BEFORE_US + 5, 1);
 	add_readings(path, 5, 1, BEFORE_US, 0);
-	db_exec(path, "INSERT INTO sensor VALUES (4, '/data/n4', '')");
+	db_exec(path, "INSERT INTO sensor VALUES (4, '/data/n4', '', 0)");
 	begin(prune, BEFORE_US, 0);
 	assert_int_equal(run(prune), 20);
 	assert_db_text(path,

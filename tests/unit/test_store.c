@@ -46,14 +46,14 @@ static void test_the_database_is_as_its_readers_expect_it(void **state)
 	char path[PATH_SIZE];
 	struct dp_store store = open_store(state, path);
 	dp_store_close(&store);
-	assert_int_equal(db_int(path, "PRAGMA user_version"), 2);
+	assert_int_equal(db_int(path, "PRAGMA user_version"), 3);
 	assert_int_equal(db_int(path, "PRAGMA application_id"), 0x44506277);
 	assert_db_text(path,
 		"SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER "
 		"BY name",
 		"table|channel table|dead_letter view|dht table|late table|lease "
 		"table|lost table|next_id table|reading view|reading_1h view|reading_1m "
-		"table|retention table|rollup table|sensor table|stream "
+		"table|retention table|rollup table|sensor table|store table|stream "
 		"table|stream_interval");
 	assert_db_text(path, "SELECT name FROM pragma_table_info('dht')",
 		"id topic temp humidity");
@@ -64,8 +64,8 @@ static void test_the_papers_query_shows_readings_in_the_order_they_came(void **s
 	char path[PATH_SIZE];
 	struct dp_store store = open_store(state, path);
 	dp_store_close(&store);
-	db_exec(path, "INSERT INTO sensor VALUES (1, '/data/raspberrypi4', 'climate'),"
-		      " (2, '/data/orangepi0', ''), (3, '/data/orangepi0', 'light');"
+	db_exec(path, "INSERT INTO sensor VALUES (1, '/data/raspberrypi4', 'climate', 0),"
+		      " (2, '/data/orangepi0', '', 0), (3, '/data/orangepi0', 'light', 0);"
 		      "INSERT INTO reading (sensor, ts, id, clock, temperature, humidity, "
 		      "v2) VALUES"
 		      " (2, 50, 14, 0, 25.7, 59.8, NULL), (1, 99, 1, 0, 25.0, 72.0, NULL),"
