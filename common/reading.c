@@ -149,6 +149,8 @@ int dp_reading_time(const char *json, size_t len, int64_t *ts_us)
 		return -ENOENT;
 	*ts_us = 0;
 	for (rest += strlen(key); rest < end && *rest != ','; rest++) {
+		if (*ts_us > INT64_MAX / 10 - 1)
+			return -ENOENT;
 		if (*rest >= '0' && *rest <= '9')
 			*ts_us = *ts_us * 10 + (*rest - '0');
 	}

@@ -9,7 +9,6 @@
 
 #define BUSY_TIMEOUT_MS 5000
 #define OPEN_TIMEOUT_MS 500
-#define OPEN_RETRIES 10
 #define RETRY_MS 20
 
 int dp_sqlite_error(int code)
@@ -88,6 +87,9 @@ static int check_file(
 		err = dp_sqlite_int(db, "SELECT count(*) FROM sqlite_master", &objects);
 	if (err != 0)
 		return err;
+	/* Version and id are written together, from 1 up. */
+	if (*version < 0 || (*version == 0 && id == schema->application_id))
+		return -EUCLEAN;
 	bool fresh = *version == 0 && id == 0 && objects == 0;
 	if (!fresh && id != schema->application_id) {
 		dp_log(DP_LOG_ERROR, "the file belongs to another program", "file=%s",
@@ -127,14 +129,30 @@ static int migrate(sqlite3 *db, const struct dp_schema *schema, const char *path
 	return err;
 }
 
-static int open_once(sqlite3 **out, const char *path, const struct dp_schema *schema)
+/* How long opening has waited for others so far. */
+struct patience {
+	int waited_ms;
+};
+
+static int wait_for_others(void *data, int calls)
+{
+	struct patience *patience = data;
+	if (patience->waited_ms >= BUSY_TIMEOUT_MS || calls >= OPEN_TIMEOUT_MS / RETRY_MS)
+		return 0;
+	patience->waited_ms += RETRY_MS;
+	sqlite3_sleep(RETRY_MS);
+	return 1;
+}
+
+static int open_once(sqlite3 **out, const char *path, const struct dp_schema *schema,
+	struct patience *patience)
 {
 	int64_t version;
 	int err = dp_sqlite_error(sqlite3_open_v2(path, out,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
 	if (err != 0)
 		return err;
-	sqlite3_busy_timeout(*out, OPEN_TIMEOUT_MS);
+	sqlite3_busy_handler(*out, wait_for_others, patience);
 	/* First: what is not ours must not be touched. */
 	err = dp_sqlite_exec(*out, "BEGIN");
 	if (err == 0)
@@ -154,16 +172,17 @@ static int open_once(sqlite3 **out, const char *path, const struct dp_schema *sc
 int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *schema)
 {
 	sqlite3 *db = NULL;
-	int err = open_once(&db, path, schema);
+	struct patience patience = {0};
+	int err = open_once(&db, path, schema, &patience);
 	/*
 	 * Several processes make the file at once: the switch to WAL does not wait for
 	 * the others as SQLite's busy handler does everywhere else.
 	 */
-	for (int waited = 0; err == -EBUSY && waited < BUSY_TIMEOUT_MS;
-		waited += RETRY_MS) {
+	while (err == -EBUSY && patience.waited_ms < BUSY_TIMEOUT_MS) {
 		sqlite3_close(db);
 		sqlite3_sleep(RETRY_MS);
-		err = open_once(&db, path, schema);
+		patience.waited_ms += RETRY_MS;
+		err = open_once(&db, path, schema, &patience);
 	}
 	*out = err == 0 ? db : NULL;
 	if (err == 0) {
@@ -173,7 +192,10 @@ int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *sche
 	/* What is damaged is for the caller to judge, and to say. */
 	if (err != -EPROTO && err != -EUCLEAN)
 		dp_log(DP_LOG_ERROR,
-			"cannot open the file; its folder must exist and be writable",
+			err == -EBUSY
+				? "cannot open the file; another process holds its lock"
+				: "cannot open the file; its folder must exist and be "
+				  "writable",
 			"what=%s file=%s error=\"%s\"", schema->what, path,
 			db != NULL ? sqlite3_errmsg(db) : "out of memory");
 	sqlite3_close(db);
