@@ -48,6 +48,9 @@ struct dp_bus_options {
 	void (*on_disconnect)(void *data); /**< only after on_connect */
 	/** The message lives for the call. */
 	void (*on_message)(void *data, const struct dp_bus_message *message);
+	/** A QoS 1 publish was refused: its topic and the MQTT 5 reason, 0x80 and above.
+	 * May be NULL. */
+	void (*on_refused)(void *data, const char *topic, int reason);
 };
 
 /**
