@@ -52,8 +52,12 @@ struct outbox_reading {
 /** A page of consecutive readings of one stream. */
 struct outbox_page {
 	int64_t row;
+	bool no_boot; /**< of the caller: one without a time cannot be sent either */
 	struct outbox_reading *readings;
 	size_t n, size;
+	/** Below it and from what was asked for on, the file has no more that can be sent.
+	 */
+	uint64_t end;
 	char *json; /**< what they point into */
 	size_t json_size;
 };
@@ -64,14 +68,20 @@ struct outbox_page {
  */
 int outbox_lock(const char *path);
 
-/** Open or create. @return 0 or as dp_sqlite_open() */
+/**
+ * Open or create. No call waits longer than about a second for a lock.
+ * @return 0 or as dp_sqlite_open(); -EUCLEAN also for a content that is not an outbox's
+ */
 int outbox_open(struct outbox **out, const char *path);
 void outbox_close(struct outbox *outbox);
 
 /** Of this outbox, 16 hexadecimal digits, made with the file. */
 const char *outbox_instance(const struct outbox *outbox);
 
-/** The boots, oldest first; those that nothing refers to are forgotten. */
+/**
+ * The boots, oldest first; those that nothing refers to are forgotten.
+ * @return 0; -EUCLEAN what is there cannot be; other errno
+ */
 int outbox_boots(struct outbox *outbox,
 	void (*each)(void *data, const struct outbox_boot *boot), void *data);
 
@@ -81,7 +91,9 @@ int64_t outbox_floor_us(const struct outbox *outbox);
 /**
  * The streams that have readings here or a last word to be heard, and the latest 64
  * that have neither: whose they are is remembered when the node is renamed.
+ * Readings that cannot be used are removed, and said to be.
  * @param each  called for each; takes over stream->stored
+ * @return as outbox_boots()
  */
 int outbox_streams(struct outbox *outbox,
 	void (*each)(void *data, struct outbox_stream *stream), void *data);
@@ -118,7 +130,10 @@ int outbox_usage(struct outbox *outbox, struct outbox_usage *usage);
 /** Give some free pages back to the file system. */
 int outbox_shrink(struct outbox *outbox);
 
-/** Fill a page with the stream's readings from `seq` on. @return 0, -ENOMEM, -EIO ... */
+/**
+ * Fill a page with the stream's readings from `seq` on, but for those that a damage has
+ * made unreadable. @return 0, -ENOMEM, -EIO ...
+ */
 int outbox_load(struct outbox *outbox, int64_t row, uint64_t seq, struct outbox_page *page);
 void outbox_page_finish(struct outbox_page *page);
 

@@ -111,7 +111,7 @@ static void open_buses(struct relay *r)
 		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
 		{"outbox_bytes", &r->usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
 		{"spilled", &r->spilled}, {"dropped", &r->dropped},
-		{"batches", &r->batches}, {"stored", &r->stored},
+		{"batches", &r->batches}, {"stored", &r->stored}, {"damaged", &r->damaged},
 		{"rejected", &r->rejected}, {"later", &r->later}, {"resent", &r->resent},
 		{"strange_answers", &r->strange_answers}, {"commands", &r->commands_taken},
 		{"commands_refused", &r->commands_refused}};
@@ -188,7 +188,8 @@ static void relay_work(uv_prepare_t *prepare)
 		count_held(r);
 	}
 	if (r->stopping && !r->turn.running &&
-		(!r->opened || r->live == 0 || r->spill_error != 0 || r->outbox_full))
+		(!r->opened || r->outbox == NULL || r->live == 0 || r->spill_error != 0 ||
+			r->outbox_full))
 		finish_stop(r);
 	if (!r->stopped)
 		arm_timer(r);
@@ -266,6 +267,9 @@ void publisher_stop(void *data)
 	struct relay *r = data;
 	r->stopping = true;
 	r->flush = true;
+	/* Whatever it was, it is tried once more. */
+	r->spill_error = 0;
+	r->spill_retry_ms = 0;
 	if (r->local != NULL)
 		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */
@@ -279,19 +283,45 @@ const char *publisher_check_full(const char *value)
 		       : "refuse, " DROP_OLDEST;
 }
 
-const char *publisher_health(void *data)
+static const char *outbox_health(const struct relay *r)
 {
-	struct relay *r = data;
-	if (r->local == NULL)
-		return "waiting for the outbox; another publisher may hold it";
-	if (!dp_bus_connected(r->local))
-		return dp_bus_trouble(r->local);
-	if (r->spill_error != 0)
+	if (r->open_failed)
+		return "the outbox was damaged and no new one can be begun; readings stay "
+		       "in memory";
+	if (r->spill_error == -EBUSY)
+		return "another process holds the outbox's lock; readings stay in memory";
+	if (r->spill_error != 0 || r->remove_failed || r->note_failed)
 		return "the outbox cannot be written; its volume may be full";
+	if (r->load_failed)
+		return "the outbox cannot be read";
 	if (r->outbox_full)
 		return "the outbox is full (OUTBOX_MAX_BYTES); the samplers keep what is "
 		       "new";
-	return dp_bus_connected(r->upstream) ? NULL : dp_bus_trouble(r->upstream);
+	return NULL;
+}
+
+/* Connected, and nothing refused. */
+static const char *bus_health(const struct dp_bus *bus)
+{
+	const char *trouble = dp_bus_trouble(bus);
+	return dp_bus_connected(bus) && trouble[0] == '\0' ? NULL : trouble;
+}
+
+const char *publisher_health(void *data)
+{
+	struct relay *r = data;
+	if (r->local == NULL && r->open_failed)
+		return r->open_error == -EBUSY
+			       ? "waiting for the outbox; another process holds its lock"
+			       : "waiting for the outbox; it cannot be opened now";
+	if (r->local == NULL)
+		return "waiting for the outbox; another publisher may hold it";
+	const char *wrong = bus_health(r->local);
+	if (wrong == NULL)
+		wrong = outbox_health(r);
+	if (wrong == NULL)
+		wrong = bus_health(r->upstream);
+	return wrong != NULL ? wrong : refusal_text(r);
 }
 
 void publisher_destroy(struct relay *r)

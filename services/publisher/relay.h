@@ -4,6 +4,7 @@
  *   publisher.c  start, stop, health, the local broker
  *   intake.c     readings in, acceptance out
  *   uplink.c     the central broker: batches out, answers in
+ *   refusal.c    batches that the central broker refuses
  *   opening.c    the outbox: opening it, and setting it aside when it is damaged
  *   spill.c      the outbox: what is to be done with it
  *   turn.c       the outbox: doing it on the work queue
@@ -84,15 +85,19 @@ struct turn {
 		int64_t row, boot_row;	 /* once it is written */
 	} *appends;
 	size_t n_appends;
-	struct stream **news; /* seen for the first time: their node is written down */
+	struct {
+		struct stream *stream;
+		int64_t row; /* valid once the transaction is committed */
+	} *news;	     /* seen for the first time: their node is written down */
 	size_t n_news;
+	bool probe; /* writes nothing new, to see whether it can */
 	bool load;
 	struct stream *load_stream;
 	int64_t load_row;
 	uint64_t load_seq;
 	bool shrink;
 	int note_result, remove_result, append_result, load_result, news_result,
-		shrink_result, usage_result;
+		shrink_result, usage_result, probe_result;
 	struct outbox_usage usage;
 };
 
@@ -114,14 +119,24 @@ struct relay {
 	size_t live, live_bytes;
 	char *batch;	    /* RELAY_BATCH_BYTES and a little, for the batch being cut */
 	size_t batch_limit; /* bytes; shrinks when the centre takes smaller messages only */
+	size_t largest;	    /* batch sent since it last shrank, bytes */
+	uint32_t most;	    /* readings in one of them */
+	/* The centre's broker refuses batches: an MQTT 5 reason, 0 none; see refusal.c. */
+	int refusal;
+	int64_t refused_until_ms, refused_wait_ms;
+	char refusal_text[96];
 
 	int lock; /* of the outbox */
 	char instance[OUTBOX_INSTANCE + 1];
-	int64_t lock_retry_ms;
+	int64_t lock_retry_ms; /* when to try again to lock or open it */
 	uv_work_t open_work;
-	bool opening;
-	int open_result;
-	struct outbox *outbox;
+	bool opening,
+		set_aside; /* set_aside: the damaged file is, a new one is not begun */
+	int open_result, open_error;
+	struct outbox_usage open_usage; /* written on the work queue */
+	bool open_failed;		/* since it was last open */
+	int64_t open_wait_ms;
+	struct outbox *outbox; /* NULL: not open, or damaged and not replaced yet */
 	struct turn turn;
 	struct outbox_page page;
 	struct stream *page_stream;
@@ -129,7 +144,7 @@ struct relay {
 	bool page_stale; /* the turn under way loads what is no longer wanted */
 	int spill_error; /* why the last append failed, 0 */
 	int64_t spill_retry_ms, load_retry_ms;
-	bool remove_failed;
+	bool remove_failed, note_failed, load_failed;
 	int64_t note_retry_ms, shrink_retry_ms;
 	struct outbox_usage usage; /* after the last turn */
 	bool outbox_full;
@@ -159,7 +174,7 @@ struct relay {
 	/* statistics */
 	uint64_t received, accepted, duplicates, refused, batches, stored, rejected, later,
 		spilled, outbox_count, live_count, resent, strange_answers, flying,
-		oldest_s, dropped, commands_taken, commands_refused;
+		oldest_s, dropped, damaged, commands_taken, commands_refused;
 };
 
 /* publisher.c */
@@ -183,11 +198,27 @@ void uplink_send(struct relay *r);
 int64_t uplink_deadline(const struct relay *r);
 void uplink_expire(struct relay *r);
 
+/* refusal.c */
+#define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
+/* The batch of `len` bytes was too large: the next ones are cut smaller. */
+void refusal_shrink(struct relay *r, size_t len);
+/* Batches are refused for that MQTT 5 reason: nothing is sent before r->refused_until_ms.
+ */
+void refusal_note(struct relay *r, int reason);
+/* The centre has answered a batch. */
+void refusal_over(struct relay *r);
+/* What is refused, for health; NULL nothing. */
+const char *refusal_text(const struct relay *r);
+/* A PUBACK said no; data is the relay. As dp_bus_options.on_refused. */
+void refusal_by_puback(void *data, const char *topic, int reason);
+
 /* opening.c */
 /* Try to lock and open the outbox; when it is open, r->opened. */
 void opening_start(struct relay *r);
 /* The file is damaged: set it aside and begin a new one. No turn is under way. */
 void opening_replace(struct relay *r);
+/* Whether there is no file, as that has failed; tries it again when it is time. */
+bool opening_mend(struct relay *r);
 /* Free what the outbox and the streams hold, after the loop has ended. */
 void opening_end(struct relay *r);
 

@@ -10,6 +10,7 @@
 #define REMOVE_AT_ONCE 64 /* ranges */
 #define ROW_BYTES 24	  /* of a reading in the file beside its text, about */
 #define SHRINK_ABOVE 256  /* free pages */
+#define PROBE_AFTER_MS 5000
 
 /* ---- what the outbox is to remember beside readings ---- */
 
@@ -39,8 +40,10 @@ static void collect_notes(struct relay *r)
 		t->n_dates += date_due(r->dating.boots[i]);
 	for (const struct stream *s = r->streams; s != NULL; s = s->next)
 		t->n_closes += close_due(r, s);
-	if (t->n_dates + t->n_closes == 0)
+	if (t->n_dates + t->n_closes == 0) {
+		r->note_failed = r->note_failed && t->floor_us != 0;
 		return;
+	}
 	t->dates = turn_array(t->n_dates, sizeof(*t->dates));
 	t->closes = turn_array(t->n_closes, sizeof(*t->closes));
 	t->n_dates = t->n_closes = 0;
@@ -72,10 +75,10 @@ static void collect_news(struct relay *r)
 		n += s->row == 0;
 	if (n == 0 || relay_now(r) < r->spill_retry_ms)
 		return;
-	t->news = turn_array(n, sizeof(struct stream *));
+	t->news = turn_array(n, sizeof(*t->news));
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->row == 0)
-			t->news[t->n_news++] = s;
+			t->news[t->n_news++].stream = s;
 	}
 }
 
@@ -132,9 +135,9 @@ static int64_t live_due(const struct relay *r)
 	return due != INT64_MAX && due < r->spill_retry_ms ? r->spill_retry_ms : due;
 }
 
-static size_t row_bytes(const struct held *held)
+static uint64_t row_bytes(const struct held *held)
 {
-	return held->len + ROW_BYTES;
+	return (uint64_t)held->len + ROW_BYTES;
 }
 
 /* What is to be written this time: what has waited at least half as long as it may. */
@@ -144,9 +147,9 @@ static bool is_due(const struct relay *r, const struct held *held)
 	return held->arrived_ms <= relay_now(r) - (all ? 0 : r->config->spill_after_ms / 2);
 }
 
-static size_t due_bytes(const struct relay *r)
+static uint64_t due_bytes(const struct relay *r)
 {
-	size_t bytes = 0;
+	uint64_t bytes = 0;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
 		for (size_t i = 0; i < s->n_live; i++)
 			bytes += is_due(r, &s->live[i]) ? row_bytes(&s->live[i]) : 0;
@@ -154,17 +157,17 @@ static size_t due_bytes(const struct relay *r)
 	return bytes;
 }
 
-static size_t room_in(const struct relay *r)
+static uint64_t room_in(const struct relay *r)
 {
 	uint64_t max = (uint64_t)r->config->outbox_max_bytes, used = r->usage.bytes;
-	return max > used ? (size_t)(max - used) : 0;
+	return max > used ? max - used : 0;
 }
 
 /* Let the oldest go until about so many bytes are free; the centre hears it by `low`. */
-static size_t drop_oldest(struct relay *r, size_t bytes)
+static uint64_t drop_oldest(struct relay *r, uint64_t bytes)
 {
-	size_t each = r->outbox_count > 0 ? r->usage.bytes / r->outbox_count + 1 : 1;
-	size_t freed = 0;
+	uint64_t each = r->outbox_count > 0 ? r->usage.bytes / r->outbox_count + 1 : 1;
+	uint64_t freed = 0;
 	for (struct stream *s = r->streams; s != NULL && freed < bytes; s = s->next) {
 		while (s->stored.n > 0 && freed < bytes) {
 			struct dp_interval range = s->stored.at[0];
@@ -185,9 +188,9 @@ static size_t drop_oldest(struct relay *r, size_t bytes)
 }
 
 /* How many bytes may be appended; those that do not fit stay with the samplers. */
-static size_t make_room(struct relay *r)
+static uint64_t make_room(struct relay *r)
 {
-	size_t room = room_in(r), wanted = due_bytes(r);
+	uint64_t room = room_in(r), wanted = due_bytes(r);
 	if (wanted <= room)
 		return room;
 	bool drop = strcmp(r->config->outbox_full, DROP_OLDEST) == 0;
@@ -206,7 +209,7 @@ static size_t make_room(struct relay *r)
 	return room;
 }
 
-static void collect_appends(struct relay *r, size_t room)
+static void collect_appends(struct relay *r, uint64_t room)
 {
 	struct turn *t = &r->turn;
 	t->appends = turn_array(r->live, sizeof(*t->appends));
@@ -266,16 +269,24 @@ static bool wants_page(struct relay *r, struct stream **stream, uint64_t *seq)
 	return false;
 }
 
+/* Nothing is left to be written: whether it could be is asked for, and not said for good.
+ */
+static int64_t probe_due(const struct relay *r)
+{
+	return r->spill_error != 0 && !r->stopping ? r->spill_retry_ms + PROBE_AFTER_MS
+						   : INT64_MAX;
+}
+
 void spill_work(struct relay *r)
 {
 	struct turn *t = &r->turn;
-	if (t->running)
+	if (t->running || opening_mend(r))
 		return;
 	if (r->page_stream != NULL && r->page_at >= r->page.n)
 		r->page_stream = NULL;
 	collect_news(r);
 	collect_notes(r);
-	size_t room = live_due(r) <= relay_now(r) ? make_room(r) : 0;
+	uint64_t room = live_due(r) <= relay_now(r) ? make_room(r) : 0;
 	if (removes_due(r))
 		collect_removes(r);
 	if (room > 0)
@@ -283,10 +294,13 @@ void spill_work(struct relay *r)
 	t->load = wants_page(r, &t->load_stream, &t->load_seq);
 	if (t->load)
 		t->load_row = t->load_stream->row;
+	r->page.no_boot = t->load && t->load_stream->boot == NULL;
+	r->load_failed = r->load_failed && r->outbox_count > 0;
+	t->probe = probe_due(r) <= relay_now(r);
 	t->shrink = r->outbox_count == 0 && r->usage.free_pages > SHRINK_ABOVE &&
 		    relay_now(r) >= r->shrink_retry_ms;
 	if (t->n_news + t->n_dates + t->n_closes + t->n_removes + t->n_appends == 0 &&
-		t->floor_us == 0 && !t->load && !t->shrink) {
+		t->floor_us == 0 && !t->load && !t->shrink && !t->probe) {
 		turn_forget(r);
 		return;
 	}
@@ -303,14 +317,23 @@ int64_t spill_deadline(const struct relay *r)
 		return r->opening || r->stopping ? INT64_MAX : r->lock_retry_ms;
 	if (r->turn.running)
 		return INT64_MAX;
+	if (r->outbox == NULL)
+		return r->stopping ? INT64_MAX : r->lock_retry_ms;
 	int64_t due = live_due(r);
+	if (probe_due(r) < due)
+		due = probe_due(r);
+	if (r->note_failed && r->note_retry_ms < due)
+		due = r->note_retry_ms;
 	if (r->load_retry_ms > relay_now(r) && r->load_retry_ms < due)
 		due = r->load_retry_ms;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->answered.n > 0 && r->removed_ms + REMOVE_EVERY_MS < due)
 			due = r->removed_ms + REMOVE_EVERY_MS;
+		/* Without a row there is nothing that could be closed. */
+		if (s->row == 0 && r->spill_retry_ms < due)
+			due = r->spill_retry_ms;
 		int64_t close_ms = s->heard_ms + r->config->spill_after_ms;
-		if (s->low_due && !s->low_written && close_ms < due)
+		if (s->row != 0 && s->low_due && !s->low_written && close_ms < due)
 			due = close_ms < r->note_retry_ms ? r->note_retry_ms : close_ms;
 	}
 	return due;

@@ -81,23 +81,42 @@ static int do_news(struct relay *r)
 	struct turn *t = &r->turn;
 	int err = 0;
 	for (size_t i = 0; i < t->n_news && err == 0; i++)
-		err = outbox_add_stream(
-			r->outbox, &t->news[i]->id, t->news[i]->node, &t->news[i]->row);
+		err = outbox_add_stream(r->outbox, &t->news[i].stream->id,
+			t->news[i].stream->node, &t->news[i].row);
 	return err;
+}
+
+/* Something is written as it is: whether it can be is all that is asked. */
+static int do_probe(struct relay *r)
+{
+	return outbox_set_floor(r->outbox, r->floor_us);
 }
 
 static void turn_work(uv_work_t *work)
 {
 	struct relay *r = work->data;
 	struct turn *t = &r->turn;
-	t->news_result = do_news(r);
-	t->note_result = t->remove_result = t->append_result = t->load_result = 0;
-	if (t->n_dates + t->n_closes > 0 || t->floor_us != 0)
-		t->note_result = write_together(r->outbox, do_notes, r);
-	if (t->n_removes > 0)
-		t->remove_result = write_together(r->outbox, do_removes, r);
-	if (t->n_appends > 0)
-		t->append_result = write_together(r->outbox, do_appends, r);
+	const struct {
+		bool due;
+		int (*writes)(struct relay *r);
+		int *result;
+	} steps[] = {
+		{t->n_news > 0, do_news, &t->news_result},
+		{t->n_dates + t->n_closes > 0 || t->floor_us != 0, do_notes,
+			&t->note_result},
+		{t->n_removes > 0, do_removes, &t->remove_result},
+		{t->n_appends > 0, do_appends, &t->append_result},
+		{t->probe, do_probe, &t->probe_result},
+	};
+	bool busy = false;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		/* Whoever has it keeps all of them out: one wait a turn is enough. */
+		*steps[i].result = !steps[i].due ? 0
+				   : busy	 ? -EBUSY
+					  : write_together(r->outbox, steps[i].writes, r);
+		busy = busy || *steps[i].result == -EBUSY;
+	}
+	t->load_result = 0;
 	if (t->load)
 		t->load_result = outbox_load(r->outbox, t->load_row, t->load_seq, &r->page);
 	t->shrink_result = t->shrink ? outbox_shrink(r->outbox) : 0;
@@ -171,26 +190,38 @@ static void note_spill_result(struct relay *r, int err)
 		r->spill_retry_ms = relay_now(r) + RETRY_MS;
 }
 
-/* What should be in the file and is not has been lost there: it is asked for no more. */
+/*
+ * What should be in the file and is not, or cannot be sent, has been lost there. It is
+ * asked for no more, it goes from the file, and the centre hears of it by `low`.
+ */
 static void drop_missing(struct relay *r)
 {
 	struct turn *t = &r->turn;
-	struct dp_intervals *stored = &t->load_stream->stored;
+	struct stream *s = t->load_stream;
 	struct dp_interval end;
 	uint64_t last = t->load_seq;
 	if (r->page.n > 0 && r->page.readings[0].seq == t->load_seq)
 		return;
-	if (dp_intervals_missing(stored, t->load_seq, DP_SEQ_MAX, &end))
+	if (dp_intervals_missing(&s->stored, t->load_seq, DP_SEQ_MAX, &end))
 		last = end.first - 1;
+	else
+		last = DP_SEQ_MAX;
 	if (r->page.n > 0 && r->page.readings[0].seq <= last)
 		last = r->page.readings[0].seq - 1;
+	if (r->page.end <= last)
+		last = r->page.end - 1;
 	/* Answered while the page was loading: nothing is missing. */
-	if (last < t->load_seq || !dp_intervals_contains(stored, t->load_seq))
+	if (last < t->load_seq || last == UINT64_MAX ||
+		!dp_intervals_contains(&s->stored, t->load_seq))
 		return;
-	dp_log(DP_LOG_ERROR, "readings are missing in the outbox",
-		"file=%s first=%" PRIu64 " count=%" PRIu64, r->config->outbox, t->load_seq,
-		last - t->load_seq + 1);
-	turn_must(dp_intervals_remove(stored, t->load_seq, last));
+	dp_log(DP_LOG_ERROR,
+		"readings are missing or damaged in the outbox and are given up",
+		"file=%s node=%s first=%" PRIu64 " count=%" PRIu64, r->config->outbox,
+		s->node, t->load_seq, last - t->load_seq + 1);
+	r->damaged += last - t->load_seq + 1;
+	turn_must(dp_intervals_remove(&s->stored, t->load_seq, last));
+	turn_must(dp_intervals_add(&s->answered, t->load_seq, last));
+	s->low_due = s->low_due || (s->stored.n == 0 && s->heard_low > 0);
 }
 
 static void loaded(struct relay *r)
@@ -198,15 +229,19 @@ static void loaded(struct relay *r)
 	struct turn *t = &r->turn;
 	bool parked = t->load_stream->parked_until_ms > relay_now(r);
 	bool use = t->load_result == 0 && !r->page_stale && !parked;
+	bool failed = r->load_failed;
 	r->page_stream = use ? t->load_stream : NULL;
 	r->page_at = 0;
+	r->load_failed = t->load_result != 0;
 	if (t->load_result == 0) {
 		drop_missing(r);
 		return;
 	}
 	r->load_retry_ms = relay_now(r) + RETRY_MS;
-	dp_log(DP_LOG_ERROR, "cannot read the outbox, trying again", "file=%s error=\"%s\"",
-		r->config->outbox, strerror(-t->load_result));
+	if (!failed)
+		dp_log(DP_LOG_ERROR, "cannot read the outbox, trying again",
+			"file=%s error=\"%s\"", r->config->outbox,
+			strerror(-t->load_result));
 }
 
 static void not_removed(struct relay *r)
@@ -225,13 +260,17 @@ static void not_removed(struct relay *r)
 static void noted(struct relay *r)
 {
 	struct turn *t = &r->turn;
+	bool any = t->n_dates + t->n_closes > 0 || t->floor_us != 0;
 	if (t->note_result != 0) {
-		dp_log(DP_LOG_WARN, "cannot write the outbox's notes, trying again",
-			"file=%s error=\"%s\"", r->config->outbox,
-			strerror(-t->note_result));
+		if (!r->note_failed)
+			dp_log(DP_LOG_WARN, "cannot write the outbox's notes, trying again",
+				"file=%s error=\"%s\"", r->config->outbox,
+				strerror(-t->note_result));
+		r->note_failed = true;
 		r->note_retry_ms = relay_now(r) + RETRY_MS;
 		return;
 	}
+	r->note_failed = r->note_failed && !any;
 	if (t->floor_us != 0)
 		r->floor_us = t->floor_us;
 	for (size_t i = 0; i < t->n_dates; i++) {
@@ -277,7 +316,7 @@ static bool damaged(const struct turn *t)
 	return t->news_result == -EUCLEAN || t->note_result == -EUCLEAN ||
 	       t->remove_result == -EUCLEAN || t->append_result == -EUCLEAN ||
 	       t->load_result == -EUCLEAN || t->usage_result == -EUCLEAN ||
-	       t->shrink_result == -EUCLEAN;
+	       t->shrink_result == -EUCLEAN || t->probe_result == -EUCLEAN;
 }
 
 static void turn_done(uv_work_t *work, int status)
@@ -296,9 +335,11 @@ static void turn_done(uv_work_t *work, int status)
 		else
 			not_appended(r, &t->appends[i]);
 	}
-	if (t->n_news > 0 || t->n_appends > 0)
-		note_spill_result(
-			r, t->append_result != 0 ? t->append_result : t->news_result);
+	for (size_t i = 0; i < t->n_news && t->news_result == 0; i++)
+		t->news[i].stream->row = t->news[i].row;
+	int err = t->append_result != 0 ? t->append_result : t->news_result;
+	if (t->n_news > 0 || t->n_appends > 0 || t->probe)
+		note_spill_result(r, err != 0 ? err : t->probe_result);
 	if (t->load)
 		loaded(r);
 	note_usage(r);

@@ -59,8 +59,6 @@ static bool add_to_batch(struct relay *r, const struct stream *stream, size_t *l
 	if (boottime_ns != 0) {
 		int n = dp_reading_date(json, json_len,
 			dating_time(stream->boot, boottime_ns), dated, sizeof(dated));
-		/* What is not ours any more, by a damaged file, is the centre's to judge.
-		 */
 		json_len = n < 0 ? json_len : (size_t)n;
 		json = n < 0 ? json : dated;
 	}
@@ -83,6 +81,10 @@ static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_
 		r, stream, first, count, stream_mark(stream, clock), number, len);
 	if (err == 0) {
 		r->batches++;
+		if (len > r->largest)
+			r->largest = len;
+		if (count > r->most)
+			r->most = count;
 		if (first + count > stream->sent_end)
 			stream->sent_end = first + count;
 		return true;
@@ -94,9 +96,9 @@ static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_
 	if (stream == r->page_stream)
 		spill_forget_page(r);
 	if (err == -EMSGSIZE && count > 1) {
-		r->batch_limit = len / 2;
-		dp_log(DP_LOG_WARN, "the centre's broker refuses messages of this size",
-			"bytes=%zu next_bytes=%zu", len, r->batch_limit);
+		refusal_shrink(r, len);
+	} else if (err == -EMSGSIZE) {
+		refusal_note(r, REFUSAL_TOO_LARGE);
 	} else if (err != -ENOTCONN) {
 		dp_log(DP_LOG_ERROR, "cannot publish a batch", "error=\"%s\"",
 			strerror(-err));
@@ -212,7 +214,7 @@ static bool is_low_answer(struct relay *r, const struct dp_bus_message *message)
 
 void uplink_send(struct relay *r)
 {
-	if (!dp_bus_connected(r->upstream))
+	if (!dp_bus_connected(r->upstream) || relay_now(r) < r->refused_until_ms)
 		return;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r) || stream_waits(s))
@@ -277,6 +279,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		return;
 	}
 	uint64_t owner = (uint64_t)(uintptr_t)stream;
+	refusal_over(r);
 	if (range->kind == DP_ACK_LATER) {
 		r->later++;
 		dp_delivery_answer(&r->delivery, owner, range->first, range->count);
@@ -382,6 +385,8 @@ static void on_disconnect(void *data)
 		stream_unsend_all(s);
 		s->low_at_ms = 0;
 	}
+	/* What refused may be another broker now, or the same with other rules. */
+	r->refused_until_ms = 0;
 	spill_forget_page(r);
 }
 
@@ -405,6 +410,7 @@ void uplink_open(struct relay *r)
 		.on_connect = on_connect,
 		.on_disconnect = on_disconnect,
 		.on_message = on_message,
+		.on_refused = refusal_by_puback,
 	};
 	if (dp_bus_open(&r->upstream, &r->service->loop, &options) != 0)
 		dp_log_out_of_memory("the bus");
@@ -431,6 +437,8 @@ void uplink_expire(struct relay *r)
 int64_t uplink_deadline(const struct relay *r)
 {
 	int64_t due = dp_delivery_deadline(&r->delivery);
+	if (r->refused_until_ms > relay_now(r) && r->refused_until_ms < due)
+		due = r->refused_until_ms;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r) && s->parked_until_ms < due)
 			due = s->parked_until_ms;

@@ -29,13 +29,20 @@ static inline int64_t add_stream(struct outbox *outbox, unsigned n, const char *
 	return row;
 }
 
-/* Append [first, last] with the number as text, in a transaction of its own. */
+/* A reading of that number, as dp_reading_encode() writes it. @return its length */
+static inline int write_reading(char json[96], unsigned long long number)
+{
+	return snprintf(json, 96,
+		"{\"bn\":\"s/\",\"bt\":1732312345.000007,\"n\":\"t\",\"v\":%llu}", number);
+}
+
+/* Append [first, last] with the number as value, in a transaction of its own. */
 static inline void append(struct outbox *outbox, int64_t row, uint64_t first, uint64_t last)
 {
 	assert_int_equal(outbox_begin(outbox), 0);
 	for (uint64_t seq = first; seq <= last; seq++) {
-		char json[32];
-		int len = snprintf(json, sizeof(json), "{%llu}", (unsigned long long)seq);
+		char json[96];
+		int len = write_reading(json, seq);
 		const struct outbox_reading reading = {
 			row, seq, json, (uint32_t)len, (uint8_t)(seq % 3), 0};
 		assert_int_equal(outbox_append(outbox, &reading), 0);
@@ -83,14 +90,14 @@ static inline void assert_streams(struct outbox *outbox, const char *expected)
 static inline void assert_page(struct outbox *outbox, int64_t row, struct outbox_page *page,
 	uint64_t seq, uint64_t first, uint64_t last)
 {
-	char json[32];
+	char json[96];
 	assert_int_equal(outbox_load(outbox, row, seq, page), 0);
 	assert_int_equal(page->row, row);
 	assert_int_equal(page->n, last + 1 - first);
 	for (size_t i = 0; i < page->n; i++) {
 		const struct outbox_reading *reading = &page->readings[i];
 		unsigned long long number = first + i;
-		int len = snprintf(json, sizeof(json), "{%llu}", number);
+		int len = write_reading(json, number);
 		assert_int_equal(reading->row, row);
 		assert_int_equal(reading->seq, first + i);
 		assert_int_equal(reading->len, len);

@@ -139,11 +139,14 @@ static void test_page_after_page_everything_is_loaded_once(void **state)
 static void test_a_page_of_large_readings_holds_fewer(void **state)
 {
 	char path[PATH_SIZE];
+	static const char record[] = "{\"bn\":\"s/\",\"n\":\"t\",\"v\":1";
 	static char json[2048];
 	struct outbox *outbox = open_outbox(state, path);
 	struct outbox_page page = {.n = 0};
 	int64_t row = add_stream(outbox, 1, "n");
-	memset(json, 'j', sizeof(json));
+	memset(json, ' ', sizeof(json));
+	memcpy(json, record, sizeof(record) - 1);
+	json[sizeof(json) - 1] = '}';
 	assert_int_equal(outbox_begin(outbox), 0);
 	for (uint64_t seq = 1; seq <= 300; seq++) {
 		const struct outbox_reading reading = {row, seq, json, sizeof(json), 0, 0};

@@ -5,8 +5,9 @@
 static void append_undated(
 	struct outbox *outbox, int64_t row, uint64_t seq, int64_t boottime_ns)
 {
+	static const char json[] = "{\"bn\":\"s/\",\"n\":\"t\",\"v\":1}";
 	const struct outbox_reading reading = {
-		row, seq, "{}", 2, DP_CLOCK_NONE, boottime_ns};
+		row, seq, json, sizeof(json) - 1, DP_CLOCK_NONE, boottime_ns};
 	assert_int_equal(outbox_append(outbox, &reading), 0);
 }
 
