@@ -98,10 +98,17 @@ static int date_reading(struct relay *r, struct stream *stream,
 	struct boot *boot = dating_boot(&r->dating, identity->boot);
 	if (boot == NULL)
 		return -ENOMEM;
-	if (stream->boot != NULL && stream->boot != boot)
-		return -EBADMSG;
-	stream->boot = boot;
 	const struct dating_now now = clock_now(r);
+	if (stream->boot != NULL && stream->boot != boot) {
+		if (strcmp(boot->id, now.boot_id) != 0)
+			return -EBADMSG;
+		/* No sampler outlives a boot: the outbox had it wrong. */
+		dp_log(DP_LOG_ERROR,
+			"the outbox is damaged: it names another boot for a sampler's "
+			"readings than the sampler",
+			"boot=%s", stream->boot->id);
+	}
+	stream->boot = boot;
 	dating_arrived(boot, identity->boottime_ns, &now);
 	if (now.mark != DP_CLOCK_NONE && boot->mark >= DP_CLOCK_GUESSED)
 		dating_decide(&r->dating, &now);

@@ -310,11 +310,14 @@ static int page_room(struct outbox_page *page)
 /* Whether it is what dp_reading_encode() writes. @return 0; -EBADMSG; -ENOMEM */
 static int check_json(const char *json, size_t len)
 {
+	static const char begin[] = "{\"bn\":\"";
 	char array[DP_READING_JSON + 2];
 	const char *why;
 	struct dp_senml *pack;
 	struct dp_reading reading;
-	if (len == 0 || len > DP_READING_JSON)
+	/* A record without its base name would become part of the reading before it. */
+	if (len < strlen(begin) || len > DP_READING_JSON ||
+		memcmp(json, begin, strlen(begin)) != 0)
 		return -EBADMSG;
 	array[0] = '[';
 	memcpy(array + 1, json, len);

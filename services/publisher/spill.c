@@ -280,7 +280,8 @@ static int64_t probe_due(const struct relay *r)
 void spill_work(struct relay *r)
 {
 	struct turn *t = &r->turn;
-	if (t->running || opening_mend(r))
+	/* Stopping, one failure is enough: what is in memory stays with the samplers. */
+	if (t->running || opening_mend(r) || (r->stopping && r->spill_error != 0))
 		return;
 	if (r->page_stream != NULL && r->page_at >= r->page.n)
 		r->page_stream = NULL;
