@@ -60,7 +60,7 @@ CLOCKED := sampler publisher ingest retention-pruner retention-pruner-postgres
 
 FAKED := sampler
 
-FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/nodes
+FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/outbox_ladder $(OUT)/test/outbox_flips $(OUT)/test/nodes
 
 RIG := $(OUT)/rig/init
 
@@ -174,6 +174,16 @@ $(OUT)/test/power_cut: $(OUT)/obj/tests/fault/power_cut.o $(OUT)/obj/tests/fault
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The publisher's parts in one process: tests/fault/model/model.h says what is wrapped and why.
+MODEL_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/fault/model/*.c)) $(OUT)/obj/tests/fault/fail_vfs.o
+MODEL_WRAP := uv_now uv_queue_work uv_timer_start access rename renameat2 unlink fsync flock pwrite open
+MODEL_LIBS := $(OUT)/lib/publisher.a $(OUT)/lib/common.a
+
+$(OUT)/test/outbox_%: $(OUT)/obj/tests/fault/outbox_%.o $(MODEL_OBJ) $(MODEL_LIBS)
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS)
 
 $(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
 	@mkdir -p $(@D)
