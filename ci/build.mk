@@ -185,6 +185,11 @@ $(OUT)/test/outbox_%: $(OUT)/obj/tests/fault/outbox_%.o $(MODEL_OBJ) $(MODEL_LIB
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS)
 
+$(OUT)/test/test_relay: $(OUT)/obj/tests/unit/test_relay.o $(MODEL_OBJ) $(MODEL_LIBS)
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(LDLIBS)
+
 $(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'

@@ -24,19 +24,21 @@
 static int column_in(
 	sqlite3_stmt *statement, int column, int64_t low, int64_t high, int64_t *out)
 {
+	/* The type first: asking for a value may change it. */
+	bool fine = sqlite3_column_type(statement, column) == SQLITE_INTEGER;
 	*out = sqlite3_column_int64(statement, column);
-	bool fine = sqlite3_column_type(statement, column) == SQLITE_INTEGER &&
-		    *out >= low && *out <= high;
+	fine = fine && *out >= low && *out <= high;
 	return fine ? 0 : -EUCLEAN;
 }
 
 /* A text without NUL of less than `size` bytes. */
 static int column_text(sqlite3_stmt *statement, int column, char *out, size_t size)
 {
+	if (sqlite3_column_type(statement, column) != SQLITE_TEXT)
+		return -EUCLEAN;
 	const void *text = sqlite3_column_text(statement, column);
 	size_t len = (size_t)sqlite3_column_bytes(statement, column);
-	if (sqlite3_column_type(statement, column) != SQLITE_TEXT || text == NULL ||
-		len >= size || memchr(text, 0, len) != NULL)
+	if (text == NULL || len >= size || memchr(text, 0, len) != NULL)
 		return -EUCLEAN;
 	memcpy(out, text, len);
 	out[len] = '\0';
