@@ -119,7 +119,7 @@ static void turn_work(uv_work_t *work)
 	t->load_result = 0;
 	if (t->load)
 		t->load_result = outbox_load(r->outbox, t->load_row, t->load_seq, &r->page);
-	t->shrink_result = t->shrink ? outbox_shrink(r->outbox) : 0;
+	t->shrink_result = t->shrink && !busy ? outbox_shrink(r->outbox) : 0;
 	t->usage_result = outbox_usage(r->outbox, &t->usage);
 }
 

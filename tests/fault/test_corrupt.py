@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -88,6 +89,34 @@ def test_outbox_damaged_while_it_is_used(run):
         noise(path, run.random)
         run.central.start()
         eventually(lambda: aside(path), "it is set aside", 60)
+    run.finish(forgiven=lambda key: True)
+    says_once([run.publisher], "was damaged")
+
+
+def test_outbox_damaged_where_nothing_can_be_replaced(run):
+    """Readings go on from memory, and a new one is begun once the folder can be written."""
+    volume = run.volume()
+    run.start(SPILL_AFTER_MS=200, OUTBOX=volume.folder / "outbox.db")
+    for _ in run.moments(1, 0.2, 0.3):
+        run.central.kill()
+        for _ in range(3):
+            run.add_sampler()
+        path = run.publisher.outbox_path
+        eventually(lambda: Database(path).count() > 16000, "the outbox fills", 120, poll_s=0.5)
+        parts = [p for p in (path, path.with_name(path.name + "-wal")) if p.exists()]
+        files = [part.open("r+b") for part in parts]
+        folder = str(volume.folder)
+        for words in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
+            subprocess.run(["mount", *words], check=True, timeout=10)
+        for file in files:
+            file.write(run.random.randbytes(os.fstat(file.fileno()).st_size))
+            file.close()
+        run.central.start()
+        eventually(lambda: "cannot be set aside" in run.publisher.stderr(), "it says so", 60)
+        eventually(lambda: "no new one" in run.publisher.health()[1], "its health says so")
+        subprocess.run(["umount", folder], check=True, timeout=10)
+        eventually(lambda: aside(path), "it is set aside", 60)
+        run.publisher.wait_healthy()
     run.finish(forgiven=lambda key: True)
     says_once([run.publisher], "was damaged")
 

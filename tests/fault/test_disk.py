@@ -9,6 +9,31 @@ def says(service, words):
     eventually(lambda: words in service.stderr(), f"{service.name} says: {words}")
 
 
+def health_says(service, words):
+    def heard():
+        code, line = service.health()
+        assert code == 1 and words in line, line
+        return True
+
+    eventually(heard, f"{service.name}'s health says: {words}", 60)
+
+
+def test_healthy_again_after_a_full_disk(run):
+    """Although the centre has taken all meanwhile and nothing is left to be written."""
+    volume = run.volume()
+    run.start(OUTBOX=volume.folder / "outbox.db", SPILL_AFTER_MS=300)
+    for _ in run.moments(1, 0.2, 0.3):
+        volume.fill()
+        run.central.kill()
+        says(run.publisher, "cannot write the outbox")
+        run.central.start()
+        run.when_sampled(run.count)
+        eventually(lambda: run.lab.database.count() >= run.count, "all is stored live", 60)
+        volume.free()
+        run.publisher.wait_healthy()
+    run.finish()
+
+
 def test_disk_full_under_the_outbox(run):
     volume = run.volume()
     run.start(OUTBOX=volume.folder / "outbox.db", SPILL_AFTER_MS=300)
@@ -47,6 +72,26 @@ def test_disk_full_under_the_database(run):
         run.lasts(run.seconds(10))
         volume.free()
         says(run.ingests[0], "storing again")
+    run.finish()
+
+
+def test_outbox_locked_by_another_process(run):
+    """While it runs and while it starts: it says so, stops when asked, and goes on by itself."""
+    run.start(SPILL_AFTER_MS=300)
+    for _ in run.moments(1, 0.2, 0.3):
+        other = sqlite3.connect(run.publisher.outbox_path, isolation_level=None)
+        eventually(lambda: locked(other), "the other process has the lock")
+        run.central.kill()
+        says(run.publisher, "cannot write the outbox")
+        health_says(run.publisher, "another process holds the outbox's lock")
+        run.publisher.stop()
+        run.publisher.start(healthy=False)
+        health_says(run.publisher, "another process holds its lock")
+        run.publisher.stop()
+        run.publisher.start(healthy=False)
+        other.execute("ROLLBACK")
+        other.close()
+        run.central.start()
     run.finish()
 
 
