@@ -686,6 +686,13 @@ int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 		bus->mosq, NULL, filter, 1, MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL));
 }
 
+int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
+{
+	if (!dp_bus_connected(bus))
+		return -ENOTCONN;
+	return translate(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
+}
+
 bool dp_bus_connected(const struct dp_bus *bus)
 {
 	return bus->state == BUS_UP && !bus->lost && !bus->closing;

@@ -71,6 +71,9 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message);
  */
 int dp_bus_subscribe(struct dp_bus *bus, const char *filter);
 
+/** Undo a subscription, if there is one. @return as dp_bus_publish() */
+int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter);
+
 bool dp_bus_connected(const struct dp_bus *bus);
 
 /** Why it is down, for health and logs; empty while it is up. */

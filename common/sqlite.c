@@ -9,6 +9,7 @@
 
 #define BUSY_TIMEOUT_MS 5000
 #define OPEN_TIMEOUT_MS 500
+#define OPEN_PATIENCE_MS 1000 /* a loop may wait for it */
 #define RETRY_MS 20
 
 int dp_sqlite_error(int code)
@@ -137,7 +138,7 @@ struct patience {
 static int wait_for_others(void *data, int calls)
 {
 	struct patience *patience = data;
-	if (patience->waited_ms >= BUSY_TIMEOUT_MS || calls >= OPEN_TIMEOUT_MS / RETRY_MS)
+	if (patience->waited_ms >= OPEN_PATIENCE_MS || calls >= OPEN_TIMEOUT_MS / RETRY_MS)
 		return 0;
 	patience->waited_ms += RETRY_MS;
 	sqlite3_sleep(RETRY_MS);
@@ -178,7 +179,7 @@ int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *sche
 	 * Several processes make the file at once: the switch to WAL does not wait for
 	 * the others as SQLite's busy handler does everywhere else.
 	 */
-	while (err == -EBUSY && patience.waited_ms < BUSY_TIMEOUT_MS) {
+	while (err == -EBUSY && patience.waited_ms < OPEN_PATIENCE_MS) {
 		sqlite3_close(db);
 		sqlite3_sleep(RETRY_MS);
 		patience.waited_ms += RETRY_MS;
@@ -189,13 +190,10 @@ int dp_sqlite_open(sqlite3 **out, const char *path, const struct dp_schema *sche
 		sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
 		return 0;
 	}
-	/* What is damaged is for the caller to judge, and to say. */
-	if (err != -EPROTO && err != -EUCLEAN)
+	/* What is damaged or locked is for the caller to judge, and to say. */
+	if (err != -EPROTO && err != -EUCLEAN && err != -EBUSY)
 		dp_log(DP_LOG_ERROR,
-			err == -EBUSY
-				? "cannot open the file; another process holds its lock"
-				: "cannot open the file; its folder must exist and be "
-				  "writable",
+			"cannot open the file; its folder must exist and be writable",
 			"what=%s file=%s error=\"%s\"", schema->what, path,
 			db != NULL ? sqlite3_errmsg(db) : "out of memory");
 	sqlite3_close(db);

@@ -20,7 +20,8 @@ struct dp_schema {
 
 /**
  * Open (or create) a file in WAL mode with synchronous FULL and bring its schema up
- * to date. Several processes may do so at once. Logs what is wrong, but for -EUCLEAN.
+ * to date. Several processes may do so at once. Logs what is wrong, but for -EUCLEAN and
+ * -EBUSY: another process has kept it locked for more than a second.
  * @param out  closed by the caller with sqlite3_close(); NULL on failure
  * @return 0; -EPROTO a newer or another program's file; otherwise as dp_sqlite_error()
  */

@@ -87,6 +87,41 @@ static int mark_used(struct dp_store *store)
 	return err;
 }
 
+static int find_identity(struct dp_store *store)
+{
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(store->db,
+		"SELECT lower(hex(id)) FROM store WHERE typeof(id) = 'blob' AND length(id) = 16"
+		" ORDER BY id LIMIT 1",
+		-1, &statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	const unsigned char *id =
+		code == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
+	if (id != NULL)
+		snprintf(store->id, sizeof(store->id), "%s", (const char *)id);
+	sqlite3_finalize(statement);
+	if (code == SQLITE_ROW)
+		return id != NULL ? 0 : -ENOMEM;
+	return code == SQLITE_DONE ? -ENOENT : dp_sqlite_error(code);
+}
+
+/* Somebody who has been at the tables does not stop it: it gets another identity. */
+static int read_identity(struct dp_store *store)
+{
+	int err = find_identity(store);
+	if (err != -ENOENT)
+		return err;
+	dp_log(DP_LOG_WARN, "the database had lost its identity and gets a new one",
+		"file=%s", store->path);
+	err = dp_sqlite_exec(store->db,
+		"BEGIN IMMEDIATE; DELETE FROM store; INSERT INTO store VALUES"
+		" (randomblob(16)); COMMIT");
+	if (err != 0 && sqlite3_get_autocommit(store->db) == 0)
+		dp_sqlite_exec(store->db, "ROLLBACK");
+	return err != 0 ? err : find_identity(store);
+}
+
 /* With the lock held: nobody replaces the file between the steps. */
 static int open_locked(struct dp_store *store, enum dp_file_state state)
 {
@@ -103,6 +138,8 @@ static int open_locked(struct dp_store *store, enum dp_file_state state)
 		err = dp_sqlite_exec(store->db, "PRAGMA wal_autocheckpoint=3000");
 	if (err == 0)
 		err = dp_sqlite_prepare(store->db, "PRAGMA user_version", &store->version);
+	if (err == 0)
+		err = read_identity(store);
 	if (err == 0)
 		err = mark_used(store);
 	return err;

@@ -20,18 +20,24 @@
 /** What STORE_URL may be, when the value is none; else NULL. For config tables. */
 const char *dp_check_store_url(const char *value);
 
+#define DP_STORE_ID 33 /* 128 bits in hexadecimal, and the end */
+
 struct dp_store {
 	sqlite3 *db;	  /**< NULL while it is not open */
 	const char *path; /**< of the database */
 	sqlite3_stmt *version;
 	int lock; /**< descriptor of the lock file; -1 while there is none */
 	uint64_t device, inode;
+	char id[DP_STORE_ID]; /**< which store it is, hexadecimal; empty until it is open */
 };
 
 /**
  * Open the database at a checked STORE_URL, which outlives the store.
- * @return 0; -EUCLEAN it is damaged (not logged): dp_store_replace() or dp_store_close()
- *         may follow; otherwise as dp_sqlite_open(), logged, and the store is closed
+ * Waits for other processes for a second or two, no longer.
+ * @return 0; -EBUSY another process has it locked (not logged): the store is closed, try
+ *         again later; -EUCLEAN it is damaged (not logged): dp_store_replace() or
+ *         dp_store_close() may follow; otherwise as dp_sqlite_open(), logged, and the
+ *         store is closed
  */
 int dp_store_open(struct dp_store *store, const char *url);
 

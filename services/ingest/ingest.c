@@ -7,6 +7,7 @@
 
 #include "answer.h"
 #include "bus.h"
+#include "claim.h"
 #include "incoming.h"
 #include "log.h"
 #include "sink.h"
@@ -22,6 +23,7 @@
 #define LEASE_TTL_US 15000000
 #define LEASE_EVERY_MS 5000
 #define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
+#define USUAL_PREFIX "/data"
 #define PLAIN_SESSION_S (7 * 86400)
 #define STATS 9
 
@@ -29,6 +31,8 @@ struct ingest {
 	struct dp_service *service;
 	const struct ingest_config *config;
 	struct sink *sink;
+	struct claim *claim;	       /* NULL until the store is known */
+	bool ours;		       /* no other store is at the broker */
 	struct dp_bus *native, *plain; /* plain: only while the lease is ours */
 	struct queue queue;	       /* arriving */
 	struct queue batch;	       /* being committed, or waiting to be tried again */
@@ -52,8 +56,9 @@ struct ingest {
 	struct dp_stat table[STATS];
 	struct insert_counts counts;
 	uint64_t queued;
-	char native_filter[DP_TOPIC_MAX], plain_filter[DP_TOPIC_MAX], client_id[96],
-		holder[96], stats_topic[192];
+	char store[64]; /* which it is, as the broker was told */
+	char native_filter[DP_TOPIC_MAX], plain_filter[DP_TOPIC_MAX], client_id[128],
+		plain_id[DP_TOPIC_MAX], holder[96], stats_topic[192];
 	bool stopping, stopped;
 };
 
@@ -106,7 +111,8 @@ static void on_plain(void *data, const struct dp_bus_message *message)
 /* Back-pressure: what does not fit in memory stays in the broker and the outboxes. */
 static void limit_reading(struct ingest *in)
 {
-	dp_bus_pause(in->native, full(in));
+	if (in->native != NULL)
+		dp_bus_pause(in->native, full(in));
 	if (in->plain != NULL)
 		dp_bus_pause(in->plain, full(in));
 }
@@ -130,10 +136,15 @@ static void open_plain(struct ingest *in);
 
 static void close_plain(struct ingest *in)
 {
-	dp_log(DP_LOG_WARN, "another replica takes the plain messages now", NULL);
 	dp_bus_close(in->plain, NULL);
 	in->plain = NULL;
 	forget_plain(in);
+}
+
+static void lose_plain(struct ingest *in)
+{
+	dp_log(DP_LOG_WARN, "another replica takes the plain messages now", NULL);
+	close_plain(in);
 }
 
 /*
@@ -148,7 +159,7 @@ static void acknowledge_plain(struct ingest *in)
 	if (in->plain == NULL)
 		return;
 	if (!in->lease.held)
-		close_plain(in);
+		lose_plain(in);
 	else if (message == NULL)
 		dp_bus_release(in->plain);
 }
@@ -207,16 +218,17 @@ static void note_lease(struct ingest *in)
 	in->lease_trouble = err;
 	if (in->stopping)
 		return;
-	if (in->lease.held && in->plain == NULL) {
+	if (in->lease.held && in->ours && in->plain == NULL) {
 		dp_log(DP_LOG_INFO, "taking plain messages", "lease=%lld",
 			(long long)in->lease.number);
 		open_plain(in);
 	} else if (!in->lease.held && in->plain != NULL) {
-		close_plain(in);
+		lose_plain(in);
 	}
 }
 
 static void finish_stop(struct ingest *in);
+static void follow_store(struct ingest *in);
 
 static void turn_done(void *data)
 {
@@ -229,6 +241,8 @@ static void turn_done(void *data)
 	if (in->release_due) {
 		in->release_due = false;
 		finish_stop(in);
+	} else {
+		follow_store(in);
 	}
 }
 
@@ -255,6 +269,7 @@ static void on_ready(void *data)
 	in->retry_ms = RETRY_FIRST_MS;
 	in->retry_at_ms = 0;
 	in->lease_due = !in->stopping;
+	follow_store(in);
 }
 
 static void on_outdated(void *data)
@@ -333,7 +348,8 @@ static void subscribe(struct dp_bus *bus, const char *filter)
 static void on_native_connect(void *data)
 {
 	struct ingest *in = data;
-	subscribe(in->native, in->native_filter);
+	if (in->ours)
+		subscribe(in->native, in->native_filter);
 }
 
 static void on_plain_connect(void *data)
@@ -373,7 +389,7 @@ static void open_plain(struct ingest *in)
 	const struct dp_bus_options options = {
 		.url = in->config->mqtt_url,
 		.ca_file = in->config->service.tls_ca_file,
-		.client_id = PLAIN_CLIENT_ID,
+		.client_id = in->plain_id,
 		.clean_start = false,
 		.hold_acks = true,
 		.session_expiry_s = PLAIN_SESSION_S,
@@ -384,6 +400,60 @@ static void open_plain(struct ingest *in)
 	};
 	if (dp_bus_open(&in->plain, &in->service->loop, &options) != 0)
 		dp_log_out_of_memory("the bus");
+}
+
+/* ---- one store at a broker ---- */
+
+static void on_claim(void *data, bool ours)
+{
+	struct ingest *in = data;
+	in->ours = ours;
+	if (ours) {
+		if (dp_bus_connected(in->native))
+			subscribe(in->native, in->native_filter);
+		in->lease_due = !in->stopping;
+		return;
+	}
+	/* What has arrived is stored and answered. */
+	dp_bus_unsubscribe(in->native, in->native_filter);
+	if (in->plain != NULL)
+		close_plain(in);
+}
+
+static void start_stats(struct ingest *in);
+
+/* The store is known, or it is another one since a damaged one was set aside. */
+static void follow_store(struct ingest *in)
+{
+	const char *store = sink_store(in->sink);
+	char client_id[sizeof(in->client_id) + 8];
+	if (store[0] == '\0' || strcmp(store, in->store) == 0 || in->stopping)
+		return;
+	snprintf(in->store, sizeof(in->store), "%s", store);
+	if (in->native == NULL) {
+		/* Two stores on one host meet at the broker, not under one name. */
+		snprintf(in->client_id, sizeof(in->client_id), "dewpoint-ingest-%s-%.8s",
+			in->config->service.instance, store);
+		open_native(in);
+		start_stats(in);
+	}
+	claim_close(in->claim);
+	if (in->ours)
+		on_claim(in, false);
+	snprintf(client_id, sizeof(client_id), "%s-claim", in->client_id);
+	const struct claim_options options = {
+		.url = in->config->mqtt_url,
+		.ca_file = in->config->service.tls_ca_file,
+		.client_id = client_id,
+		.instance = in->config->service.instance,
+		.prefix = in->config->topic_prefix,
+		.store = in->store,
+		.name = sink_name(in->sink),
+		.data = in,
+		.changed = on_claim,
+	};
+	if (claim_open(&in->claim, &in->service->loop, &options) != 0)
+		dp_log_out_of_memory("the claim");
 }
 
 /* ---- start and stop ---- */
@@ -435,7 +505,6 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		return NULL;
 	}
 	const char *instance = config->service.instance;
-	snprintf(in->client_id, sizeof(in->client_id), "dewpoint-ingest-%s", instance);
 	snprintf(in->holder, sizeof(in->holder), "ingest-%s", instance);
 	snprintf(in->native_filter, sizeof(in->native_filter), "$share/ingest/%s/+/batch",
 		config->topic_prefix);
@@ -444,8 +513,10 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		.name = "plain", .holder = in->holder, .ttl_us = LEASE_TTL_US};
 	in->turn.lease = &in->lease;
 	in->turn.results = &in->results;
-	open_native(in);
-	start_stats(in);
+	/* Sessions of the usual prefix have had this name for long. */
+	bool usual = strcmp(config->topic_prefix, USUAL_PREFIX) == 0;
+	snprintf(in->plain_id, sizeof(in->plain_id), PLAIN_CLIENT_ID "%s",
+		usual ? "" : config->topic_prefix);
 	uv_timer_init(&service->loop, &in->lease_timer);
 	in->lease_timer.data = in;
 	uv_timer_start(&in->lease_timer, on_lease_due, 0, LEASE_EVERY_MS);
@@ -462,7 +533,10 @@ static void finish_stop(struct ingest *in)
 	if (in->trouble != 0)
 		dp_log(DP_LOG_WARN, "stopping with messages that could not be stored",
 			"bytes=%zu", in->queue.bytes + in->batch.bytes);
-	dp_bus_close(in->native, NULL);
+	if (in->native != NULL)
+		dp_bus_close(in->native, NULL);
+	claim_close(in->claim);
+	in->claim = NULL;
 	sink_close(in->sink);
 	uv_close((uv_handle_t *)&in->prepare, NULL);
 	uv_close((uv_handle_t *)&in->retry_timer, NULL);
@@ -473,8 +547,10 @@ void ingest_stop(void *data)
 {
 	struct ingest *in = data;
 	in->stopping = true;
-	dp_bus_pause(in->native, true);
-	dp_stats_stop(&in->stats);
+	if (in->native != NULL) {
+		dp_bus_pause(in->native, true);
+		dp_stats_stop(&in->stats);
+	}
 	uv_close((uv_handle_t *)&in->lease_timer, NULL);
 	/* A group that is being committed is still acknowledged; the rest comes again. */
 	if (in->plain != NULL)
@@ -490,6 +566,10 @@ const char *ingest_health(void *data)
 	struct ingest *in = data;
 	if (sink_trouble(in->sink) != NULL)
 		return sink_trouble(in->sink);
+	if (in->claim == NULL)
+		return "the store is being opened";
+	if (claim_trouble(in->claim) != NULL)
+		return claim_trouble(in->claim);
 	return dp_bus_connected(in->native) ? NULL : dp_bus_trouble(in->native);
 }
 

@@ -18,7 +18,7 @@ struct insert;
 /**
  * Open the store; a damaged file is set aside and a new one begun.
  * @param now_us  wall clock
- * @return 0 or as dp_store_open(), logged
+ * @return 0 or as dp_store_open(), logged but for -EBUSY
  */
 int insert_open(struct insert **out, const struct insert_options *options, int64_t now_us);
 void insert_close(struct insert *insert);
@@ -34,6 +34,9 @@ void insert_close(struct insert *insert);
  */
 int insert_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us);
+
+/** Which store it is: dp_store.id. */
+const char *insert_store(const struct insert *insert);
 
 const struct insert_counts *insert_counts(const struct insert *insert);
 

@@ -123,6 +123,11 @@ static bool mend(struct insert *insert, int err, int64_t now_us, int *result)
 	return *result == 0;
 }
 
+const char *insert_store(const struct insert *insert)
+{
+	return insert->store.id;
+}
+
 const struct insert_counts *insert_counts(const struct insert *insert)
 {
 	return &insert->counts;

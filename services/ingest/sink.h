@@ -59,7 +59,7 @@ struct sink_events {
 	void *data;
 	void (*done)(void *data);  /**< the turn is over; from the loop */
 	void (*ready)(void *data); /**< the database is back: worth a turn; may be early */
-	/** A newer version has changed the database, logged: leave. */
+	/** It cannot be opened, or a newer version has changed it, logged: leave. */
 	void (*outdated)(void *data);
 };
 
@@ -71,6 +71,7 @@ const char *sink_check_url(const char *value); /**< what it may be, when it is n
 
 /**
  * @param now_us  wall clock
+ * The database is opened from the loop: events.ready() says when.
  * @return 0 or a negative errno, logged, with nothing to be closed
  */
 int sink_open(struct sink **out, uv_loop_t *loop, const struct insert_options *options,
@@ -87,6 +88,9 @@ void sink_close(struct sink *sink);
 void sink_free(struct sink *sink);
 
 const struct insert_counts *sink_counts(const struct sink *sink);
+
+/** Which store it is (table `store`), hexadecimal; empty while nobody knows. */
+const char *sink_store(const struct sink *sink);
 
 /** STORE_URL without a password, for the log. */
 const char *sink_name(const struct sink *sink);

@@ -27,7 +27,18 @@ static const char settings[] =
 	" WHERE current_setting('synchronous_commit') = 'off'";
 
 /* In this order; up to date, a schema is not touched. */
-enum step { SET, LOOK, VERSION, LOCK, VERSION_AGAIN, MIGRATE, NOTE, COMMIT, PARTITIONS };
+enum step {
+	SET,
+	LOOK,
+	VERSION,
+	LOCK,
+	VERSION_AGAIN,
+	MIGRATE,
+	NOTE,
+	COMMIT,
+	STORE,
+	PARTITIONS
+};
 
 static void next(void *data, int err);
 
@@ -54,6 +65,14 @@ static void on_rows(void *data, int statement, const struct pg_rows *rows)
 		s->version = pg_text(rows, 0, 2)[0] == 't' ? 0 : -1;
 	} else if (s->step == VERSION || s->step == VERSION_AGAIN) {
 		s->version = pg_int(rows, 0, 0);
+	} else if (s->step == STORE) {
+		if (pg_count(rows) > 0)
+			snprintf(s->store, sizeof(s->store), "%s", pg_text(rows, 0, 0));
+		else
+			s->refusal =
+				"the table store has no row; restore it, or give it one:"
+				" INSERT INTO store VALUES (decode(md5(random()::text),"
+				" 'hex'))";
 	} else if (s->step == PARTITIONS) {
 		for (size_t i = 0; i < pg_count(rows); i++) {
 			uint64_t day = (uint64_t)pg_int(rows, i, 0);
@@ -103,6 +122,11 @@ static void ask_partitions(struct session *s)
 		"'^reading_[0-9]{8}$'");
 }
 
+static void ask_store(struct session *s)
+{
+	ask(s, STORE, "SELECT encode(id, 'hex') FROM store ORDER BY id LIMIT 1");
+}
+
 static void judge_version(struct session *s)
 {
 	if (session_is_newer(s->pg, s->version)) {
@@ -113,7 +137,7 @@ static void judge_version(struct session *s)
 	if (s->step == VERSION_AGAIN)
 		migrate_next(s);
 	else if (s->version == KNOWN_VERSION)
-		ask_partitions(s);
+		ask_store(s);
 	else
 		run(s, LOCK,
 			SESSION_BEGIN
@@ -168,6 +192,9 @@ static void next(void *data, int err)
 		break;
 	case COMMIT:
 		log_migration(s);
+		ask_store(s);
+		break;
+	case STORE:
 		ask_partitions(s);
 		break;
 	case PARTITIONS:

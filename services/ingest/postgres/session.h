@@ -25,6 +25,7 @@ struct session {
 	int step;
 	int64_t version, migrated_from;
 	const char *refusal;
+	char store[33]; /* which store it is, hexadecimal; once done */
 };
 
 /**

@@ -294,6 +294,11 @@ const struct insert_counts *sink_counts(const struct sink *sink)
 	return &sink->insert.counts;
 }
 
+const char *sink_store(const struct sink *sink)
+{
+	return sink->session.store;
+}
+
 const char *sink_name(const struct sink *sink)
 {
 	return pg_name(sink->pg);
