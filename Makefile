@@ -10,7 +10,7 @@ export STACK
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: help up readings tail down clean-data images push pull sbom reproduce dev-image \
+.PHONY: help up readings dead-letters tail down clean-data images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-images test-native \
 	bench bench-full bench-images shell native install uninstall
 
@@ -22,6 +22,9 @@ up: ## start the lab: broker and two nodes that replay real captures
 
 readings: ## the last rows of the database (STACK=broker: of a real broker here)
 	@ci/readings.sh
+
+dead-letters: ## what arrived and could not be read, and why (STACK=broker as well)
+	@ci/dead-letters.sh
 
 tail: ## readings as they arrive, one line each (STACK=broker as well)
 	@ci/tail.sh

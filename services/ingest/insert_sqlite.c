@@ -6,6 +6,8 @@
 
 #include "log.h"
 
+#define TRIM_SHARE 2000
+
 static const char *const sql[STATEMENTS] = {
 	[FIND_SENSOR] = "SELECT id FROM sensor WHERE topic = ? AND name = ?",
 	[ADD_SENSOR] = "INSERT INTO sensor (topic, name) VALUES (?, ?) RETURNING id",
@@ -32,8 +34,14 @@ static const char *const sql[STATEMENTS] = {
 	[ADD_DEAD] =
 		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?)",
-	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id <="
-		      " (SELECT max(id) FROM dead_letter) - ?",
+	/* Native topics and the others have half each, and what the other half leaves; in
+	 * a half each topic's newest are kept, as many of each. */
+	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id IN"
+		      " (SELECT id FROM (SELECT *, row_number() OVER"
+		      "   (PARTITION BY native ORDER BY nth, id DESC) AS place"
+		      "  FROM (SELECT id, topic LIKE '%/batch' AS native, row_number() OVER"
+		      "    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter))"
+		      " ORDER BY place, id DESC LIMIT -1 OFFSET ?)",
 	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
 	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention) FROM next_id",
 	[ADD_LATE] = "INSERT INTO late VALUES (?, ?, ?, ?, 0, ?)",
@@ -171,6 +179,7 @@ int insert_dead_letter(
 	sqlite3_bind_blob(statement, 7, text, (int)kept, SQLITE_STATIC);
 	insert->dead = true;
 	insert->pending.dead_letters++;
+	dead_log_add(&insert->dead_log, c->in->topic, reason, c->now_us);
 	return insert_run(insert, ADD_DEAD);
 }
 
@@ -204,6 +213,12 @@ static int check_fence(struct insert *insert, struct dp_lease *fence)
 	return dp_sqlite_error(code);
 }
 
+/* To sort them all for each new one would be slow when many are kept. */
+static bool is_trim_due(const struct insert *insert)
+{
+	return insert->untrimmed > (uint64_t)insert->options.dead_letters_max / TRIM_SHARE;
+}
+
 static int write_all(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us)
 {
@@ -232,7 +247,9 @@ static int write_all(struct insert *insert, const struct incoming *list,
 		insert_bind(insert, SET_NEXT_ID, 1, &insert->next_id);
 		err = insert_run(insert, SET_NEXT_ID);
 	}
-	if (err == 0 && insert->dead) {
+	insert->untrimmed += insert->pending.dead_letters;
+	if (err == 0 && insert->dead && is_trim_due(insert)) {
+		insert->untrimmed = 0;
 		insert_bind(insert, TRIM_DEAD, 1, &insert->options.dead_letters_max);
 		err = insert_run(insert, TRIM_DEAD);
 	}
@@ -246,6 +263,7 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->printed.len = 0;
 	insert->dead = false;
+	dead_log_undo(&insert->dead_log);
 	insert->rows.n = 0;
 	insert->rows.set = 0;
 	insert->stream.id = 0;
@@ -278,6 +296,7 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 	if (err != 0)
 		return err;
 	insert_add_counts(&insert->counts, &insert->pending);
+	dead_log_commit(&insert->dead_log, now_us);
 	printed_flush(&insert->printed);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef INGEST_INSERT_SQLITE_H
 #define INGEST_INSERT_SQLITE_H
 
+#include "dead_log.h"
 #include "insert.h"
 #include "insert_parts.h"
 #include "insert_rows.h"
@@ -58,6 +59,8 @@ struct insert {
 	int64_t next_id;
 	int64_t counted_until_us; /* the pruner has counted older readings */
 	bool dead;		  /* the transaction made dead letters */
+	uint64_t untrimmed; /* dead letters since they were last held to their limit */
+	struct dead_log dead_log;
 	struct printed printed;
 	struct insert_counts counts, pending;
 };

@@ -47,7 +47,8 @@ static const struct dp_option options[] = {
 		.fallback = "1000",
 		.min = 1,
 		.max = 1000000,
-		.help = "dead letters kept; beyond it the oldest go"},
+		.help = "dead letters kept; beyond it the oldest of the topics with most "
+			"go"},
 	{.name = "BUFFER_BYTES",
 		.type = DP_INT,
 		.offset = offsetof(struct ingest_config, buffer_bytes),

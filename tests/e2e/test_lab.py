@@ -147,6 +147,16 @@ def test_readings_are_shown_without_touching_them(lab):
     lab.compose("start")
 
 
+def test_dead_letters_are_shown(lab):
+    """`make dead-letters` shows when, where, why, how often, and how they begin."""
+    env = {"PROJECT": lab.project, "PATH": "/usr/bin:/bin"}
+    shown = subprocess.run(
+        [REPO / "ci/dead-letters.sh"], env=env, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    # Captures of real sensors leave none.
+    assert shown == ["last (UTC)|topic|reason|count|bytes|begins"]
+
+
 def test_stop_is_clean_and_keeps_the_readings(lab):
     """Every process ends by itself on SIGTERM with exit code 0, well within its grace."""
     lab.all_healthy()

@@ -126,6 +126,34 @@ def test_forged_identities_are_refused_and_survived(lab, peer):
     assert "stored" in peer.batch(new_stream(), 1, 2)
 
 
+def test_a_chattering_device(lab, central):
+    """It fills its own share only, and the log has one line for its topic and reason."""
+    ingest = lab.ingest(central, DEAD_LETTERS_MAX=50)
+    peer = Peer(lab.client(central))
+    device = lab.client(central)
+
+    def taken():
+        device.publish("/data/quiet", "not a reading")
+        return any(letter["topic"] == "/data/quiet" for letter in lab.database.dead_letters())
+
+    eventually(taken, "plain messages are taken")
+    for number in range(1, 4):
+        peer.ask(new_stream(), 1, b"broken", 1)
+    for number in range(110):
+        device.post("/data/chatter", f"chatter {number}")
+
+    def last_kept():
+        return any(letter["payload"] == b"chatter 109" for letter in lab.database.dead_letters())
+
+    eventually(last_kept, "the last of the chatter is kept")
+    letters = lab.database.dead_letters()
+    assert len(letters) == 50
+    assert sum(letter["topic"] == TOPIC for letter in letters) == 3
+    assert any(letter["topic"] == "/data/quiet" for letter in letters)
+    lines = [e for e in ingest.events() if e.get("topic") == "/data/chatter"]
+    assert len(lines) == 1 and lines[0]["reason"] and int(lines[0]["letters"]) >= 1, lines
+
+
 def test_a_run_that_ends_beyond_the_largest_number(lab, peer):
     """first 2^53 with two readings would pass the end of the numbers: refused, survived."""
     stream = new_stream()

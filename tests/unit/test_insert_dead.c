@@ -204,6 +204,59 @@ static void test_the_oldest_dead_letters_go_beyond_the_cap(void **state)
 	insert_close(store.insert);
 }
 
+static void plain_letter(struct store *store, const char *topic, int n)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "chatter %d", n);
+	assert_int_equal(
+		store_commit(store, plain_message(topic, text, (size_t)len), NOW_US), 0);
+}
+
+static void test_a_chattering_device_pushes_no_other_dead_letter_out(void **state)
+{
+	struct store store;
+	const struct insert_options options = {.dead_letters_max = 20};
+	store_open_with(state, &store, &options);
+	assert_int_equal(insert_lease(store.insert, &store.fence, NOW_US), 0);
+	for (uint64_t i = 1; i <= 3; i++)
+		store_batch(&store,
+			&(struct batch){.first = i, .count = 1, .payload = "broken"});
+	plain_letter(&store, "/data/quiet", 1);
+	for (int i = 0; i < 50; i++)
+		plain_letter(&store, "/data/chatter", i);
+	assert_db_text(store.path,
+		"SELECT topic, count(*) FROM dead_letter GROUP BY topic ORDER BY topic",
+		"/data/chatter|16 /data/n/batch|3 /data/quiet|1");
+	/* Of the chatter the newest are kept. */
+	assert_db_text(store.path,
+		"SELECT CAST(payload AS TEXT) FROM dead_letter WHERE topic = "
+		"'/data/chatter'"
+		" ORDER BY id LIMIT 1",
+		"chatter 34");
+	insert_close(store.insert);
+}
+
+static void test_many_topics_leave_native_ones_their_half(void **state)
+{
+	struct store store;
+	const struct insert_options options = {.dead_letters_max = 20};
+	char topic[32];
+	store_open_with(state, &store, &options);
+	assert_int_equal(insert_lease(store.insert, &store.fence, NOW_US), 0);
+	for (uint64_t i = 1; i <= 15; i++)
+		store_batch(&store,
+			&(struct batch){.first = i, .count = 1, .payload = "broken"});
+	for (int i = 0; i < 100; i++) {
+		snprintf(topic, sizeof(topic), "/data/device%d", i);
+		plain_letter(&store, topic, i);
+	}
+	assert_db_text(store.path,
+		"SELECT topic LIKE '%/batch' AS native, count(*), max(seq) FROM dead_letter"
+		" GROUP BY native",
+		"0|10|NULL 1|10|15");
+	insert_close(store.insert);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +273,8 @@ int main(void)
 		IN_DIRECTORY(
 			test_a_batch_without_identity_is_answered_by_its_correlation_data),
 		IN_DIRECTORY(test_the_oldest_dead_letters_go_beyond_the_cap),
+		IN_DIRECTORY(test_a_chattering_device_pushes_no_other_dead_letter_out),
+		IN_DIRECTORY(test_many_topics_leave_native_ones_their_half),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #ifndef INGEST_POSTGRES_INSERT_POSTGRES_H
 #define INGEST_POSTGRES_INSERT_POSTGRES_H
 
+#include "../dead_log.h"
 #include "../insert_parts.h"
 #include "../printed.h"
 #include "../series.h"
@@ -26,6 +27,8 @@ struct insert {
 	struct insert_options options;
 	struct insert_counts counts, pending;
 	struct printed printed;
+	struct dead_log dead_log;
+	uint64_t untrimmed; /* dead letters since they were last held to their limit */
 
 	/* What is known of the database. */
 	struct series_cache series; /* with sensor 0: not made yet */

@@ -154,6 +154,7 @@ int insert_dead_letter(
 	wire_int64_field(wire_array_next(&insert->dead_bytes), (int64_t)len);
 	wire_bytes_field(wire_array_next(&insert->dead_payload), text, kept);
 	c->counts->dead_letters++;
+	dead_log_add(&insert->dead_log, c->in->topic, reason, c->now_us);
 	return 0;
 }
 
@@ -197,6 +198,7 @@ static void begin_pass(struct insert *insert)
 {
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->printed.len = 0;
+	dead_log_undo(&insert->dead_log);
 	insert->n_wanted = insert->n_late = 0;
 	insert->wants_series = false;
 	insert->last_day = -1;

@@ -11,7 +11,8 @@
 #include "postgres.h"
 #include "session.h"
 
-#define AGAIN_MAX 5 /* deadlocks and the like */
+#define TRIM_SHARE 2000 /* dead letters are counted anew after so much of their limit */
+#define AGAIN_MAX 5	/* deadlocks and the like */
 #define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
@@ -84,6 +85,7 @@ static void on_saved(void *data, int err)
 		return;
 	}
 	insert_add_counts(&insert->counts, &insert->pending);
+	dead_log_commit(&insert->dead_log, insert->now_us);
 	printed_flush(&insert->printed);
 	finish(t, 0);
 }
@@ -137,7 +139,7 @@ static void add_lost(struct transaction *t)
 
 static void add_dead(struct transaction *t)
 {
-	const struct insert *insert = t->insert;
+	struct insert *insert = t->insert;
 	char kept[24];
 	const struct pg_value values[] = {pg_array(&insert->dead_ts),
 		pg_array(&insert->dead_topic), pg_array(&insert->dead_reason),
@@ -150,9 +152,19 @@ static void add_dead(struct transaction *t)
 		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
 		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
 		values, 7);
+	insert->untrimmed += insert->pending.dead_letters;
+	if (insert->untrimmed <= (uint64_t)insert->options.dead_letters_max / TRIM_SHARE)
+		return;
+	insert->untrimmed = 0;
+	/* As in insert_sqlite.c; what another replica is deleting is its to delete. */
 	pg_add(t->pg,
 		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter"
-		" ORDER BY id DESC OFFSET $1 FOR UPDATE SKIP LOCKED)",
+		" WHERE id IN (SELECT id FROM (SELECT *, row_number() OVER"
+		"   (PARTITION BY native ORDER BY nth, id DESC) AS place"
+		"  FROM (SELECT id, topic LIKE '%/batch' AS native, row_number() OVER"
+		"    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter) AS a) "
+		"AS b"
+		"  ORDER BY place, id DESC OFFSET $1) FOR UPDATE SKIP LOCKED)",
 		limit, 1);
 }
 
