@@ -1,5 +1,6 @@
 -- Schema version 3: which store this is, and sensors with more quantities than a row has
--- columns.
+-- columns. reading.clock may be 3 as well: the reading's time was more than a day ahead of
+-- the clock of who stored it, whatever its sender says.
 
 -- One row: 128 random bits. Two stores behind one broker would each get half of what is
 -- sent; by this they know each other.

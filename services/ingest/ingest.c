@@ -25,7 +25,7 @@
 #define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
 #define USUAL_PREFIX "/data"
 #define PLAIN_SESSION_S (7 * 86400)
-#define STATS 9
+#define STATS 10
 
 struct ingest {
 	struct dp_service *service;
@@ -470,7 +470,7 @@ static void start_stats(struct ingest *in)
 	const struct dp_stat table[STATS] = {{"messages", &c->messages},
 		{"readings", &c->readings}, {"duplicates", &c->duplicates},
 		{"dead_letters", &c->dead_letters}, {"lost", &c->lost},
-		{"later", &c->later}, {"commits", &c->commits},
+		{"later", &c->later}, {"commits", &c->commits}, {"ahead", &c->ahead},
 		{"queued_bytes", &in->queued}, {"gaps", &in->turn.gaps}};
 	memcpy(in->table, table, sizeof(table));
 	snprintf(in->stats_topic, sizeof(in->stats_topic), "stats/%s/ingest/%s",

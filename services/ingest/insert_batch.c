@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "condensed.h"
+#include "version.h"
 
 #define GAPS_MAX 1024
 #define TOO_MANY_QUANTITIES "the sensor has more than 8 quantities"
+#define AHEAD_US INT64_C(86400000000)
 #define SEEN_EVERY_US 3600000000
 
 static int add_range(struct context *c, enum dp_ack_kind kind, uint64_t first,
@@ -271,6 +273,11 @@ int insert_reading(struct context *c, const char *topic, const struct dp_reading
 	return err != 0 ? err : insert_row(c, topic, reading, &place, clock);
 }
 
+int64_t insert_ahead_us(int64_t now_us)
+{
+	return now_us > dp_build_epoch * 1000000 ? now_us + AHEAD_US : INT64_MAX;
+}
+
 void insert_add_counts(struct insert_counts *to, const struct insert_counts *from)
 {
 	to->messages += from->messages;
@@ -279,5 +286,6 @@ void insert_add_counts(struct insert_counts *to, const struct insert_counts *fro
 	to->dead_letters += from->dead_letters;
 	to->lost += from->lost;
 	to->later += from->later;
+	to->ahead += from->ahead;
 	to->commits++;
 }

@@ -21,6 +21,7 @@ struct context {
 	const struct incoming *in;
 	struct results *results;
 	int64_t now_us;
+	int64_t ahead_us; /* of insert_ahead_us() */
 };
 
 /* A stream's row within the transaction. */
@@ -72,6 +73,25 @@ int insert_row(struct context *c, const char *topic, const struct dp_reading *re
 /* Both of them. @return as insert_place() */
 int insert_reading(struct context *c, const char *topic, const struct dp_reading *reading,
 	enum dp_clock_mark clock);
+
+/* In reading.clock, whatever the sender says of its own: never sent as a mark. */
+#define CLOCK_AHEAD 3
+
+/*
+ * Readings of a later time are ahead of us: more than a day. While our own clock is not
+ * plausible none is. @param now_us  wall clock, not before the build
+ */
+int64_t insert_ahead_us(int64_t now_us);
+
+/* What reading.clock is for a reading of such a time; counts it. */
+static inline unsigned insert_mark(
+	struct context *c, int64_t ts_us, enum dp_clock_mark clock)
+{
+	if (ts_us <= c->ahead_us)
+		return clock;
+	c->counts->ahead++;
+	return CLOCK_AHEAD;
+}
 
 /* Take in a message of either kind. @return 0, or an error that undoes the transaction */
 int insert_batch(struct context *c);

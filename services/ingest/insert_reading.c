@@ -111,7 +111,7 @@ int insert_row(struct context *c, const char *topic, const struct dp_reading *re
 	row->sensor = place->series->sensor;
 	row->ts_us = reading->ts_us;
 	row->id = insert->next_id;
-	row->clock = (uint8_t)clock;
+	row->clock = (uint8_t)insert_mark(c, reading->ts_us, clock);
 	row->set = 0;
 	for (unsigned i = 0; i < reading->n; i++) {
 		row->set |= (uint8_t)(1u << place->columns[i]);

@@ -224,10 +224,11 @@ static int write_all(struct insert *insert, const struct incoming *list,
 {
 	int err = read_next_id(insert);
 	int64_t first_id = insert->next_id;
+	int64_t ahead_us = insert_ahead_us(now_us);
 	bool checked = false;
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
-		struct context c = {
-			insert, &insert->options, &insert->pending, in, results, now_us};
+		struct context c = {insert, &insert->options, &insert->pending, in, results,
+			now_us, ahead_us};
 		insert->pending.messages++;
 		if (!in->plain) {
 			err = insert_batch(&c);

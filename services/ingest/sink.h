@@ -25,7 +25,7 @@ struct insert_options {
 
 /** What was done since the start; to be read between turns. */
 struct insert_counts {
-	uint64_t messages, readings, duplicates, dead_letters, lost, commits, later;
+	uint64_t messages, readings, duplicates, dead_letters, lost, commits, later, ahead;
 };
 
 /** What is to be done, in this order, and what came of it. */

@@ -118,7 +118,7 @@ int insert_row(struct context *c, const char *topic, const struct dp_reading *re
 	wire_int16(copy, ROW_COLUMNS);
 	wire_int32_field(copy, (int32_t)place->series->sensor);
 	wire_time_field(copy, reading->ts_us);
-	wire_int16_field(copy, (int16_t)clock);
+	wire_int16_field(copy, (int16_t)insert_mark(c, reading->ts_us, clock));
 	add_values(copy, values, present);
 	/* Too late to be counted with the others of its time: the pruner merges it. */
 	if (reading->ts_us < insert->late_before_us) {
@@ -228,7 +228,7 @@ int insert_pass(struct insert *insert, const struct incoming *list,
 		err = want_day(insert, insert->now_us + DAY_US);
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
 		struct context c = {insert, &insert->options, &insert->pending, in, results,
-			insert->now_us};
+			insert->now_us, insert_ahead_us(insert->now_us)};
 		insert->pending.messages++;
 		if (!in->plain)
 			err = insert_batch(&c);
