@@ -60,7 +60,8 @@ CLOCKED := sampler publisher ingest retention-pruner retention-pruner-postgres
 
 FAKED := sampler
 
-FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/outbox_ladder $(OUT)/test/outbox_flips $(OUT)/test/nodes
+FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/outbox_ladder $(OUT)/test/outbox_flips \
+	$(OUT)/test/store_flips $(OUT)/test/nodes
 
 RIG := $(OUT)/rig/init
 
@@ -189,6 +190,13 @@ $(OUT)/test/test_relay: $(OUT)/obj/tests/unit/test_relay.o $(MODEL_OBJ) $(MODEL_
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(LDLIBS)
+
+STORE_SCENE := $(OUT)/obj/tests/fault/store_scene.o $(OUT)/lib/ingest.a $(OUT)/lib/common.a
+
+$(OUT)/test/store_flips: $(OUT)/obj/tests/fault/store_flips.o $(STORE_SCENE)
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
 	@mkdir -p $(@D)

@@ -304,8 +304,10 @@ static int renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us, bool *held
 		"INSERT INTO lease (name, holder, number, expires) VALUES (?1, ?2, 1, ?3 + "
 		"?4)"
 		" ON CONFLICT (name) DO UPDATE SET"
-		"  number = number + (holder <> ?2), holder = ?2, expires = ?3 + ?4"
+		"  number = CASE typeof(number) WHEN 'integer' THEN number ELSE 0 END"
+		"   + (holder IS NOT ?2), holder = ?2, expires = ?3 + ?4"
 		" WHERE holder = ?2 OR expires < ?3 OR expires > ?3 + 2 * ?4"
+		"  OR typeof(expires) <> 'integer'"
 		" RETURNING number";
 	sqlite3_stmt *statement = NULL;
 	*held = false;

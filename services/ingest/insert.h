@@ -35,6 +35,9 @@ void insert_close(struct insert *insert);
 int insert_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us);
 
+/** What SQLite says of the last failure, for an errno that says nothing; or NULL. */
+const char *insert_why(const struct insert *insert);
+
 /** Which store it is: dp_store.id. */
 const char *insert_store(const struct insert *insert);
 

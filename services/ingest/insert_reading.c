@@ -9,15 +9,24 @@ static void bind_slice(sqlite3_stmt *statement, int at, struct dp_slice slice)
 		SQLITE_STATIC);
 }
 
+/* The file may be damaged where no check of SQLite's looks. */
+static int take_channel(
+	struct insert *insert, struct series *series, sqlite3_stmt *statement)
+{
+	int64_t column = sqlite3_column_int64(statement, 0);
+	const char *quantity = (const char *)sqlite3_column_text(statement, 1);
+	const char *unit = (const char *)sqlite3_column_text(statement, 2);
+	if (column < 0 || column >= SERIES_COLUMNS || quantity == NULL || unit == NULL)
+		return -EUCLEAN;
+	return series_set_column(&insert->series, series, (int)column, quantity, unit);
+}
+
 static int load_channels(struct insert *insert, struct series *series)
 {
 	sqlite3_stmt *statement = insert_bind(insert, FIND_CHANNELS, 1, &series->sensor);
 	int code, err = 0;
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW)
-		err = series_set_column(&insert->series, series,
-			sqlite3_column_int(statement, 0),
-			(const char *)sqlite3_column_text(statement, 1),
-			(const char *)sqlite3_column_text(statement, 2));
+		err = take_channel(insert, series, statement);
 	sqlite3_reset(statement);
 	return err != 0 ? err : dp_sqlite_error(code);
 }
@@ -62,6 +71,9 @@ static int add_channel(struct insert *insert, struct series *series,
 	*column = series_free_column(series, value);
 	if (*column < 0)
 		return -E2BIG;
+	/* Temperature's and humidity's columns are never another quantity's. */
+	if (series->columns[*column] != 0)
+		return -EUCLEAN;
 	sqlite3_stmt *statement = insert->statements[ADD_CHANNEL];
 	sqlite3_bind_int64(statement, 1, series->sensor);
 	sqlite3_bind_int(statement, 2, *column);

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
 
+#define NEXT_ID_MAX (INT64_MAX / 2)
 #define TRIM_SHARE 2000
 
 static const char *const sql[STATEMENTS] = {
@@ -131,6 +133,11 @@ static bool mend(struct insert *insert, int err, int64_t now_us, int *result)
 	return *result == 0;
 }
 
+const char *insert_why(const struct insert *insert)
+{
+	return insert->why[0] != '\0' ? insert->why : NULL;
+}
+
 const char *insert_store(const struct insert *insert)
 {
 	return insert->store.id;
@@ -194,7 +201,11 @@ static int read_next_id(struct insert *insert)
 	sqlite3_reset(statement);
 	/* Somebody has been at the tables: not a damage for which a history is set aside.
 	 */
-	return code == SQLITE_DONE ? -ENODATA : dp_sqlite_error(code);
+	if (code == SQLITE_DONE)
+		return -ENODATA;
+	if (code == SQLITE_ROW && (insert->next_id < 1 || insert->next_id > NEXT_ID_MAX))
+		return -EUCLEAN;
+	return dp_sqlite_error(code);
 }
 
 /*
@@ -263,6 +274,7 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	size_t answered = results->n;
 	insert->pending = (struct insert_counts){.messages = 0};
 	insert->printed.len = 0;
+	insert->why[0] = '\0';
 	insert->dead = false;
 	dead_log_undo(&insert->dead_log);
 	insert->rows.n = 0;
@@ -275,6 +287,9 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	if (err != 0)
 		return err;
 	err = write_all(insert, list, fence, results, now_us);
+	if (err == -EIO)
+		snprintf(insert->why, sizeof(insert->why), "%s",
+			sqlite3_errmsg(insert->store.db));
 	if (err == 0)
 		err = dp_store_commit(&insert->store);
 	else

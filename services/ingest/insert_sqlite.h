@@ -61,6 +61,7 @@ struct insert {
 	bool dead;		  /* the transaction made dead letters */
 	uint64_t untrimmed; /* dead letters since they were last held to their limit */
 	struct dead_log dead_log;
+	char why[256]; /* what SQLite said when a transaction failed with -EIO; or empty */
 	struct printed printed;
 	struct insert_counts counts, pending;
 };

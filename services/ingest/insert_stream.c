@@ -1,5 +1,6 @@
 #include "insert_sqlite.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,11 +25,29 @@ static int add_stream(struct context *c, struct stored_stream *stream)
 static int take_interval(struct insert *insert, sqlite3_stmt *statement)
 {
 	if (sqlite3_column_type(statement, 3) == SQLITE_NULL)
-		return 0;
-	uint64_t first = (uint64_t)sqlite3_column_int64(statement, 3);
-	uint64_t last = (uint64_t)sqlite3_column_int64(statement, 4);
+		return sqlite3_column_type(statement, 4) == SQLITE_NULL ? 0 : -EUCLEAN;
+	int64_t from = sqlite3_column_int64(statement, 3);
+	int64_t until = sqlite3_column_int64(statement, 4);
+	/* The file may be damaged where no check of SQLite's looks. */
+	if (from < 1 || until < from || until > (int64_t)DP_SEQ_MAX ||
+		(insert->set.n > 0 &&
+			(uint64_t)from <= insert->set.at[insert->set.n - 1].last))
+		return -EUCLEAN;
+	uint64_t first = (uint64_t)from, last = (uint64_t)until;
 	int err = dp_intervals_add(&insert->set, first, last);
 	return err != 0 ? err : dp_intervals_add(&insert->before, first, last);
+}
+
+static int take_stream(struct stored_stream *stream, sqlite3_stmt *statement)
+{
+	const char *node = (const char *)sqlite3_column_text(statement, 1);
+	int64_t seen = sqlite3_column_int64(statement, 2);
+	stream->id = sqlite3_column_int64(statement, 0);
+	if (stream->id < 1 || node == NULL)
+		return -EUCLEAN;
+	snprintf(stream->row.node, sizeof(stream->row.node), "%s", node);
+	stream->row.seen = stream->seen = seen > 0 ? seen : 0;
+	return 0;
 }
 
 static int load_stream(struct context *c, struct stored_stream *stream)
@@ -41,14 +60,10 @@ static int load_stream(struct context *c, struct stored_stream *stream)
 	sqlite3_bind_blob(
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-		if (stream->id == 0) {
-			stream->id = sqlite3_column_int64(statement, 0);
-			snprintf(stream->row.node, sizeof(stream->row.node), "%s",
-				(const char *)sqlite3_column_text(statement, 1));
-			stream->row.seen = stream->seen =
-				sqlite3_column_int64(statement, 2);
-		}
-		err = take_interval(insert, statement);
+		if (stream->id == 0)
+			err = take_stream(stream, statement);
+		if (err == 0)
+			err = take_interval(insert, statement);
 	}
 	sqlite3_reset(statement);
 	return err != 0 ? err : dp_sqlite_error(code);

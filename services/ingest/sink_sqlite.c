@@ -131,7 +131,9 @@ static void work_done(uv_work_t *work, int status)
 	(void)status;
 	if (sink->turn->batch != NULL) {
 		sink->trouble = sink->turn->stored;
-		sink->turn->why = strerror(-sink->trouble);
+		sink->turn->why = insert_why(sink->insert);
+		if (sink->turn->why == NULL)
+			sink->turn->why = strerror(-sink->trouble);
 	}
 	sink->turn = NULL;
 	snprintf(sink->store, sizeof(sink->store), "%s", insert_store(sink->insert));

@@ -1,0 +1,120 @@
+/*
+ * One bit of the broker's database is flipped, of each byte in turn: what ingest then does
+ * with it. It stores on as if nothing were wrong, sets the file aside, or refuses it with a
+ * reason; and what it accepts of readings is stored. It does not crash and does not hang.
+ *
+ *     store_flips DIRECTORY EVERY
+ *
+ * EVERY: a bit of each so many bytes; 0: all eight of every byte.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "log.h"
+#include "number.h"
+#include "store_scene.h"
+
+#define LIMIT_S 60 /* for one flip; it takes milliseconds */
+#define PAGE "512" /* small pages: less of the file is empty */
+
+struct tally {
+	unsigned fine, aside, refused, by_error[256];
+};
+
+static void make_small(struct scene *scene)
+{
+	sqlite3 *db = NULL;
+	scene_clear(scene);
+	if (sqlite3_open(scene->path, &db) != SQLITE_OK ||
+		sqlite3_exec(db,
+			"PRAGMA page_size=" PAGE "; PRAGMA auto_vacuum=INCREMENTAL;"
+			"CREATE TABLE t (x); DROP TABLE t; VACUUM",
+			NULL, NULL, NULL) != SQLITE_OK)
+		exit(2);
+	sqlite3_close(db);
+}
+
+/* The file has them all: readings by their numbers, which a damaged file may have lost. */
+static void send_again(struct scene *scene)
+{
+	memset(scene->accepted, 0, sizeof(scene->accepted));
+	scene->trouble = 0;
+	scene->again = true;
+	scene_run(scene, 2);
+}
+
+static void judge(struct scene *scene, struct tally *tally)
+{
+	bool aside = scene_aside(scene) > 0;
+	if (aside)
+		scene_judge(scene, false);
+	if (scene->trouble == 0) {
+		tally->fine += !aside;
+		tally->aside += aside;
+		return;
+	}
+	tally->refused++;
+	tally->by_error[-scene->trouble & 0xff]++;
+	/* Damage that is seen is set aside, and nothing else may be blamed for it. */
+	if (aside || scene->trouble == -EUCLEAN || scene->trouble == -ENOMEM ||
+		scene->trouble == -EBUSY)
+		scene_wrong(scene, "refused for the wrong reason", scene->trouble);
+}
+
+static void flip(struct scene *scene, uint8_t *bytes, size_t size, size_t at, unsigned bit,
+	struct tally *tally)
+{
+	snprintf(scene->what, sizeof(scene->what), "byte %zu bit %u", at, bit);
+	scene_clear(scene);
+	bytes[at] ^= (uint8_t)(1u << bit);
+	scene_write(scene->path, bytes, size);
+	bytes[at] ^= (uint8_t)(1u << bit);
+	fprintf(stderr, "---- %s\n", scene->what);
+	alarm(LIMIT_S);
+	send_again(scene);
+	alarm(0);
+	judge(scene, tally);
+}
+
+int main(int argc, char **argv)
+{
+	static struct scene scene;
+	static struct tally tally;
+	int64_t every;
+	size_t size;
+	if (argc != 3 || dp_parse_i64(argv[2], 0, 1000000, &every) != 0) {
+		fputs("usage: store_flips DIRECTORY EVERY\n", stderr);
+		return 2;
+	}
+	dp_log_init("store_flips", DP_LOG_ERROR);
+	scene_init(&scene, argv[1]);
+	make_small(&scene);
+	snprintf(scene.what, sizeof(scene.what), "no flip");
+	if (scene_run(&scene, 1) != 0)
+		return 2;
+	scene_judge(&scene, true);
+	uint8_t *bytes = scene_read(scene.path, &size);
+	for (size_t at = 0; at < size; at += every > 0 ? (size_t)every : 1) {
+		for (unsigned bit = 0; bit < (every > 0 ? 1 : 8); bit++)
+			flip(&scene, bytes, size, at,
+				every > 0 ? (unsigned)(at / (size_t)every % 8) : bit,
+				&tally);
+	}
+	free(bytes);
+	scene_clear(&scene);
+	printf("store_flips bytes=%zu flips=%u unaffected=%u aside=%u refused=%u", size,
+		tally.fine + tally.aside + tally.refused, tally.fine, tally.aside,
+		tally.refused);
+	for (int i = 0; i < 256; i++) {
+		if (tally.by_error[i] > 0)
+			printf(" %s=%u", strerrorname_np(i), tally.by_error[i]);
+	}
+	printf("\n");
+	return scene.failures == 0 ? 0 : 1;
+}
