@@ -21,9 +21,12 @@
 #include <mqtt_protocol.h>
 #include <openssl/ssl.h>
 
-#include "delivery.h"
+#include "backoff.h"
+#include "in_flight.h"
 #include "log.h"
 #include "random.h"
+#include "refusals.h"
+#include "subscriptions.h"
 #include "url.h"
 
 #define KEEPALIVE_S 30
@@ -31,8 +34,6 @@
 #define HANDSHAKE_TIMEOUT_MS 10000
 #define NUDGE_PERIOD_MS 200
 #define LEAVE_MS 500
-#define BACKOFF_FIRST_MS 250
-#define BACKOFF_LIMIT_MS 10000
 #define YIELD_FIRST_MS 30000
 #define YIELD_LIMIT_MS 600000
 #define MAX_PACKET_BYTES (8u << 20)
@@ -64,8 +65,11 @@ struct dp_bus {
 			 */
 	unsigned depth; /* calls into the library under way on the loop thread */
 	int refused;	/* CONNACK's reason code */
-	char trouble[512];
-	int64_t backoff_ms;
+	char trouble[512]; /* why it is down, or what is not granted */
+	struct dp_backoff backoff;
+	struct dp_subscriptions subscriptions;
+	struct dp_in_flight in_flight; /* with on_refused */
+	struct dp_refusals refusals;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
 	uint64_t random;
 	uv_timer_t timer; /* back-off, handshake or housekeeping, by state */
@@ -106,8 +110,18 @@ static int translate(int code)
 		return -EMSGSIZE;
 	case MOSQ_ERR_ERRNO:
 		return errno != 0 ? -errno : -EIO;
-	default:
+	case MOSQ_ERR_INVAL:
+	case MOSQ_ERR_MALFORMED_UTF8:
+	case MOSQ_ERR_DUPLICATE_PROPERTY:
 		return -EINVAL;
+	case MOSQ_ERR_NOT_SUPPORTED:
+	case MOSQ_ERR_QOS_NOT_SUPPORTED:
+	case MOSQ_ERR_RETAIN_NOT_SUPPORTED:
+		return -ENOTSUP;
+	default:
+		dp_log(DP_LOG_ERROR, "the MQTT library failed", "code=%d error=\"%s\"",
+			code, mosquitto_strerror(code));
+		return -EREMOTEIO;
 	}
 }
 
@@ -191,6 +205,7 @@ static void drop_handle(struct dp_bus *bus)
 	stop_poll(bus);
 	mosquitto_destroy(bus->mosq);
 	bus->mosq = NULL;
+	dp_in_flight_clear(&bus->in_flight);
 }
 
 static void on_backoff(uv_timer_t *timer)
@@ -212,10 +227,11 @@ static void retry_later(struct dp_bus *bus)
 			       : "cannot connect, trying again",
 			"reason=\"%s\"", bus->trouble);
 	bus->attempted = true;
-	uv_timer_start(&bus->timer, on_backoff,
-		(uint64_t)dp_jitter_ms(&bus->random, bus->backoff_ms), 0);
-	bus->backoff_ms = bus->backoff_ms * 2 > BACKOFF_LIMIT_MS ? BACKOFF_LIMIT_MS
-								 : bus->backoff_ms * 2;
+	int64_t up_ms = was_up ? (int64_t)uv_now(bus->loop) - bus->up_since_ms : 0;
+	int64_t wait_ms = dp_backoff_wait(&bus->backoff, up_ms, &bus->random);
+	dp_log(DP_LOG_DEBUG, "waiting before the next attempt", "wait_ms=%lld",
+		(long long)wait_ms);
+	uv_timer_start(&bus->timer, on_backoff, (uint64_t)wait_ms, 0);
 	if (was_up)
 		bus->options.on_disconnect(bus->options.data);
 }
@@ -225,6 +241,7 @@ static void timer_closed(uv_handle_t *handle)
 	struct dp_bus *bus = handle->data;
 	void (*closed)(void *) = bus->closed;
 	void *data = bus->options.data;
+	dp_subscriptions_finish(&bus->subscriptions);
 	free(bus);
 	if (closed != NULL)
 		closed(data);
@@ -331,6 +348,111 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	settle(bus);
 }
 
+/* ---- what the broker says to SUBSCRIBE and PUBLISH ---- */
+
+const char *dp_bus_reason(int reason)
+{
+	return mosquitto_reason_string(reason);
+}
+
+/* What is not granted is trouble, as long as the connection itself is well. */
+static void note_lacking(struct dp_bus *bus)
+{
+	const struct dp_subscription *lacking =
+		dp_subscriptions_lacking(&bus->subscriptions);
+	if (lacking == NULL)
+		bus->trouble[0] = '\0';
+	else if (lacking->answer < 0)
+		snprintf(bus->trouble, sizeof(bus->trouble),
+			"subscription to %s not answered yet (broker %s:%d)",
+			lacking->filter, bus->url.host, bus->url.port);
+	else if (lacking->answer < MQTT_RC_UNSPECIFIED)
+		snprintf(bus->trouble, sizeof(bus->trouble),
+			"subscription to %s granted with QoS 0 only (broker %s:%d)",
+			lacking->filter, bus->url.host, bus->url.port);
+	else
+		snprintf(bus->trouble, sizeof(bus->trouble),
+			"subscription to %s refused: %s (broker %s:%d)", lacking->filter,
+			dp_bus_reason(lacking->answer), bus->url.host, bus->url.port);
+}
+
+static int send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
+{
+	/* A session that goes on is not sent retained messages anew. */
+	return mosquitto_subscribe_v5(bus->mosq, &s->mid, s->filter, DP_SUBSCRIBE_QOS,
+		MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
+}
+
+static void subscribe_again(struct dp_bus *bus)
+{
+	struct dp_subscription *s;
+	int64_t now_ms = (int64_t)uv_now(bus->loop);
+	while (dp_bus_connected(bus) &&
+		(s = dp_subscriptions_due(&bus->subscriptions, now_ms)) != NULL)
+		(void)translate(
+			send_subscribe(bus, s)); /* an error is logged or tried again */
+}
+
+static void mosq_subscribed(struct mosquitto *mosq, void *data, int mid, int n,
+	const int *answers, const mosquitto_property *properties)
+{
+	struct dp_bus *bus = data;
+	const struct dp_subscription *s = NULL;
+	(void)mosq, (void)properties;
+	int answer = n > 0 ? answers[0] : MQTT_RC_UNSPECIFIED;
+	switch (dp_subscriptions_answered(
+		&bus->subscriptions, mid, answer, (int64_t)uv_now(bus->loop), &s)) {
+	case DP_SUBSCRIPTION_REFUSED:
+		dp_log(DP_LOG_ERROR,
+			"the broker refuses a subscription: allow it in the broker's "
+			"rights; "
+			"it is asked for again from time to time",
+			"filter=\"%s\" reason=\"%s\" client_id=%s broker=%s:%d", s->filter,
+			dp_bus_reason(answer), bus->options.client_id, bus->url.host,
+			bus->url.port);
+		break;
+	case DP_SUBSCRIPTION_WEAKER:
+		dp_log(DP_LOG_ERROR,
+			"the broker grants a subscription with QoS 0 only, so messages may "
+			"be "
+			"lost: allow QoS 1 in the broker's settings",
+			"filter=\"%s\" client_id=%s broker=%s:%d", s->filter,
+			bus->options.client_id, bus->url.host, bus->url.port);
+		break;
+	case DP_SUBSCRIPTION_GRANTED:
+		dp_log(DP_LOG_DEBUG, "subscribed", "filter=\"%s\"", s->filter);
+		break;
+	case DP_SUBSCRIPTION_SAME:
+		break;
+	}
+	if (dp_bus_connected(bus))
+		note_lacking(bus);
+}
+
+static void mosq_published(struct mosquitto *mosq, void *data, int mid, int reason,
+	const mosquitto_property *properties)
+{
+	struct dp_bus *bus = data;
+	(void)mosq, (void)properties;
+	char *topic = dp_in_flight_answered(&bus->in_flight, mid);
+	if (reason >= MQTT_RC_UNSPECIFIED) {
+		const char *known = topic != NULL ? topic : "";
+		uint64_t n =
+			dp_refusals_note(&bus->refusals, known, (int64_t)uv_now(bus->loop));
+		if (n > 0)
+			dp_log(DP_LOG_ERROR,
+				"the broker refuses what is published: allow it in the "
+				"broker's rights",
+				"topic=\"%s\" reason=\"%s\" refused=%llu client_id=%s "
+				"broker=%s:%d",
+				known, dp_bus_reason(reason), (unsigned long long)n,
+				bus->options.client_id, bus->url.host, bus->url.port);
+		if (bus->options.on_refused != NULL && !bus->closing)
+			bus->options.on_refused(bus->options.data, known, reason);
+	}
+	free(topic);
+}
+
 static void on_housekeeping(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;
@@ -338,6 +460,7 @@ static void on_housekeeping(uv_timer_t *timer)
 	if (bus->held)
 		return;
 	bus->depth++;
+	subscribe_again(bus);
 	check_result(bus, mosquitto_loop_misc(bus->mosq));
 	bus->depth--;
 	settle(bus);
@@ -365,8 +488,8 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	bus->state = BUS_UP;
 	bus->up_since_ms = (int64_t)uv_now(bus->loop);
 	bus->attempted = false;
-	bus->backoff_ms = BACKOFF_FIRST_MS;
 	bus->trouble[0] = '\0';
+	dp_subscriptions_begin(&bus->subscriptions);
 	uv_timer_start(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
 	dp_log(DP_LOG_INFO, "connected", "broker=%s:%d", bus->url.host, bus->url.port);
 	if (!bus->closing)
@@ -385,7 +508,7 @@ static void yield_name(struct dp_bus *bus)
 		"another client uses the same name; is it a second node of this name?",
 		"client_id=%s broker=%s:%d next_try_s=%lld", bus->options.client_id,
 		bus->url.host, bus->url.port, (long long)bus->yield_ms / 1000);
-	bus->backoff_ms = bus->yield_ms;
+	dp_backoff_raise(&bus->backoff, bus->yield_ms);
 	bus->yield_ms *= 2;
 	if (bus->yield_ms > YIELD_LIMIT_MS)
 		bus->yield_ms = YIELD_LIMIT_MS;
@@ -397,9 +520,9 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	if (!bus->lost)
-		set_trouble(bus, "connection lost",
-			code >= 128 ? mosquitto_reason_string(code)
-				    : mosquitto_strerror(code));
+		set_trouble(bus,
+			code >= 128 ? "the broker ended the connection" : "connection lost",
+			code >= 128 ? dp_bus_reason(code) : mosquitto_strerror(code));
 	bus->lost = true;
 	/* A held connection changes hands with its lease: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
@@ -575,6 +698,8 @@ static int make_handle(struct dp_bus *bus)
 	mosquitto_connect_v5_callback_set(bus->mosq, mosq_connected);
 	mosquitto_disconnect_v5_callback_set(bus->mosq, mosq_disconnected);
 	mosquitto_message_v5_callback_set(bus->mosq, mosq_message);
+	mosquitto_subscribe_v5_callback_set(bus->mosq, mosq_subscribed);
+	mosquitto_publish_v5_callback_set(bus->mosq, mosq_published);
 	if (bus->url.user[0] != '\0')
 		err = mosquitto_username_pw_set(bus->mosq, bus->url.user,
 			bus->url.password[0] != '\0' ? bus->url.password : NULL);
@@ -622,7 +747,7 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	bus->options = *options;
 	bus->loop = loop;
 	bus->state = BUS_WAITING;
-	bus->backoff_ms = BACKOFF_FIRST_MS;
+	dp_backoff_init(&bus->backoff);
 	bus->yield_ms = YIELD_FIRST_MS;
 	dp_random(&bus->random, sizeof(bus->random));
 	bus->random |= 1;
@@ -664,13 +789,16 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 		return -ENOTCONN;
 	mosquitto_property *properties = NULL;
 	int code = message_properties(message, &properties);
+	int mid = 0;
 	bus->depth++;
 	if (code == 0)
-		code = mosquitto_publish_v5(bus->mosq, NULL, message->topic,
+		code = mosquitto_publish_v5(bus->mosq, &mid, message->topic,
 			(int)message->len, message->payload, message->qos, message->retain,
 			properties);
 	bus->depth--;
 	mosquitto_property_free_all(&properties);
+	if (code == 0 && message->qos > 0 && bus->options.on_refused != NULL)
+		dp_in_flight_sent(&bus->in_flight, mid, message->topic);
 	/* A connection found broken here is noticed by the poll soon after. */
 	if (bus->depth == 0 && !bus->lost)
 		update_poll(bus);
@@ -681,15 +809,21 @@ int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
-	/* A session that goes on is not sent retained messages anew. */
-	return translate(mosquitto_subscribe_v5(
-		bus->mosq, NULL, filter, 1, MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL));
+	struct dp_subscription *s = dp_subscriptions_ask(
+		&bus->subscriptions, filter, (int64_t)uv_now(bus->loop));
+	if (s == NULL)
+		dp_log_out_of_memory("a subscription");
+	int code = send_subscribe(bus, s);
+	note_lacking(bus);
+	return translate(code);
 }
 
 int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
+	dp_subscriptions_drop(&bus->subscriptions, filter);
+	note_lacking(bus);
 	return translate(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
 }
 
@@ -706,6 +840,11 @@ bool dp_bus_congested(struct dp_bus *bus)
 const char *dp_bus_trouble(const struct dp_bus *bus)
 {
 	return bus->trouble;
+}
+
+const char *dp_bus_health(const struct dp_bus *bus)
+{
+	return dp_bus_connected(bus) && bus->trouble[0] == '\0' ? NULL : bus->trouble;
 }
 
 void dp_bus_pause(struct dp_bus *bus, bool paused)

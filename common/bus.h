@@ -48,8 +48,12 @@ struct dp_bus_options {
 	void (*on_disconnect)(void *data); /**< only after on_connect */
 	/** The message lives for the call. */
 	void (*on_message)(void *data, const struct dp_bus_message *message);
-	/** A QoS 1 publish was refused: its topic and the MQTT 5 reason, 0x80 and above.
-	 * May be NULL. */
+	/**
+	 * May be NULL. The broker did not take a QoS 1 publish: its PUBACK had a reason
+	 * from 0x80 on, such as 0x87 (not authorized) or 0x97 (quota exceeded). `topic` is
+	 * as given to dp_bus_publish() and lives for the call; it is empty when more than a
+	 * thousand later publishes were on their way. The bus logs it.
+	 */
 	void (*on_refused)(void *data, const char *topic, int reason);
 };
 
@@ -63,11 +67,17 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 
 /**
  * Publish. QoS 1 means that the broker will get it while this connection lasts.
- * @return 0; -ENOTCONN while the bus is down; -EMSGSIZE; -EINVAL; -ENOMEM
+ * @return 0; -ENOTCONN while the bus is down; -EMSGSIZE above what the broker takes;
+ *         -EINVAL the message is wrong (topic, properties); -ENOTSUP the broker cannot do
+ *         it (retain, QoS 1); -ENOMEM; -EREMOTEIO anything else that the library says,
+ *         logged
  */
 int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message);
 
-/** Subscribe with QoS 1; from on_connect, as each connection begins anew. @return as above
+/**
+ * Subscribe with QoS 1; from on_connect, as each connection begins anew. What the broker
+ * refuses is logged, is trouble (below) and is asked for again from time to time.
+ * @return as above
  */
 int dp_bus_subscribe(struct dp_bus *bus, const char *filter);
 
@@ -76,8 +86,17 @@ int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter);
 
 bool dp_bus_connected(const struct dp_bus *bus);
 
-/** Why it is down, for health and logs; empty while it is up. */
+/**
+ * What keeps it from working, for health and logs: it is down, or a subscription is
+ * refused or not granted yet. Empty while all is well.
+ */
 const char *dp_bus_trouble(const struct dp_bus *bus);
+
+/** The same for a service's health: NULL while all is well. */
+const char *dp_bus_health(const struct dp_bus *bus);
+
+/** An MQTT reason code in words, such as "not authorized". */
+const char *dp_bus_reason(int reason);
 
 /** Whether the broker is slow to take what was published: it waits in memory. */
 bool dp_bus_congested(struct dp_bus *bus);

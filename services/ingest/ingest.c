@@ -570,7 +570,8 @@ const char *ingest_health(void *data)
 		return "the store is being opened";
 	if (claim_trouble(in->claim) != NULL)
 		return claim_trouble(in->claim);
-	return dp_bus_connected(in->native) ? NULL : dp_bus_trouble(in->native);
+	const char *trouble = dp_bus_health(in->native);
+	return trouble == NULL && in->plain != NULL ? dp_bus_health(in->plain) : trouble;
 }
 
 void ingest_destroy(struct ingest *in)

@@ -300,13 +300,6 @@ static const char *outbox_health(const struct relay *r)
 	return NULL;
 }
 
-/* Connected, and nothing refused. */
-static const char *bus_health(const struct dp_bus *bus)
-{
-	const char *trouble = dp_bus_trouble(bus);
-	return dp_bus_connected(bus) && trouble[0] == '\0' ? NULL : trouble;
-}
-
 const char *publisher_health(void *data)
 {
 	struct relay *r = data;
@@ -316,11 +309,11 @@ const char *publisher_health(void *data)
 			       : "waiting for the outbox; it cannot be opened now";
 	if (r->local == NULL)
 		return "waiting for the outbox; another publisher may hold it";
-	const char *wrong = bus_health(r->local);
+	const char *wrong = dp_bus_health(r->local);
 	if (wrong == NULL)
 		wrong = outbox_health(r);
 	if (wrong == NULL)
-		wrong = bus_health(r->upstream);
+		wrong = dp_bus_health(r->upstream);
 	return wrong != NULL ? wrong : refusal_text(r);
 }
 

@@ -360,7 +360,7 @@ const char *pruner_health(void *data)
 	if (p->trouble != 0)
 		return p->why;
 	/* It prunes without a broker, but nobody hears of it. */
-	return dp_bus_connected(p->desk.bus) ? NULL : dp_bus_trouble(p->desk.bus);
+	return dp_bus_health(p->desk.bus);
 }
 
 void pruner_destroy(struct pruner *p)

@@ -51,6 +51,13 @@ static void on_disconnect(void *data)
 	uplink_disconnected(&s->uplink);
 }
 
+static void on_refused(void *data, const char *topic, int reason)
+{
+	struct sampler *s = data;
+	(void)reason; /* logged by the bus */
+	uplink_refused(&s->uplink, topic);
+}
+
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct sampler *s = data;
@@ -73,6 +80,7 @@ static void open_bus(struct sampler *s)
 		.on_connect = on_connect,
 		.on_disconnect = on_disconnect,
 		.on_message = on_message,
+		.on_refused = on_refused,
 	};
 	if (dp_bus_open(&s->bus, &s->service->loop, &options) != 0)
 		dp_log_out_of_memory("the bus");
@@ -243,7 +251,11 @@ void sampler_stop(void *data)
 const char *sampler_health(void *data)
 {
 	struct sampler *s = data;
-	return dp_bus_connected(s->bus) ? NULL : dp_bus_trouble(s->bus);
+	if (dp_bus_health(s->bus) != NULL)
+		return dp_bus_health(s->bus);
+	return s->uplink.refused ? "the broker refuses readings (local/reading/...): allow "
+				   "them in its rights"
+				 : NULL;
 }
 
 void sampler_destroy(struct sampler *s)

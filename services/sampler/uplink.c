@@ -12,6 +12,7 @@
 #include "topic.h"
 #include "version.h"
 
+#define READING_PREFIX "local/reading/"
 #define RESEND_FIRST_MS 10000
 #define RESEND_LIMIT_MS 60000
 #define STOP_WAIT_MS 1000
@@ -42,7 +43,8 @@ static int publish_item(struct uplink *up, const struct ring_item *item, uint64_
 	struct dp_identity_text text;
 	dp_identity_encode(&identity, &text);
 	char topic[DP_TOPIC_MAX];
-	snprintf(topic, sizeof(topic), "local/reading/%s", up->options.names[item->sensor]);
+	snprintf(
+		topic, sizeof(topic), READING_PREFIX "%s", up->options.names[item->sensor]);
 	const struct dp_bus_message message = {
 		.topic = topic,
 		.payload = item->json,
@@ -107,6 +109,12 @@ void uplink_disconnected(struct uplink *up)
 	arm_resend(up);
 }
 
+void uplink_refused(struct uplink *up, const char *topic)
+{
+	if (strncmp(topic, READING_PREFIX, strlen(READING_PREFIX)) == 0)
+		up->refused = true;
+}
+
 static void empty(struct uplink *up);
 
 static void on_range(void *data, const struct dp_ack_range *range)
@@ -119,6 +127,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 	if (accepted == 0)
 		return;
 	up->accepted += accepted;
+	up->refused = false;
 	up->resend_ms = RESEND_FIRST_MS;
 	ledger_range(&up->ledger, "accepted", range->first, range->count);
 }
@@ -211,7 +220,7 @@ static void say_goodbye(struct uplink *up)
 	struct dp_identity_text text;
 	char topic[DP_TOPIC_MAX];
 	dp_identity_encode(&identity, &text);
-	snprintf(topic, sizeof(topic), "local/reading/%s", up->options.names[0]);
+	snprintf(topic, sizeof(topic), READING_PREFIX "%s", up->options.names[0]);
 	const struct dp_bus_message message = {
 		.topic = topic,
 		.payload = "",

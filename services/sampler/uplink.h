@@ -40,6 +40,7 @@ struct uplink {
 	uv_timer_t resend; /* runs while something is in flight; then the stop's patience */
 	uint64_t resend_ms;
 	bool stopping;
+	bool refused; /* the broker does not take readings; until one is accepted */
 	uint64_t readings, accepted, dropped, resent; /* counters */
 };
 
@@ -51,6 +52,7 @@ void uplink_start(struct uplink *up, struct dp_bus *bus);
 
 void uplink_connected(struct uplink *up);
 void uplink_disconnected(struct uplink *up);
+void uplink_refused(struct uplink *up, const char *topic);
 
 /** @return whether the message was for it */
 bool uplink_message(struct uplink *up, const struct dp_bus_message *message);
