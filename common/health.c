@@ -1,17 +1,20 @@
 #include "health.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 
 #define BACKLOG 8
-#define ASK_TIMEOUT_S 3
+#define ASK_TIMEOUT_MS 3000
+#define CONNECT_AGAIN_MS 50
 
 /* One question: the connection and the answer on its way. */
 struct asker {
@@ -90,31 +93,64 @@ void dp_health_stop(struct dp_health *health)
 	unlink(health->path);
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A full queue cannot be waited for in poll(): a Unix socket says EAGAIN, try again. */
+static int connect_until(int fd, const struct sockaddr_un *address, int64_t deadline_ms)
+{
+	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (now_ms() >= deadline_ms)
+			return -ETIMEDOUT;
+		poll(NULL, 0, CONNECT_AGAIN_MS);
+	}
+	return 0;
+}
+
+/* Until the service has closed. @return bytes read, or a negative errno */
+static ssize_t read_until(int fd, char *answer, size_t size, int64_t deadline_ms)
+{
+	size_t len = 0;
+	while (len < size) {
+		struct pollfd wanted = {.fd = fd, .events = POLLIN};
+		int64_t left_ms = deadline_ms - now_ms();
+		if (left_ms <= 0)
+			return -ETIMEDOUT;
+		if (poll(&wanted, 1, (int)left_ms) < 0 && errno != EINTR)
+			return -errno;
+		ssize_t n = read(fd, answer + len, size - len);
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return (ssize_t)len;
+}
+
+/* Within one deadline for all, as a service that hangs may do so anywhere. */
 static int ask(const char *path, char *answer, size_t size)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct timeval patience = {.tv_sec = ASK_TIMEOUT_S};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int64_t deadline_ms = now_ms() + ASK_TIMEOUT_MS;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	int err = 0;
-	size_t len = 0;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-		err = -errno;
-	while (err == 0 && len < size - 1) {
-		ssize_t n = read(fd, answer + len, size - 1 - len);
-		if (n < 0 && errno != EINTR)
-			err = -errno;
-		else if (n == 0)
-			break;
-		else if (n > 0)
-			len += (size_t)n;
-	}
-	answer[len] = '\0';
+	ssize_t n = connect_until(fd, &address, deadline_ms);
+	if (n == 0)
+		n = read_until(fd, answer, size - 1, deadline_ms);
 	close(fd);
-	return err;
+	if (n < 0)
+		return (int)n;
+	answer[n] = '\0';
+	return 0;
 }
 
 int dp_health_ask(const char *path)

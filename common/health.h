@@ -29,7 +29,10 @@ int dp_health_start(struct dp_health *health, uv_loop_t *loop, const char *path,
 /** Close the socket; the struct must live until the loop has run on. */
 void dp_health_stop(struct dp_health *health);
 
-/** `--healthcheck`: ask, print the answer. @return exit code 0 well, 1 not or no answer */
+/**
+ * `--healthcheck`: ask, print the answer. A service that hangs is given 3 s in all.
+ * @return exit code 0 well, 1 not or no answer
+ */
 int dp_health_ask(const char *path);
 
 #endif

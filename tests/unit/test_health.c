@@ -2,6 +2,8 @@
 #include "support.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* A question asked from beside the loop, as another process does. */
 struct question {
@@ -135,6 +137,64 @@ static void test_a_folder_that_does_not_exist_is_an_error(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* A service's socket, listening. */
+static int listen_at(const char *path, int backlog)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+/* Ask somebody who hangs; a question that hangs as well is ended by the alarm. */
+static void ask_in_vain(const char *path)
+{
+	char text[512];
+	struct capture capture;
+	alarm(60);
+	capture_begin(&capture, STDOUT_FILENO);
+	int result = dp_health_ask(path);
+	capture_end(&capture, text, sizeof(text));
+	alarm(0);
+	assert_int_equal(result, EXIT_FAILURE);
+	assert_ptr_equal(strstr(text, "unhealthy: no answer at "), text);
+}
+
+static void test_a_service_that_hangs_is_unhealthy_however_often_it_is_asked(void **state)
+{
+	char path[PATH_SIZE];
+	path_in(state, "ingest-i.health", path);
+	int fd = listen_at(path, 0);
+	/* The first one waits in the queue, the second one finds it full. */
+	ask_in_vain(path);
+	ask_in_vain(path);
+	close(fd);
+}
+
+/* A byte now and then, as long as somebody listens. */
+static void *dribble(void *data)
+{
+	int fd = accept(*(int *)data, NULL, NULL);
+	while (send(fd, "o", 1, MSG_NOSIGNAL) == 1)
+		usleep(100000);
+	close(fd);
+	return NULL;
+}
+
+static void test_a_service_that_answers_byte_by_byte_is_unhealthy(void **state)
+{
+	char path[PATH_SIZE];
+	pthread_t thread;
+	path_in(state, "ingest-i.health", path);
+	int fd = listen_at(path, 1);
+	assert_int_equal(pthread_create(&thread, NULL, dribble, &fd), 0);
+	ask_in_vain(path);
+	pthread_join(thread, NULL);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +204,9 @@ int main(void)
 		IN_DIRECTORY(test_an_unhealthy_service_says_why_in_one_line),
 		IN_DIRECTORY(test_without_a_service_there_is_no_health),
 		IN_DIRECTORY(test_what_a_killed_run_left_behind_is_replaced),
+		IN_DIRECTORY(
+			test_a_service_that_hangs_is_unhealthy_however_often_it_is_asked),
+		IN_DIRECTORY(test_a_service_that_answers_byte_by_byte_is_unhealthy),
 		IN_DIRECTORY(test_a_folder_that_does_not_exist_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
