@@ -91,29 +91,18 @@ static int drive(struct output *output, enum output_level level)
 	/* What it keeps it shall have again, should the device go and come back. */
 	if (level == OUTPUT_KEEP)
 		output->wanted = got ? OUTPUT_ON : OUTPUT_OFF;
-	if (level != OUTPUT_KEEP && got != (level == OUTPUT_ON)) {
+	bool astray = level != OUTPUT_KEEP && got != (level == OUTPUT_ON);
+	if (astray && !output->astray)
 		dp_log(DP_LOG_ERROR, "an output does not follow; is it short-circuited?",
 			"output=%s wanted=%d is=%d", name_of(output), level, got);
-		return -EIO;
-	}
-	return got;
+	output->astray = astray;
+	return astray ? -EIO : got;
 }
 
-static void on_check(uv_timer_t *timer)
+static enum output_level level_of(bool value)
 {
-	struct outputs *outputs = timer->data;
-	for (size_t i = 0; i < outputs->n; i++) {
-		struct output *output = &outputs->at[i];
-		int level =
-			output->taken ? output->spec->driver->get(output->state) : -ENODEV;
-		if (level >= 0)
-			note_level(output, level, false);
-		else
-			drive(output, output->wanted);
-	}
+	return value ? OUTPUT_ON : OUTPUT_OFF;
 }
-
-/* ---- pulses, and a publisher that is gone ---- */
 
 static void end_pulse(struct output *output)
 {
@@ -121,32 +110,79 @@ static void end_pulse(struct output *output)
 	uv_timer_stop(&output->pulse);
 }
 
-/* For good: no pulse goes on. */
-static int set(struct output *output, bool value)
+/* As it shall be without a pulse. on_check() tries again what fails here. */
+static void settle(struct output *output)
 {
 	end_pulse(output);
-	output->wanted = value ? OUTPUT_ON : OUTPUT_OFF;
-	return drive(output, output->wanted);
+	drive(output, output->wanted);
+}
+
+/* Back to what was before a command that failed: it may have reached the line. */
+static void undo(struct output *output)
+{
+	if (!output->pulsing || drive(output, level_of(output->pulsed)) < 0)
+		settle(output);
+}
+
+static void check(struct output *output)
+{
+	int level = output->taken ? output->spec->driver->get(output->state) : -ENODEV;
+	if (level < 0) {
+		settle(output);
+		return;
+	}
+	note_level(output, level, false);
+	bool right = output->pulsing ? output->pulsed : output->wanted == OUTPUT_ON;
+	if (level == right)
+		output->astray = false;
+	else
+		undo(output);
+}
+
+static void on_check(uv_timer_t *timer)
+{
+	struct outputs *outputs = timer->data;
+	for (size_t i = 0; i < outputs->n; i++)
+		check(&outputs->at[i]);
+}
+
+/* ---- levels, pulses, and a publisher that is gone ---- */
+
+/* By lost= or exit=: it holds, also when the device cannot be used now. */
+static void impose(struct output *output, bool value)
+{
+	output->wanted = level_of(value);
+	settle(output);
 }
 
 static void on_pulse_over(uv_timer_t *timer)
 {
-	struct output *output = timer->data;
-	set(output, output->back);
+	settle(timer->data);
 }
 
-static int pulse(struct output *output, bool value, int64_t for_ms)
+/* @return the level, or a negative errno: then all is as it was before */
+static int command_level(struct output *output, const struct command *command)
 {
-	/* A pulse within a pulse prolongs it. */
-	bool back = output->pulsing ? output->back : output->value;
-	int level = drive(output, value ? OUTPUT_ON : OUTPUT_OFF);
-	if (level < 0)
+	/* What is to be kept must be known before it is changed. */
+	if (output->wanted == OUTPUT_KEEP) {
+		int found = drive(output, OUTPUT_KEEP);
+		if (found < 0)
+			return found;
+	}
+	int level = drive(output, level_of(command->value));
+	if (level < 0) {
+		undo(output);
 		return level;
-	output->back = back;
-	output->wanted = back ? OUTPUT_ON : OUTPUT_OFF;
+	}
+	end_pulse(output);
+	if (command->for_ms == 0) {
+		output->wanted = level_of(command->value);
+		return level;
+	}
 	output->pulsing = true;
+	output->pulsed = command->value;
 	uv_update_time(output->all->options.loop);
-	uv_timer_start(&output->pulse, on_pulse_over, (uint64_t)for_ms, 0);
+	uv_timer_start(&output->pulse, on_pulse_over, (uint64_t)command->for_ms, 0);
 	return level;
 }
 
@@ -155,7 +191,7 @@ static void on_lost(uv_timer_t *timer)
 	struct output *output = timer->data;
 	dp_log(DP_LOG_WARN, "the publisher is gone; an output is set as lost= says",
 		"output=%s value=%d", name_of(output), output->spec->lost == OUTPUT_ON);
-	set(output, output->spec->lost == OUTPUT_ON);
+	impose(output, output->spec->lost == OUTPUT_ON);
 }
 
 static void note_publisher(struct outputs *outputs, bool there)
@@ -184,21 +220,25 @@ static struct output *find(struct outputs *outputs, const char *name)
 	return NULL;
 }
 
-/* A pulse that came before: a message may arrive twice. */
-static bool seen_before(struct output *output, const struct dp_bus_message *message)
+/* Whether that pulse was carried out before: a message may arrive twice. */
+static bool seen_before(const struct output *output, const struct dp_bus_message *message)
 {
 	size_t len = message->correlation_len;
-	if (len == 0 || len > OUTPUTS_CORRELATION_MAX)
-		return false;
-	for (size_t i = 0; i < OUTPUTS_SEEN; i++) {
+	for (size_t i = 0; i < OUTPUTS_SEEN && len > 0; i++) {
 		if (output->seen[i].len == len &&
 			memcmp(output->seen[i].bytes, message->correlation, len) == 0)
 			return true;
 	}
-	size_t at = output->n_seen++ % OUTPUTS_SEEN;
-	memcpy(output->seen[at].bytes, message->correlation, len);
-	output->seen[at].len = len;
 	return false;
+}
+
+static void note_seen(struct output *output, const struct dp_bus_message *message)
+{
+	if (message->correlation_len == 0)
+		return;
+	size_t at = output->n_seen++ % OUTPUTS_SEEN;
+	memcpy(output->seen[at].bytes, message->correlation, message->correlation_len);
+	output->seen[at].len = message->correlation_len;
 }
 
 /* The publisher says when a command is over by the clock that both share. */
@@ -236,36 +276,32 @@ static const char *carry_out(struct output *output, const struct dp_bus_message 
 	const char *why;
 	if (message->retain)
 		return "it is retained; commands never are";
+	if (message->correlation_len > OUTPUTS_CORRELATION_MAX)
+		return "its correlation data is longer than 256 bytes";
 	if (is_late(output->all, message))
 		return "expired";
 	if (command_parse(message->payload, message->len, &command, &why) != 0)
 		return why;
 	if (has_expired(output->all, &command))
 		return "expired";
-	int level;
-	if (command.for_ms == 0)
-		level = set(output, command.value);
-	else if (seen_before(output, message))
-		level = output->value;
-	else
-		level = pulse(output, command.value, command.for_ms);
+	bool is_pulse = command.for_ms > 0;
+	if (is_pulse && seen_before(output, message))
+		return NULL;
+	int level = command_level(output, &command);
+	if (is_pulse && level >= 0)
+		note_seen(output, message);
 	if (level == -EIO)
 		return "the output does not follow";
 	return level < 0 ? "the output cannot be used now" : NULL;
 }
 
-static void answer(const struct output *output, const struct dp_bus_message *message,
-	const char *error)
+/* @param text  JSON */
+static void answer(const struct outputs *outputs, const struct dp_bus_message *message,
+	const char *text)
 {
-	const struct presence *presence = output->all->options.presence;
-	char text[160];
 	if (message->response_topic == NULL ||
 		strncmp(message->response_topic, ANSWER_PREFIX, strlen(ANSWER_PREFIX)) != 0)
 		return;
-	if (error != NULL)
-		snprintf(text, sizeof(text), "{\"error\":\"%s\"}", error);
-	else
-		snprintf(text, sizeof(text), "%s", output->json);
 	const struct dp_bus_message reply = {.topic = message->response_topic,
 		.payload = text,
 		.len = strlen(text),
@@ -273,28 +309,32 @@ static void answer(const struct output *output, const struct dp_bus_message *mes
 		.content_type = "application/json",
 		.correlation = message->correlation,
 		.correlation_len = message->correlation_len};
-	int err = dp_bus_publish(presence->bus, &reply);
+	int err = dp_bus_publish(outputs->options.presence->bus, &reply);
 	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_WARN, "cannot answer a command", "output=%s error=\"%s\"",
-			name_of(output), strerror(-err));
+		dp_log(DP_LOG_WARN, "cannot answer a command", "topic=%s error=\"%s\"",
+			message->topic, strerror(-err));
 }
 
 static void obey(struct outputs *outputs, const struct dp_bus_message *message)
 {
-	struct output *output = find(outputs, message->topic + strlen(COMMAND_PREFIX));
-	if (output == NULL)
-		return; /* another sampler's */
+	const char *name = message->topic + strlen(COMMAND_PREFIX);
+	struct output *output = find(outputs, name);
+	/* After outputs_close() there is none; what still comes is answered. */
+	const char *error = output != NULL ? carry_out(output, message)
+					   : "the sampler has no such output now";
 	outputs->commands++;
-	const char *error = carry_out(output, message);
 	if (error != NULL) {
+		char text[160];
 		outputs->refused++;
 		dp_log(DP_LOG_WARN, "a command was not carried out",
-			"output=%s reason=\"%s\"", name_of(output), error);
+			"output=%s reason=\"%s\"", name, error);
+		snprintf(text, sizeof(text), "{\"error\":\"%s\"}", error);
+		answer(outputs, message, text);
 	} else {
-		dp_log(DP_LOG_INFO, "an output is set", "output=%s value=%d",
-			name_of(output), output->value);
+		dp_log(DP_LOG_INFO, "an output is set", "output=%s value=%d", name,
+			output->value);
+		answer(outputs, message, output->json);
 	}
-	answer(output, message, error);
 }
 
 bool outputs_message(struct outputs *outputs, const struct dp_bus_message *message)
@@ -375,10 +415,11 @@ void outputs_close(struct outputs *outputs)
 	for (size_t i = 0; i < outputs->n; i++) {
 		struct output *output = &outputs->at[i];
 		const struct output_spec *spec = output->spec;
-		if (output->taken && spec->exit != OUTPUT_KEEP)
-			set(output, spec->exit == OUTPUT_ON);
-		else if (output->pulsing)
-			set(output, output->back);
+		if (spec->exit != OUTPUT_KEEP)
+			impose(output, spec->exit == OUTPUT_ON);
+		else if (output->wanted != OUTPUT_KEEP &&
+			 (output->pulsing || !output->taken))
+			settle(output);
 		presence_tell(outputs->options.presence, name_of(output), false);
 		spec->driver->close(output->state);
 		uv_close((uv_handle_t *)&output->pulse, NULL);

@@ -1,6 +1,16 @@
 /*
  * The outputs at work: taken at the start, set by commands, let go at the end. What is
  * published is the level that was read back.
+ *
+ * The rule of what drives a line:
+ * - `wanted` is the level without a pulse. It is what initial= says, then the last command
+ *   that was carried out, or what lost= or exit= says: those two hold also while the device
+ *   is away. With keep it is the level that was found when the device was taken first.
+ * - A pulse leaves `wanted` alone. When its time is over, when its device goes away, and at
+ *   exit the line is driven to `wanted`, tried again until the device takes it.
+ * - A command that is answered with an error changes nothing: it may have reached the line
+ *   before it failed, so the line is driven back at once, to the pulse that goes on or to
+ *   `wanted`. Nothing of it is kept for later.
  */
 #ifndef SAMPLER_OUTPUTS_H
 #define SAMPLER_OUTPUTS_H
@@ -17,7 +27,7 @@
 #include "presence.h"
 
 #define OUTPUTS_SEEN 8
-#define OUTPUTS_CORRELATION_MAX 64
+#define OUTPUTS_CORRELATION_MAX 256 /* longer is refused */
 
 struct outputs;
 
@@ -27,15 +37,16 @@ struct output {
 	void *state;		  /* the driver's own */
 	bool taken;		  /* the level is known: */
 	bool value;		  /* as it was read back */
-	enum output_level wanted; /* for when the device comes back */
+	enum output_level wanted; /* without a pulse; KEEP: it was never taken */
 	unsigned failures;	  /* in a row */
-	bool pulsing, back;	  /* what follows the pulse */
+	bool astray;		  /* it was said that it does not follow */
+	bool pulsing, pulsed;	  /* a pulse goes on; its level */
 	uv_timer_t pulse, lost;
 	char json[64]; /* its state, empty before it is known */
 	struct {
 		uint8_t bytes[OUTPUTS_CORRELATION_MAX];
 		size_t len;
-	} seen[OUTPUTS_SEEN]; /* the last pulses' correlation data */
+	} seen[OUTPUTS_SEEN]; /* the last pulses that were carried out */
 	size_t n_seen;
 };
 

@@ -298,15 +298,18 @@ def test_a_line_that_does_not_follow(node, line):
 
 
 def test_a_chip_that_vanishes(node, chip, line):
-    """The output goes offline and comes back by itself, at the level it had."""
+    """It comes back by itself at the level it had; what was refused meanwhile is not done."""
     node.command({"value": 1})
     chip.vanish()
     assert "cannot be used" in node.command({"value": 0})["error"]
+    assert "error" in node.command({"value": 0, "for_ms": 3600000}, correlation=b"p1")
     eventually(lambda: node.status() == "offline", "it is offline")
     chip.appear()
     again = chip.line(17)
     eventually(lambda: node.status() == "online", "it is back", 20)
-    assert again.value() == "0"
+    assert again.driven() == "1"
+    assert node.command({"value": 0, "for_ms": 100}, correlation=b"p1")["value"] == 0
+    eventually(lambda: again.driven() == "101", "the pulse that had failed is not taken for done")
 
 
 def test_a_killed_sampler_is_offline(node):
