@@ -105,9 +105,7 @@ void last_note_status(struct relay *r, const struct dp_bus_message *message)
 			snprintf(last->sampler, sizeof(last->sampler), "%s",
 				property->value);
 	}
-	last->here = true;
 	note_status(r, last, is_online(message));
-	commands_flush(r);
 }
 
 /* A sampler's last will: all that is its own is away too. */
@@ -117,24 +115,8 @@ void last_note_sampler(struct relay *r, const struct dp_bus_message *message)
 	for (size_t i = 0; i < r->n_last && !is_online(message); i++) {
 		if (!r->last[i].told || strcmp(r->last[i].sampler, instance) != 0)
 			continue;
-		r->last[i].here = false;
 		note_status(r, &r->last[i], false);
 	}
-}
-
-bool last_is_here(const struct relay *r, const char *output)
-{
-	for (size_t i = 0; i < r->n_last; i++) {
-		if (strcmp(r->last[i].name, output) == 0)
-			return r->last[i].here;
-	}
-	return false;
-}
-
-void last_forget_samplers(struct relay *r)
-{
-	for (size_t i = 0; i < r->n_last; i++)
-		r->last[i].here = false;
 }
 
 bool last_has_outputs(const struct relay *r)

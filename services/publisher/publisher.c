@@ -10,7 +10,6 @@
 #include "random.h"
 #include "relay.h"
 
-#define LOCAL_PRESENCE "local/publisher"
 #define RESEND_MS 3000
 #define RESEND_LIMIT_MS 60000
 
@@ -26,27 +25,22 @@ static void on_local_connect(void *data)
 	struct relay *r = data;
 	const struct dp_bus_message hello = {
 		.topic = "local/hello", .payload = "", .qos = 1};
-	const struct dp_bus_message here = {.topic = LOCAL_PRESENCE,
-		.payload = "online",
-		.len = strlen("online"),
-		.qos = 1,
-		.retain = true};
 	static const char *const filters[] = {"local/reading/+", "local/stats/+/+",
-		"local/state/+", "local/status/+", "local/sampler/+", "local/answer/#"};
+		"local/state/+", "local/status/+", "local/sampler/+", "local/listening/+",
+		"local/answer/#"};
 	int err = 0;
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++)
 		err = dp_bus_subscribe(r->local, filters[i]);
 	if (err == 0)
 		err = dp_bus_publish(r->local, &hello);
-	if (err == 0)
-		err = dp_bus_publish(r->local, &here);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	listeners_say_online(r);
 }
 
 static void on_local_disconnect(void *data)
 {
-	last_forget_samplers(data); /* they keep what was not accepted */
+	listeners_forget(data); /* samplers keep what was not accepted */
 }
 
 static void relay_stats(struct relay *r, const struct dp_bus_message *message)
@@ -78,8 +72,11 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 		last_note_output(r, message);
 	else if (strncmp(message->topic, "local/status/", 13) == 0)
 		last_note_status(r, message);
-	else if (strncmp(message->topic, "local/sampler/", 14) == 0)
+	else if (strncmp(message->topic, "local/sampler/", 14) == 0) {
 		last_note_sampler(r, message);
+		listeners_note_sampler(r, message);
+	} else if (strncmp(message->topic, "local/listening/", 16) == 0)
+		listeners_note(r, message);
 	else if (strncmp(message->topic, "local/answer/", 13) == 0)
 		commands_answered(r, message);
 }
@@ -183,8 +180,7 @@ static void relay_work(uv_prepare_t *prepare)
 		spill_work(r);
 		if (r->local != NULL)
 			intake_answer(r);
-		if (r->n_commands > 0)
-			commands_flush(r);
+		commands_flush(r);
 		count_held(r);
 	}
 	if (r->stopping && !r->turn.running &&
@@ -235,6 +231,7 @@ static void finish_stop(struct relay *r)
 		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
 			"readings=%zu", r->live);
 	if (r->upstream != NULL) {
+		commands_finish(r);
 		const struct dp_bus_message offline = {.topic = r->status_topic,
 			.payload = "offline",
 			.len = strlen("offline"),
@@ -319,7 +316,6 @@ const char *publisher_health(void *data)
 
 void publisher_destroy(struct relay *r)
 {
-	commands_finish(r);
 	opening_end(r);
 	free(r->batch);
 	free(r);

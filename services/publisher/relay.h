@@ -11,6 +11,7 @@
  *   last.c       state/<node>/<name> and status/<node>/<name>: what is last known of each
  *                sensor and output
  *   commands.c   commands to outputs and their answers
+ *   listeners.c  which sampler listens for commands to which output
  *
  * Callbacks only note what is to be done; relay_work() does it once an iteration,
  * before the loop waits again.
@@ -41,7 +42,9 @@
 #define DROP_OLDEST "drop-oldest" /* OUTBOX_FULL */
 #define RELAY_STATS 20
 #define RELAY_COMMANDS 32 /* that wait for their sampler */
-#define RELAY_BOOTS 1024  /* with readings that have no time */
+#define RELAY_SENT 64	  /* that wait for its answer */
+#define LOCAL_PRESENCE "local/publisher"
+#define RELAY_BOOTS 1024 /* with readings that have no time */
 
 /* What is last known of a sensor or an output. */
 struct last {
@@ -51,8 +54,12 @@ struct last {
 	uint64_t seq;
 	char sampler[DP_NAME_MAX + 1]; /* whose it is, once it has said so */
 	bool is_output, told, online;  /* told: `online` is known */
-	bool here;		       /* its sampler listens, as far as is known */
 	bool json_due, status_due;
+};
+
+struct listener {
+	char output[DP_NAME_MAX + 1];
+	char sampler[DP_NAME_MAX + 1];
 };
 
 /* One turn of the outbox on the work queue: note, remove, append, load. */
@@ -153,6 +160,11 @@ struct relay {
 
 	struct held_command *commands[RELAY_COMMANDS];
 	size_t n_commands;
+	struct held_command *sent[RELAY_SENT];
+	size_t n_sent;
+	uint64_t next_sent; /* its id; the upper half is random */
+	struct listener listeners[RELAY_SENSORS];
+	size_t n_listeners;
 	/* Since boot: when the loop last went to wait; the last stop of the process. */
 	int64_t awake_ns, stopped_ns, resumed_ns;
 
@@ -242,16 +254,30 @@ __attribute__((returns_nonnull)) void *turn_array(size_t count, size_t size);
 /* commands.c */
 /* @return whether the message from the centre was a command */
 bool commands_take(struct relay *r, const struct dp_bus_message *message);
-/* An answer to one, on local/answer/<response topic>. */
+/* An answer to one, on local/answer/<id>/<response topic>. */
 void commands_answered(struct relay *r, const struct dp_bus_message *message);
-/* Those that waited for their sampler are passed on, or wait on. */
+/* Those that waited for their sampler are passed on, or wait on; none waits for ever. */
 void commands_flush(struct relay *r);
+/* That sampler, or all with NULL, will not answer any more: its callers are told. */
+void commands_lost(struct relay *r, const char *sampler);
 /* After each connect to the centre. */
 void commands_subscribe(struct relay *r);
 /* Before the loop waits. */
 void commands_note_awake(struct relay *r);
 int64_t commands_deadline(const struct relay *r);
+/* At the stop, while the centre can still be told: whatever waits is refused. */
 void commands_finish(struct relay *r);
+
+/* listeners.c */
+/* local/listening/<output>, and a sampler that goes: local/sampler/<instance>. */
+void listeners_note(struct relay *r, const struct dp_bus_message *message);
+void listeners_note_sampler(struct relay *r, const struct dp_bus_message *message);
+/* The node's broker is gone: who listens must say so again. */
+void listeners_forget(struct relay *r);
+/* After each connect to it. Whoever listens answers. */
+void listeners_say_online(struct relay *r);
+/* @return the sampler that listens for commands to it, or NULL */
+const char *listeners_of(struct relay *r, const char *output);
 
 /* last.c */
 void last_note(struct relay *r, const struct dp_identity *identity,
@@ -261,10 +287,6 @@ void last_note_output(struct relay *r, const struct dp_bus_message *message);
 void last_note_status(struct relay *r, const struct dp_bus_message *message);
 void last_note_sampler(struct relay *r, const struct dp_bus_message *message);
 bool last_has_outputs(const struct relay *r);
-/* Whether a sampler listens for commands to that output. */
-bool last_is_here(const struct relay *r, const char *output);
-/* The node's broker is gone: who listens must say so again. */
-void last_forget_samplers(struct relay *r);
 void last_send(struct relay *r);
 void last_send_all(struct relay *r); /* after a connect */
 int64_t last_deadline(const struct relay *r);

@@ -337,13 +337,37 @@ static void obey(struct outputs *outputs, const struct dp_bus_message *message)
 	}
 }
 
+/* The publisher is here, and so are our subscriptions: what may be sent to us. */
+static void tell_listening(struct outputs *outputs)
+{
+	const struct presence *presence = outputs->options.presence;
+	const struct dp_property owner = {"sampler", presence->instance};
+	int err = 0;
+	for (size_t i = 0; i < outputs->n && err == 0; i++) {
+		char topic[DP_TOPIC_MAX];
+		snprintf(topic, sizeof(topic), "local/listening/%s",
+			name_of(&outputs->at[i]));
+		const struct dp_bus_message message = {.topic = topic,
+			.payload = "",
+			.qos = 1,
+			.properties = &owner,
+			.n_properties = 1};
+		err = dp_bus_publish(presence->bus, &message);
+	}
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_ERROR, "cannot tell the publisher of the outputs",
+			"error=\"%s\"", strerror(-err));
+}
+
 bool outputs_message(struct outputs *outputs, const struct dp_bus_message *message)
 {
-	if (strcmp(message->topic, PUBLISHER_TOPIC) == 0)
-		note_publisher(outputs,
-			message->len == strlen("online") &&
-				memcmp(message->payload, "online", message->len) == 0);
-	else if (strncmp(message->topic, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0)
+	if (strcmp(message->topic, PUBLISHER_TOPIC) == 0) {
+		bool online = message->len == strlen("online") &&
+			      memcmp(message->payload, "online", message->len) == 0;
+		note_publisher(outputs, online);
+		if (online)
+			tell_listening(outputs);
+	} else if (strncmp(message->topic, COMMAND_PREFIX, strlen(COMMAND_PREFIX)) == 0)
 		obey(outputs, message);
 	else
 		return false;
@@ -353,7 +377,7 @@ bool outputs_message(struct outputs *outputs, const struct dp_bus_message *messa
 void outputs_connected(struct outputs *outputs)
 {
 	struct dp_bus *bus = outputs->options.presence->bus;
-	int err = outputs->n > 0 ? dp_bus_subscribe(bus, PUBLISHER_TOPIC) : 0;
+	int err = 0;
 	for (size_t i = 0; i < outputs->n; i++) {
 		const struct output *output = &outputs->at[i];
 		char topic[DP_TOPIC_MAX];
@@ -363,6 +387,9 @@ void outputs_connected(struct outputs *outputs)
 		presence_tell(outputs->options.presence, name_of(output), output->taken);
 		publish_state(output);
 	}
+	/* Last, as what comes of it tells the publisher that the others are made. */
+	if (err == 0 && outputs->n > 0)
+		err = dp_bus_subscribe(bus, PUBLISHER_TOPIC);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 }
