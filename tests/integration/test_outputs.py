@@ -8,6 +8,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from harness import eventually
+from harness.client import publish_properties
 from harness.gpio import Chip
 from harness.service import ROOT, run_service
 
@@ -287,6 +288,67 @@ def test_too_many_commands_wait(node):
     answer = json.loads(node.client.wait_message(topics[-1]).payload)
     assert "too many" in answer["error"]
     assert all(node.client.messages(topic) == [] for topic in topics[:-1])
+
+
+def test_a_name_that_nobody_listens_to_is_refused_at_a_stop(lab, local, central, chip, line):
+    """A sensor's name and a word that is retained are no listeners; the callers hear of the stop."""
+    stale = lab.client(local)
+    stale.publish("local/status/ghost", "online", retain=True)
+    stale.publish(
+        "local/listening/ghost", "", retain=True, properties=publish_properties(user=[("sampler", "x")])
+    )
+    node = Node(lab, local, central, chip, f"fan=gpio@{line.name}", sensors="climate=sim@1")
+    node.command({"value": 0})
+    topics = [node.send({"value": 1}, output=name) for name in ("climate", "ghost", "nobodys")]
+    node.command({"value": 0})
+    assert all(node.client.messages(topic) == [] for topic in topics)
+    node.publisher.stop()
+    for topic in topics:
+        assert "the publisher stops" in json.loads(node.client.wait_message(topic).payload)["error"]
+
+
+def test_a_sampler_that_dies_with_a_command(node, line):
+    """It was sent and is not answered: the caller is told, once, that nobody knows."""
+    node.sampler.freeze()
+    topic = node.send({"value": 1})
+    sent = node.send({"value": 1}, output="nobodys", expiry=1)
+    node.client.wait_message(sent)  # what was sent before it has been passed on
+    node.sampler.kill()
+    assert "not known" in json.loads(node.client.wait_message(topic).payload)["error"]
+    node.sampler.start()
+    assert node.command({"value": 0})["value"] == 0
+    assert len(node.client.messages(topic)) == 1 and "1" not in line.driven()
+
+
+def test_a_stop_with_a_command_under_way(node):
+    """The publisher stops before the sampler has answered."""
+    node.sampler.freeze()
+    topic = node.send({"value": 1})
+    node.client.wait_message(node.send({"value": 1}, output="nobodys", expiry=1))
+    node.publisher.stop()
+    node.sampler.thaw()
+    assert "the publisher stops" in json.loads(node.client.wait_message(topic).payload)["error"]
+
+
+def test_an_answer_after_the_publishers_death(node, line):
+    """The next publisher passes it on."""
+    node.sampler.freeze()
+    topic = node.send({"value": 1})
+    node.client.wait_message(node.send({"value": 1}, output="nobodys", expiry=1))
+    node.publisher.restart()
+    node.sampler.thaw()
+    assert json.loads(node.client.wait_message(topic).payload)["value"] == 1
+    assert line.value() == "1"
+
+
+def test_an_output_that_left_the_settings(node, lab):
+    """Its sampler comes back without it: the command waits, and is not swallowed."""
+    node.sampler.stop()
+    node.sampler.env["OUTPUTS"] = f"lamp={node.sampler.env['OUTPUTS'].partition('=')[2]}"
+    node.sampler.start()
+    assert node.command({"value": 1}, output="lamp")["value"] == 1
+    topic = node.send({"value": 1}, expiry=1)
+    assert "expired" in json.loads(node.client.wait_message(topic).payload)["error"]
 
 
 def test_a_line_that_does_not_follow(node, line):
