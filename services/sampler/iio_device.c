@@ -11,21 +11,37 @@
 #include "number.h"
 #include "topic.h"
 
+#define DECIMALS_MAX 15 /* of a double, about; beyond, a value is left as it is */
+
 /* The kernel's unit of a kind of channel times `factor` is SenML's. */
 static const struct kind {
 	const char *channel, *quantity, *unit;
 	double factor;
+	int decimals; /* that the factor adds */
 } kinds[] = {
-	{"temp", "temperature", "Cel", 1e-3},
-	{"humidityrelative", "humidity", "%RH", 1e-3},
-	{"pressure", "pressure", "Pa", 1e3},
-	{"illuminance", "illuminance", "lx", 1},
-	{"voltage", "voltage", "V", 1e-3},
-	{"current", "current", "A", 1e-3},
-	{"power", "power", "W", 1e-3},
-	{"resistance", "resistance", "Ohm", 1},
-	{"distance", "distance", "m", 1},
-	{"concentration", "concentration", "%", 1},
+	{"temp", "temperature", "Cel", 1e-3, 3},
+	{"humidityrelative", "humidity", "%RH", 1e-3, 3},
+	{"pressure", "pressure", "Pa", 1e3, -3},
+	{"illuminance", "illuminance", "lx", 1, 0},
+	{"voltage", "voltage", "V", 1e-3, 3},
+	{"current", "current", "A", 1e-3, 3},
+	{"power", "power", "W", 1e-3, 3},
+	{"resistance", "resistance", "Ohm", 1, 0},
+	{"distance", "distance", "m", 1, 0},
+	{"concentration", "concentration", "%", 1, 0},
+};
+
+/* A number as the kernel writes it. */
+struct decimal {
+	double value;
+	int decimals; /* behind the point */
+};
+
+/* A channel that a device has, before it is read. */
+struct channel {
+	const struct kind *kind;
+	char name[IIO_NAME_SIZE];     /* as in in_<name>_raw */
+	char quantity[IIO_NAME_SIZE]; /* as in readings */
 };
 
 /* ---- attributes ---- */
@@ -52,7 +68,7 @@ static int read_text(const char *path, const char *name, char *text, size_t size
 
 /* in_<channel>_<attribute>, or of the whole kind: in_temp_scale of in_temp0_raw. */
 static int read_number(const char *path, const char *channel, const char *kind,
-	const char *attribute, double *out)
+	const char *attribute, struct decimal *out)
 {
 	char name[80], text[48];
 	snprintf(name, sizeof(name), "in_%s_%s", channel, attribute);
@@ -63,7 +79,24 @@ static int read_number(const char *path, const char *channel, const char *kind,
 	}
 	if (err != 0)
 		return err;
-	return dp_parse_double(text, out) == 0 ? 0 : -EIO;
+	const char *point = strchr(text, '.');
+	out->decimals = point != NULL ? (int)strspn(point + 1, "0123456789") : 0;
+	/* The kernel writes none; how many decimals such a number means is not worth it. */
+	if (strpbrk(text, "eE") != NULL)
+		out->decimals = DECIMALS_MAX;
+	return dp_parse_double(text, &out->value) == 0 ? 0 : -EIO;
+}
+
+/* A product of decimals, without what binary fractions add behind its last one. */
+static double shorten(double value, int decimals)
+{
+	char text[400];
+	if (decimals < 0)
+		decimals = 0;
+	if (decimals >= DECIMALS_MAX)
+		return value;
+	snprintf(text, sizeof(text), "%.*f", decimals, value);
+	return strtod(text, NULL);
 }
 
 /* ---- channels ---- */
@@ -96,78 +129,130 @@ static const struct kind *kind_of(const char *file, char channel[IIO_NAME_SIZE])
 	return NULL;
 }
 
-static int read_channel(
-	const char *path, const char *channel, const struct kind *kind, double *out)
+static int read_channel(const char *path, const struct channel *channel, double *out)
 {
-	double raw, scale = 1, offset = 0;
-	int err = read_number(path, channel, channel, "input", out);
+	const struct kind *kind = channel->kind;
+	struct decimal input, raw, scale = {1, 0}, offset = {0, 0};
+	int err = read_number(path, channel->name, channel->name, "input", &input);
 	if (err == 0)
-		*out *= kind->factor;
+		*out = shorten(input.value * kind->factor, input.decimals + kind->decimals);
 	if (err != -ENOENT)
 		return err;
-	err = read_number(path, channel, channel, "raw", &raw);
+	err = read_number(path, channel->name, channel->name, "raw", &raw);
 	if (err != 0)
 		return err;
-	err = read_number(path, channel, kind->channel, "scale", &scale);
+	err = read_number(path, channel->name, kind->channel, "scale", &scale);
 	if (err == 0 || err == -ENOENT)
-		err = read_number(path, channel, kind->channel, "offset", &offset);
-	*out = (raw + offset) * scale * kind->factor;
+		err = read_number(path, channel->name, kind->channel, "offset", &offset);
+	int decimals = raw.decimals > offset.decimals ? raw.decimals : offset.decimals;
+	*out = shorten((raw.value + offset.value) * scale.value * kind->factor,
+		decimals + scale.decimals + kind->decimals);
 	return err == -ENOENT ? 0 : err;
 }
 
+/* ---- the channels of a device ---- */
+
+struct channels {
+	struct channel *at; /* owned */
+	size_t n;
+};
+
 static int by_name(const void *a, const void *b)
+{
+	const struct channel *x = a, *y = b;
+	return strverscmp(x->quantity, y->quantity);
+}
+
+static int by_quantity(const void *a, const void *b)
 {
 	const struct iio_value *x = a, *y = b;
 	return strcmp(x->quantity, y->quantity);
 }
 
-static const struct iio_value *find_value(const struct iio_values *values, const char *name)
+/* A file of the folder; most say nothing. @return 0 or -ENOMEM */
+static int take_file(struct channels *channels, const char *file)
 {
-	for (unsigned i = 0; i < values->n; i++) {
-		if (strcmp(values->at[i].quantity, name) == 0)
-			return &values->at[i];
-	}
-	return NULL;
-}
-
-/* A file of the folder; most say nothing. @return 0 or a negative errno */
-static int take_file(const char *path, const char *file, struct iio_values *out)
-{
-	struct iio_value value;
-	char channel[IIO_NAME_SIZE];
-	const struct kind *kind = kind_of(file, channel);
-	if (kind == NULL)
+	struct channel channel;
+	channel.kind = kind_of(file, channel.name);
+	if (channel.kind == NULL)
 		return 0;
-	value.unit = kind->unit;
-	int n = snprintf(value.quantity, sizeof(value.quantity), "%s%s", kind->quantity,
-		channel + strlen(kind->channel));
+	int n = snprintf(channel.quantity, sizeof(channel.quantity), "%s%s",
+		channel.kind->quantity, channel.name + strlen(channel.kind->channel));
+	if (n < 0 || (size_t)n >= sizeof(channel.quantity))
+		return 0;
 	/* A channel with both raw and input is one value. */
-	if (n < 0 || (size_t)n >= sizeof(value.quantity) ||
-		find_value(out, value.quantity) != NULL || out->n == DP_READING_VALUES)
-		return 0;
-	int err = read_channel(path, channel, kind, &value.value);
-	if (err == 0)
-		out->at[out->n++] = value;
-	return err;
+	for (size_t i = 0; i < channels->n; i++) {
+		if (strcmp(channels->at[i].quantity, channel.quantity) == 0)
+			return 0;
+	}
+	struct channel *at =
+		realloc(channels->at, (channels->n + 1) * sizeof(*channels->at));
+	if (at == NULL)
+		return -ENOMEM;
+	channels->at = at;
+	channels->at[channels->n++] = channel;
+	return 0;
 }
 
-int iio_read(const char *path, struct iio_values *out)
+/* All of them, by name; the kernel lists its files in no order. */
+static int list_channels(const char *path, struct channels *channels)
 {
 	int err = 0;
 	struct dirent *entry;
-	out->n = 0;
 	DIR *folder = opendir(path);
 	if (folder == NULL)
 		return errno == ENOENT ? -ENODEV : -errno;
 	while (err == 0 && (entry = readdir(folder)) != NULL)
-		err = take_file(path, entry->d_name, out);
+		err = take_file(channels, entry->d_name);
 	closedir(folder);
-	/* The device went while it was read. */
-	if (err == -ENOENT)
-		err = -ENODEV;
+	if (channels->n > 0)
+		qsort(channels->at, channels->n, sizeof(channels->at[0]), by_name);
+	return err;
+}
+
+static void take_channel(
+	const char *path, const struct channel *channel, struct iio_values *out)
+{
+	struct iio_value *value = &out->at[out->n];
+	int err = read_channel(path, channel, &value->value);
+	if (err == 0) {
+		memcpy(value->quantity, channel->quantity, sizeof(value->quantity));
+		value->unit = channel->kind->unit;
+		out->n++;
+	} else if (out->failed++ == 0) {
+		out->error = err;
+		memcpy(out->failed_quantity, channel->quantity,
+			sizeof(out->failed_quantity));
+	}
+}
+
+static void leave_out(const struct channel *channel, struct iio_values *out)
+{
+	size_t len = strlen(out->left_out_names);
+	if (len + strlen(channel->quantity) + 2 <= sizeof(out->left_out_names))
+		snprintf(out->left_out_names + len, sizeof(out->left_out_names) - len,
+			"%s%s", len > 0 ? " " : "", channel->quantity);
+	out->left_out++;
+}
+
+int iio_read(const char *path, struct iio_values *out)
+{
+	struct channels channels = {NULL, 0};
+	*out = (struct iio_values){.n = 0};
+	int err = list_channels(path, &channels);
+	for (size_t i = 0; i < channels.n && err == 0; i++) {
+		if (i < DP_READING_VALUES)
+			take_channel(path, &channels.at[i], out);
+		else
+			leave_out(&channels.at[i], out);
+	}
+	free(channels.at);
 	if (err == 0 && out->n == 0)
-		err = access(path, F_OK) == 0 ? -ENODATA : -ENODEV;
-	qsort(out->at, out->n, sizeof(out->at[0]), by_name);
+		err = out->failed > 0 ? out->error : -ENODATA;
+	/* The device went while it was read. */
+	if ((out->failed > 0 || err == -ENODATA) && access(path, F_OK) != 0)
+		err = -ENODEV;
+	qsort(out->at, out->n, sizeof(out->at[0]), by_quantity);
 	return err;
 }
 

@@ -25,6 +25,11 @@ struct iio_value {
 struct iio_values {
 	unsigned n;
 	struct iio_value at[DP_READING_VALUES];
+	unsigned failed; /**< channels that could not be read this time */
+	int error;	 /**< of the first of them, which is */
+	char failed_quantity[IIO_NAME_SIZE];
+	unsigned left_out;	  /**< channels beyond the eighth, which are not read: */
+	char left_out_names[160]; /**< their names, as many as find room */
 };
 
 /**
@@ -37,9 +42,11 @@ struct iio_values {
 int iio_find(const char *where, const char *root, char path[IIO_PATH_SIZE]);
 
 /**
- * Read all its channels of known kinds, in the order of their names; at most eight.
- * @return 0; -ENODEV the device is gone; -ENODATA it has no such channel; what reading an
- *         attribute failed with (-EIO, -ETIMEDOUT)
+ * Read its channels of known kinds: of more than eight the first by name, `voltage2` before
+ * `voltage10`. A channel that fails costs itself only. A value has the decimals of what it
+ * was computed from, 15.008 and not 15.008000000000001.
+ * @return 0; -ENODEV the device is gone; -ENODATA it has no such channel; when all of them
+ *         fail, what reading the first failed with (-EIO, -ETIMEDOUT)
  */
 int iio_read(const char *path, struct iio_values *out);
 

@@ -58,3 +58,27 @@ def test_stuck_devices_delay_no_other(lab, local, tmp_path):
     sampler = lab.sampler(local, ",".join([*sensors, f"good=iio@{good}"]), PERIOD_MS=50)
     eventually(lambda: len(values(sampler, "good")) > 10, "the good one goes on")
     sampler.stop()
+
+
+def test_one_channel_that_fails_and_more_than_eight(lab, local, tmp_path):
+    """The other channels go on; which are left out is said once."""
+    adc = tmp_path / "adc"
+    adc.mkdir()
+    (adc / "in_voltage_scale").write_text("1000\n")
+    for channel in range(10):
+        (adc / f"in_voltage{channel}_raw").write_text(f"{channel}\n")
+    (adc / "in_voltage3_raw").write_text("\n")
+    sampler = lab.sampler(local, f"adc=iio@{adc}", PERIOD_MS=20)
+
+    def last():
+        readings = list(Ledger(sampler.ledger_path).readings.values())
+        return readings[-1][2] if len(readings) > 5 else {}
+
+    read = {f"voltage{n}": float(n) for n in range(8)}
+    eventually(lambda: last() == {k: v for k, v in read.items() if k != "voltage3"}, "seven values")
+    log = sampler.stderr()
+    assert log.count('left_out="voltage8 voltage9" channels=2') == 1
+    assert log.count('channels=1 first=voltage3 error="Input/output error"') == 1
+    (adc / "in_voltage3_raw").write_text("3\n")
+    eventually(lambda: last() == read, "it is back")
+    eventually(lambda: "all channels of a device can be read again" in sampler.stderr(), "it says so")

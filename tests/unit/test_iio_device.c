@@ -1,3 +1,4 @@
+#include "number.h"
 #include "sampler/iio_device.h"
 #include "support.h"
 
@@ -55,17 +56,69 @@ static void test_numbered_and_modified_channels_keep_their_names(void **state)
 	assert_values(path, "concentration_co2=0.045(%) voltage0=0.5(V) voltage1=3(V)");
 }
 
-static void test_more_than_eight_channels_are_cut(void **state)
+static void test_of_more_than_eight_channels_the_first_by_name_are_read(void **state)
 {
-	static const char *const files[] = {"in_voltage0_raw", "1", "in_voltage1_raw", "1",
-		"in_voltage2_raw", "1", "in_voltage3_raw", "1", "in_voltage4_raw", "1",
-		"in_voltage5_raw", "1", "in_voltage6_raw", "1", "in_voltage7_raw", "1",
-		"in_voltage8_raw", "1", NULL};
+	/* Not in order: neither is a folder. */
+	static const char *const files[] = {"in_voltage11_raw", "11", "in_voltage3_raw",
+		"3", "in_voltage10_raw", "10", "in_voltage0_raw", "0", "in_voltage9_raw",
+		"9", "in_voltage1_raw", "1", "in_voltage8_raw", "8", "in_voltage2_raw", "2",
+		"in_voltage4_raw", "4", "in_voltage7_raw", "7", "in_voltage5_raw", "5",
+		"in_voltage6_raw", "6", "in_voltage_scale", "1000", NULL};
 	char path[PATH_SIZE];
 	struct iio_values values;
 	make_device(state, "iio:device0", files, path);
+	assert_values(path, "voltage0=0(V) voltage1=1(V) voltage2=2(V) voltage3=3(V) "
+			    "voltage4=4(V) voltage5=5(V) voltage6=6(V) voltage7=7(V)");
 	assert_int_equal(iio_read(path, &values), 0);
-	assert_int_equal(values.n, DP_READING_VALUES);
+	assert_int_equal(values.left_out, 4);
+	assert_string_equal(values.left_out_names, "voltage8 voltage9 voltage10 voltage11");
+}
+
+static void test_a_channel_that_fails_costs_itself_only(void **state)
+{
+	static const char *const files[] = {"in_temp_input", "21500\n",
+		"in_humidityrelative_input", "wet\n", "in_pressure_raw", "1\n",
+		"in_pressure_scale", "\n", NULL};
+	char path[PATH_SIZE];
+	struct iio_values values;
+	make_device(state, "iio:device0", files, path);
+	assert_values(path, "temperature=21.5(Cel)");
+	assert_int_equal(iio_read(path, &values), 0);
+	assert_int_equal(values.failed, 2);
+	assert_int_equal(values.error, -EIO);
+	assert_string_equal(values.failed_quantity, "humidity");
+}
+
+/* What a program prints that prints every digit of a double. */
+static void assert_printed(
+	void **state, const char *name, const char *const *files, const char *expected)
+{
+	char path[PATH_SIZE], text[32];
+	struct iio_values values;
+	make_device(state, name, files, path);
+	assert_int_equal(iio_read(path, &values), 0);
+	assert_int_equal(values.n, 1);
+	dp_format_double(text, values.at[0].value);
+	assert_string_equal(text, expected);
+}
+
+static void test_values_have_the_decimals_of_what_they_are_computed_from(void **state)
+{
+	static const char *const cases[][8] = {
+		{"15.008", "in_temp_raw", "1876", "in_temp_scale", "8"},
+		{"0.994189452508", "in_voltage0_raw", "1234", "in_voltage0_scale",
+			"0.805664062"},
+		{"-0.003", "in_temp_input", "-3"},
+		{"101325.3", "in_pressure_input", "101.3253"},
+		{"241.115422", "in_temp_raw", "26848", "in_temp_offset", "-4368",
+			"in_temp_scale", "10.725775"},
+		{"5e-09", "in_current0_raw", "5", "in_current0_scale", "0.000001"},
+	};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "iio:device%zu", i);
+		assert_printed(state, name, cases[i] + 1, cases[i][0]);
+	}
 }
 
 static void test_devices_are_found_by_name_and_by_folder(void **state)
@@ -107,7 +160,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_processed_and_raw_channels_get_senml_units),
 		IN_DIRECTORY(test_numbered_and_modified_channels_keep_their_names),
-		IN_DIRECTORY(test_more_than_eight_channels_are_cut),
+		IN_DIRECTORY(test_of_more_than_eight_channels_the_first_by_name_are_read),
+		IN_DIRECTORY(test_a_channel_that_fails_costs_itself_only),
+		IN_DIRECTORY(test_values_have_the_decimals_of_what_they_are_computed_from),
 		IN_DIRECTORY(test_devices_are_found_by_name_and_by_folder),
 		IN_DIRECTORY(test_a_device_without_a_value_is_an_error),
 	};

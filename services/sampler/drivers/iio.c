@@ -1,6 +1,7 @@
 /*
  * iio@NAME: any sensor for which the kernel has a driver (BME280, SHT3x, light, voltage
- * ...), by its name or its folder. All its channels of known kinds are one reading.
+ * ...), by its name or its folder. All its channels of known kinds are one reading, the
+ * first eight if it has more. A channel that cannot be read is left out of it.
  * Reading waits for the device, on the thread pool.
  */
 #include <errno.h>
@@ -16,6 +17,9 @@
 struct iio {
 	struct driver_read *read;
 	uv_loop_t *loop;
+	const char *name; /* the sensor's */
+	bool said_left_out;
+	unsigned said_failed; /* channels */
 	char where[IIO_PATH_SIZE];
 	uv_work_t work;
 	bool working, closing;
@@ -43,6 +47,29 @@ static void fill(const struct iio *iio, struct driver_outcome *out)
 	}
 }
 
+/* Once for each change: a value less is easily overlooked. */
+static void say_what_is_missing(struct iio *iio)
+{
+	const struct iio_values *values = &iio->values;
+	if (values->left_out > 0 && !iio->said_left_out)
+		dp_log(DP_LOG_WARN,
+			"a reading has at most eight values; the other channels of the "
+			"device are left out",
+			"sensor=%s left_out=\"%s\" channels=%u", iio->name,
+			values->left_out_names, values->left_out);
+	iio->said_left_out = values->left_out > 0;
+	if (values->failed > 0 && values->failed != iio->said_failed)
+		dp_log(DP_LOG_WARN,
+			"channels of a device cannot be read; its readings go on without "
+			"them",
+			"sensor=%s channels=%u first=%s error=\"%s\"", iio->name,
+			values->failed, values->failed_quantity, strerror(-values->error));
+	if (values->failed == 0 && iio->said_failed > 0)
+		dp_log(DP_LOG_INFO, "all channels of a device can be read again",
+			"sensor=%s", iio->name);
+	iio->said_failed = values->failed;
+}
+
 static void explain(int err, struct driver_outcome *out)
 {
 	*out = (struct driver_outcome){.failure = "iio-error", .advice = strerror(-err)};
@@ -66,10 +93,12 @@ static void work_done(uv_work_t *work, int status)
 	}
 	if (status != 0)
 		iio->result = status;
-	if (iio->result == 0)
+	if (iio->result == 0) {
+		say_what_is_missing(iio);
 		fill(iio, &outcome);
-	else
+	} else {
 		explain(iio->result, &outcome);
+	}
 	iio->read->done(iio->read, &outcome);
 }
 
@@ -97,6 +126,7 @@ static int iio_driver_open(struct driver_instance *out, const struct driver_host
 	}
 	iio->read = read;
 	iio->loop = host->loop;
+	iio->name = spec->name;
 	out->state = iio;
 	return 0;
 }
