@@ -21,6 +21,7 @@ struct driver_outcome {
 	const char *failure; /**< the cause in a word, or NULL; no value then counts */
 	const char *advice;  /**< with a failure: what to do about it, or NULL */
 	unsigned n;	     /**< 0 without a failure: nothing to say this time */
+	uint32_t missed;     /**< readings that were due before this one and are lost */
 	struct dp_value values[DP_READING_VALUES];
 };
 

@@ -105,11 +105,10 @@ static void start_stats(struct sampler *s)
 
 /* ---- the sensors ---- */
 
-static void on_reading(void *data, unsigned sensor, const struct driver_outcome *outcome)
+static int on_reading(void *data, unsigned sensor, const struct driver_outcome *outcome)
 {
 	struct sampler *s = data;
-	if (uplink_keep(&s->uplink, sensor, outcome->values, outcome->n) != 0)
-		s->sensors.failed++;
+	return uplink_keep(&s->uplink, sensor, outcome->values, outcome->n);
 }
 
 static void on_available(void *data, unsigned sensor, bool available)

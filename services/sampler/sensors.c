@@ -8,6 +8,7 @@
 #define FAILURES_UNAVAILABLE 3 /* in a row, or the last attempt of a long period */
 #define FAILURES_PER_LOG 10
 #define STUCK_MS 10000
+#define FIRST_MS 1000 /* after the start, each has been read once */
 #define BUS_THREADS 2
 
 static void on_due(uv_timer_t *timer);
@@ -49,38 +50,46 @@ static void note_failure(struct sensor *sensor, const struct driver_outcome *out
 		set_available(sensor, false);
 }
 
-static void hand_over(struct sensor *sensor, const struct driver_outcome *outcome)
+static void note_success(struct sensor *sensor)
 {
-	struct sensors *all = sensor->all;
-	struct driver_outcome corrected = *outcome;
 	if (sensor->failures > 0)
 		dp_log(DP_LOG_INFO, "a sensor can be read again", "sensor=%s failures=%u",
 			sensor->spec->spec->name, sensor->failures);
 	sensor->failures = 0;
 	set_available(sensor, true);
-	if (outcome->n == 0)
-		return;
-	sensor_correct(sensor->spec, &corrected);
-	all->options.reading(all->options.data, (unsigned)(sensor - all->at), &corrected);
+}
+
+/* @return whether there is a reading, or nothing to say */
+static bool take(struct sensor *sensor, const struct driver_outcome *outcome)
+{
+	static const struct driver_outcome unsendable = {.failure = "cannot-be-sent",
+		.advice = "a value is no finite number, or a quantity's name is not "
+			  "allowed; check the driver, offset: and scale:"};
+	struct sensors *all = sensor->all;
+	struct driver_outcome corrected = *outcome;
+	all->failed += outcome->missed;
+	if (outcome->failure == NULL && outcome->n > 0) {
+		sensor_correct(sensor->spec, &corrected);
+		if (all->options.reading(all->options.data, (unsigned)(sensor - all->at),
+			    &corrected) != 0)
+			outcome = &unsendable;
+	}
+	if (outcome->failure != NULL)
+		note_failure(sensor, outcome);
+	else
+		note_success(sensor);
+	return outcome->failure == NULL;
 }
 
 static void read_done(struct driver_read *read, const struct driver_outcome *outcome)
 {
 	struct sensor *sensor = (struct sensor *)read;
-	if (outcome->failure != NULL)
-		note_failure(sensor, outcome);
-	else
-		hand_over(sensor, outcome);
-	schedule(sensor, outcome->failure != NULL);
+	schedule(sensor, !take(sensor, outcome));
 }
 
 static void read_event(struct driver_read *read, const struct driver_outcome *outcome)
 {
-	struct sensor *sensor = (struct sensor *)read;
-	if (outcome->failure != NULL)
-		note_failure(sensor, outcome);
-	else
-		hand_over(sensor, outcome);
+	take((struct sensor *)read, outcome);
 }
 
 /* Its driver has not answered for long: it is said, and waited for. */
@@ -103,6 +112,11 @@ static void on_due(uv_timer_t *timer)
 	sensor->spec->driver->read(sensor->instance.state);
 }
 
+static int64_t share_of(int64_t span_ms, size_t index, size_t n)
+{
+	return span_ms * (int64_t)index / (int64_t)n;
+}
+
 static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t why_size)
 {
 	const struct sensors_options *options = &sensors->options;
@@ -119,11 +133,18 @@ static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t 
 	uv_timer_init(options->host.loop, &sensor->timer);
 	sensor->timer.data = sensor;
 	int64_t period = spec->period_ms > 0 ? spec->period_ms : options->period_ms;
-	/* Spread over the period, so that the sensors do not all fire at once. */
-	int64_t offset = period * (int64_t)index / (int64_t)options->list->n;
+	/*
+	 * Spread over the period, so that the sensors do not all fire at once. But whether
+	 * a sensor can be read is to be known soon: the first read does not wait for its
+	 * turn.
+	 */
+	int64_t turn = share_of(period, index, options->list->n);
+	int64_t first =
+		share_of(period < FIRST_MS ? period : FIRST_MS, index, options->list->n);
 	pace_init(&sensor->pace, period, sensor->instance.interval_ms,
-		sensor->instance.retries, now_ms(sensor) + offset);
-	uv_timer_start(&sensor->timer, on_due, (uint64_t)offset, 0);
+		sensor->instance.retries,
+		now_ms(sensor) + (first < turn ? turn - period : turn));
+	uv_timer_start(&sensor->timer, on_due, (uint64_t)first, 0);
 	return 0;
 }
 

@@ -30,8 +30,11 @@ struct sensors_options {
 	const struct sensor_list *list;
 	struct driver_host host;
 	int64_t period_ms; /**< of a sensor that has none of its own */
-	/** @param sensor  its index in the list */
-	void (*reading)(void *data, unsigned sensor, const struct driver_outcome *outcome);
+	/**
+	 * @param sensor  its index in the list
+	 * @return 0, or -EINVAL: it cannot be sent, which is a failure like any other
+	 */
+	int (*reading)(void *data, unsigned sensor, const struct driver_outcome *outcome);
 	/** A sensor can be read now, or cannot any more. */
 	void (*available)(void *data, unsigned sensor, bool available);
 	void *data;
@@ -41,11 +44,12 @@ struct sensors {
 	struct sensors_options options;
 	struct sensor at[SENSORS_MAX];
 	size_t n;	 /* opened */
-	uint64_t failed; /**< reads, counted */
+	uint64_t failed; /**< reads, and readings that were missed */
 };
 
 /**
- * Open them all and begin. The struct is zeroed by the caller, and large.
+ * Open them all and begin: each is read within a second, then by its period. The struct is
+ * zeroed by the caller, and large.
  * @param why  on failure: of which sensor what is wrong
  * @return 0; -EINVAL: sensors_close() those that were opened
  */

@@ -181,12 +181,8 @@ int uplink_keep(
 	char json[DP_READING_JSON];
 	json[0] = '[';
 	int len = dp_reading_encode(&reading, json + 1, sizeof(json) - 2);
-	if (len < 0) {
-		dp_log(DP_LOG_ERROR, "a driver yields a reading that cannot be sent",
-			"sensor=%s error=\"%s\"", up->options.names[sensor],
-			strerror(-len));
+	if (len < 0)
 		return len;
-	}
 	json[len + 1] = ']';
 	struct ring_item item = {
 		.json = malloc((size_t)len + 2),

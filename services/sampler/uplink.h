@@ -60,7 +60,7 @@ bool uplink_message(struct uplink *up, const struct dp_bus_message *message);
 /**
  * Date a reading and send it.
  * @param sensor  index
- * @return 0; -EINVAL a driver made what cannot be sent, logged
+ * @return 0; -EINVAL a driver made what cannot be sent
  */
 int uplink_keep(
 	struct uplink *up, unsigned sensor, const struct dp_value *values, unsigned n);

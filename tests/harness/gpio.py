@@ -46,7 +46,7 @@ class Line:
         (self.folder / "trace").write_text(text)
 
     def edges(self, text):
-        """Each `r` or `f` is an edge; the level follows the last one."""
+        """Each `r` or `f` is an edge, each `.` one that got lost; the level follows the last one."""
         self.level(1 if text[-1] == "r" else 0)
         descriptor = os.open(self._edges, os.O_RDWR | os.O_NONBLOCK)
         try:

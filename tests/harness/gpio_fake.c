@@ -4,7 +4,8 @@
  *
  *   GPIO_FAKE/<label>/lines               how many lines
  *   GPIO_FAKE/<label>/<line>/level        of an input: 0 or 1, read when asked
- *   GPIO_FAKE/<label>/<line>/edges        a FIFO: each `r` or `f` written to it is an edge
+ *   GPIO_FAKE/<label>/<line>/edges        a FIFO: each `r` or `f` written to it is an edge,
+ *                                         each `.` one that the kernel had to drop
  *   GPIO_FAKE/<label>/<line>/trace        a capture: one transaction is played after each
  *                                         change from output to input
  *   GPIO_FAKE/<label>/<line>/value        of an output: written here, read back from here
@@ -218,6 +219,10 @@ int gpio_edges(struct gpio_line *line, struct gpio_edge *edges, size_t max)
 	size_t room = max - n < sizeof(bytes) ? max - n : sizeof(bytes);
 	ssize_t got = line->fifo >= 0 && room > 0 ? read(line->fifo, bytes, room) : 0;
 	for (ssize_t i = 0; i < got; i++) {
+		if (bytes[i] == '.') {
+			line->seqno++;
+			continue;
+		}
 		bool rising = (bytes[i] == 'r') != line->modes[line->mode].active_low;
 		enum gpio_edges wanted = line->modes[line->mode].edges;
 		if (wanted == GPIO_EDGES_BOTH ||

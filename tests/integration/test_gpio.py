@@ -114,6 +114,41 @@ def test_edges_are_readings(lab, local, chip):
     )
 
 
+def test_edges_that_got_lost_are_counted_and_said(lab, local, chip):
+    """What the kernel dropped is no reading; it counts as failed, and the log says what to do."""
+    line = chip.line(17)
+    client = lab.client(local)
+    client.subscribe("local/stats/#")
+    started = sampler(
+        lab, local, chip, f"door=gpio-in@{line.name},mode=edges", PERIOD_MS=3600000, STATS_PERIOD_S=1
+    )
+    eventually(lambda: values(started.ledger_path) == [("door", {"level": 0})], "the first level")
+    line.edges("rf" + "." * 6 + "r")
+    levels = [0, 1, 0, 1]
+    eventually(
+        lambda: [v["level"] for _, v in values(started.ledger_path)] == levels, "those that came"
+    )
+    assert "sensor=door missed=6" in started.stderr() and "debounce-ms=" in started.stderr()
+    line.edges("f...r")
+    eventually(lambda: len(values(started.ledger_path)) == 6, "two more")
+    # Said again only once they are twice as many.
+    assert "missed=9" not in started.stderr()
+
+    def failed():
+        return [json.loads(m.payload)["failed"] for m in client.messages()]
+
+    eventually(lambda: failed() and failed()[-1] == 9, "all nine are counted")
+
+
+def test_pulses_that_got_lost_are_counted(lab, local, chip):
+    """mode=count needs no edge to be taken: their numbers tell how many there were."""
+    line = chip.line(17)
+    started = sampler(lab, local, chip, f"rain=gpio-in@{line.name},mode=count")
+    eventually(lambda: ("rain", {"count": 0}) in values(started.ledger_path), "it starts at 0")
+    line.edges("r" + "." * 40 + "r")
+    eventually(lambda: ("rain", {"count": 42}) in values(started.ledger_path), "all 42")
+
+
 def test_pulses_are_counted(lab, local, chip):
     """mode=count: rising edges since the start, many at once included."""
     line = chip.line(17)

@@ -2,13 +2,15 @@
  * gpio-in@PIN: a button, a contact, a pulse counter. What it yields depends on `mode`:
  *
  *   level  (default) the level once a period: level, 0 or 1
- *   edges  the same, and besides at every change
+ *   edges  the same, and besides at every change; those that the kernel had to drop are
+ *          counted as failed
  *   count  how many pulses (edges from 0 to 1) since the start: count
  *
  * active-low=1 swaps the levels, bias= is as-is, off, pull-up or pull-down, and
  * debounce-ms= lets the kernel report only levels that have lasted so long.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +41,9 @@ struct gpio_in {
 	uv_timer_t pause;
 	uint64_t count;
 	uint32_t seqno; /* of the last edge of this line */
-	char name[DP_NAME_MAX + 10];
+	uint64_t missed, say_missed_at;
+	const char *sensor;
+	char name[DP_NAME_MAX + 10]; /* as the line's user */
 	char advice[GPIO_TROUBLE_SIZE];
 };
 
@@ -123,17 +127,35 @@ static void on_paused(uv_timer_t *timer)
 		start_poll(in);
 }
 
+/* The first time, and whenever there are twice as many: a line may chatter for days. */
+static void say_missed(struct gpio_in *in, uint32_t missed)
+{
+	in->missed += missed;
+	if (in->missed < in->say_missed_at)
+		return;
+	dp_log(DP_LOG_WARN,
+		"edges came faster than they can be taken; they are counted as failed, and "
+		"are no readings",
+		"sensor=%s missed=%" PRIu64
+		" advice=\"does the contact bounce? try debounce-ms=, or mode=count\"",
+		in->sensor, in->missed);
+	in->say_missed_at = in->missed * 2;
+}
+
 static void take_edges(struct gpio_in *in, const struct gpio_edge *edges, int n)
 {
 	for (int i = 0; i < n; i++) {
 		/* The kernel numbers edges before it may have to drop some. */
-		in->count += edges[i].seqno - in->seqno;
+		uint32_t step = edges[i].seqno - in->seqno;
+		in->count += step;
 		in->seqno = edges[i].seqno;
-		if (in->what == WHAT_EDGES) {
-			const struct driver_outcome outcome =
-				level_outcome(edges[i].rising);
-			in->read->event(in->read, &outcome);
-		}
+		if (in->what != WHAT_EDGES)
+			continue;
+		struct driver_outcome outcome = level_outcome(edges[i].rising);
+		outcome.missed = step > 0 ? step - 1 : 0;
+		if (outcome.missed > 0)
+			say_missed(in, outcome.missed);
+		in->read->event(in->read, &outcome);
 	}
 }
 
@@ -186,6 +208,7 @@ static int gpio_in_open(struct driver_instance *out, const struct driver_host *h
 		dp_log_out_of_memory("a sensor");
 	in->read = read;
 	in->loop = host->loop;
+	in->sensor = spec->name;
 	snprintf(in->name, sizeof(in->name), "dewpoint-%s", spec->name);
 	int err = take_options(in, spec, why, why_size);
 	if (err == 0)
