@@ -29,6 +29,47 @@ enum dp_clock_mark dp_clock_mark(
 	return trust == DP_CLOCK_TRUST_KERNEL ? DP_CLOCK_NONE : DP_CLOCK_UNSYNCED;
 }
 
+static bool is_step(int64_t a_us, int64_t b_us)
+{
+	return a_us - b_us > DP_CLOCK_STEP_US || b_us - a_us > DP_CLOCK_STEP_US;
+}
+
+/* Of a clock that says that the board booted then. */
+static void learn(
+	struct dp_clock_watch *watch, int64_t boot_us, int64_t now_ns, bool synchronised)
+{
+	bool returned = watch->known && !is_step(boot_us, watch->boot_us);
+	bool waits = watch->doubted && !is_step(boot_us, watch->doubt_us) && synchronised;
+	bool first = !watch->known && synchronised;
+	if (first || (waits && now_ns - watch->since_ns >= DP_CLOCK_CONFIRM_NS))
+		watch->known = returned = true;
+	/* Small corrections may add up. */
+	if (returned && synchronised)
+		watch->boot_us = boot_us;
+	if (!returned && !waits) {
+		watch->doubt_us = boot_us;
+		watch->since_ns = now_ns;
+	}
+	watch->doubted = watch->known && !returned;
+}
+
+struct dp_clock_now dp_clock_look(struct dp_clock_watch *watch,
+	const struct dp_clock *clock, enum dp_clock_trust trust, int64_t earliest_s)
+{
+	struct dp_clock_now now = {
+		.wall_us = clock->wall_us(clock->data),
+		.boot_ns = clock->boot_ns(clock->data),
+		.mark = dp_clock_mark(clock, trust, earliest_s),
+	};
+	if (trust == DP_CLOCK_TRUST_ALWAYS)
+		return now;
+	learn(watch, now.wall_us - now.boot_ns / 1000, now.boot_ns,
+		now.mark == DP_CLOCK_SYNCED);
+	if (watch->doubted && now.mark == DP_CLOCK_SYNCED)
+		now.mark = DP_CLOCK_UNSYNCED;
+	return now;
+}
+
 const char *dp_clock_mark_name(enum dp_clock_mark mark)
 {
 	return mark_names[mark];

@@ -5,6 +5,7 @@
 #ifndef DP_CLOCK_H
 #define DP_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** How good a wall clock time is; stored with each reading as this number. */
@@ -36,6 +37,45 @@ void dp_clock_system(struct dp_clock *clock);
 
 /** What the wall clock is worth now, `earliest_s` being the build date. */
 enum dp_clock_mark dp_clock_mark(
+	const struct dp_clock *clock, enum dp_clock_trust trust, int64_t earliest_s);
+
+#define DP_CLOCK_STEP_US INT64_C(5000000)
+#define DP_CLOCK_CONFIRM_NS INT64_C(600000000000)
+
+/**
+ * Watches a clock for steps. All zero at first: nothing is known.
+ *
+ * Wall clock and time since boot run alike, whatever slews them: what the wall clock showed
+ * at boot changes only when somebody sets it. The first time that the kernel calls the
+ * clock synchronised is when this instant becomes known; steps before that correct a clock
+ * that nobody vouched for. After it
+ *
+ *   - a clock that is off the known instant by more than DP_CLOCK_STEP_US is in doubt. Its
+ *     times are DP_CLOCK_UNSYNCED, also while the kernel calls it synchronised: a time
+ *     server may lie;
+ *   - the doubt ends at once when the clock is back at the known instant (which follows
+ *     smaller corrections), and
+ *   - it ends with a new known instant when the clock has kept to that one, synchronised
+ *     whenever it was looked at, for DP_CLOCK_CONFIRM_NS.
+ *
+ * With DP_CLOCK_TRUST_ALWAYS nothing is doubted.
+ */
+struct dp_clock_watch {
+	bool known, doubted;
+	int64_t boot_us;  /**< the known instant, microseconds since 1970 */
+	int64_t doubt_us; /**< the one in doubt, */
+	int64_t since_ns; /**< which the clock has kept to since then, in time since boot */
+};
+
+/** One look at a clock. */
+struct dp_clock_now {
+	int64_t wall_us;
+	int64_t boot_ns;
+	enum dp_clock_mark mark; /**< what wall_us is worth */
+};
+
+/** Look at the clock, as dp_clock_mark() but with the doubts above. */
+struct dp_clock_now dp_clock_look(struct dp_clock_watch *watch,
 	const struct dp_clock *clock, enum dp_clock_trust trust, int64_t earliest_s);
 
 /** @return the property's text (`unsynced`, `guessed`, `none`), or NULL for synchronised */

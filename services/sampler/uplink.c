@@ -164,18 +164,33 @@ bool uplink_message(struct uplink *up, const struct dp_bus_message *message)
 	return true;
 }
 
+static struct dp_clock_now look_at_clock(struct uplink *up)
+{
+	bool doubted = up->watch.doubted;
+	const struct dp_clock_now now = dp_clock_look(
+		&up->watch, up->options.clock, up->options.trust, dp_build_epoch);
+	if (up->watch.doubted && !doubted)
+		dp_log(DP_LOG_WARN,
+			"the clock was set while it was synchronised; readings are marked "
+			"unsynced until it is back, or has stayed so for ten minutes",
+			"by_s=%lld",
+			(long long)(up->watch.doubt_us - up->watch.boot_us) / 1000000);
+	if (doubted && !up->watch.doubted)
+		dp_log(DP_LOG_INFO, "the clock is believed again", NULL);
+	return now;
+}
+
 int uplink_keep(
 	struct uplink *up, unsigned sensor, const struct dp_value *values, unsigned n)
 {
-	const struct dp_clock *clock = up->options.clock;
-	enum dp_clock_mark mark = dp_clock_mark(clock, up->options.trust, dp_build_epoch);
+	const struct dp_clock_now now = look_at_clock(up);
 	struct dp_reading reading = {
 		.sensor = dp_slice(up->options.names[sensor]),
-		.has_time = mark != DP_CLOCK_NONE,
+		.has_time = now.mark != DP_CLOCK_NONE,
 		.n = n,
 	};
 	if (reading.has_time)
-		reading.ts_us = clock->wall_us(clock->data);
+		reading.ts_us = now.wall_us;
 	memcpy(reading.values, values, n * sizeof(*values));
 
 	char json[DP_READING_JSON];
@@ -188,8 +203,8 @@ int uplink_keep(
 		.json = malloc((size_t)len + 2),
 		.len = (uint32_t)len + 2,
 		.sensor = (uint16_t)sensor,
-		.clock = (uint8_t)mark,
-		.boottime_ns = clock->boot_ns(clock->data),
+		.clock = (uint8_t)now.mark,
+		.boottime_ns = now.boot_ns,
 	};
 	if (item.json == NULL)
 		dp_log_out_of_memory("a reading");

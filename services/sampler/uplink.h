@@ -34,6 +34,7 @@ struct uplink {
 	struct dp_bus *bus;
 	struct ring ring;
 	struct ledger ledger;
+	struct dp_clock_watch watch;
 	struct dp_stream_id stream;
 	char stream_hex[DP_STREAM_HEX + 1];
 	char ack_topic[64];

@@ -1,5 +1,6 @@
 """Boards without a clock: every reading is kept, gets the best time there is, and says how good."""
 
+import json
 import time
 from collections import Counter
 
@@ -188,6 +189,44 @@ def test_a_step_back_of_an_hour(lab, local, central, clock):
     watcher.wait_message(
         "state/raspberrypi4/bench", lambda m: str(temperature).encode() in m.payload
     )
+
+
+def test_ten_years_ahead_for_a_moment(lab, local, central, clock):
+    """Readings of the jump are marked though the kernel vouches for them; later ones are not."""
+    lab.ingest(central)
+    clock.set()
+    node, watcher = lab.client(local), lab.client(central)
+    node.subscribe("local/reading/+")
+    watcher.subscribe("state/#")
+    lab.publisher(local, central, CLOCK_FILE=clock.path)
+    sampler = lab.sampler(local, "bench=sim@42", PERIOD_MS=20, CLOCK_FILE=clock.path)
+    day_ahead = time.time() + 86400
+
+    def marks(ahead):
+        """Of the readings that were sent with a time of today, or with one of 2036."""
+        found = []
+        for message in node.messages():
+            if message.payload:
+                is_ahead = json.loads(message.payload)[0]["bt"] > day_ahead
+                if is_ahead == ahead:
+                    found.append(dict(message.properties.UserProperty).get("clock", "synced"))
+        return found
+
+    eventually(lambda: len(marks(ahead=False)) > 10, "readings flow")
+    clock.set(wall_s=time.time() + 10 * 366 * 86400)
+    eventually(lambda: len(marks(ahead=True)) > 10, "and are of 2036")
+    before = len(marks(ahead=False))
+    clock.set()
+    eventually(lambda: len(marks(ahead=False)) > before + 10, "the clock is right again")
+    assert set(marks(ahead=True)) == {"unsynced"}
+    assert set(marks(ahead=False)) == {"synced"}
+    log = sampler.stderr()
+    assert "by_s=3162" in log and "the clock is believed again" in log
+
+    def shown():
+        return json.loads(watcher.messages("state/raspberrypi4/bench")[-1].payload)["time"]
+
+    eventually(lambda: shown() < day_ahead, "what is shown is of today")
 
 
 def test_the_state_of_a_board_without_a_clock(lab, local, central, clock):

@@ -8,7 +8,14 @@
 struct fake {
 	int64_t wall_us;
 	int synchronised;
+	int64_t boot_ns;
 };
+
+static int64_t fake_boot_ns(void *data)
+{
+	const struct fake *fake = data;
+	return fake->boot_ns;
+}
 
 static int64_t fake_wall_us(void *data)
 {
@@ -24,7 +31,7 @@ static int fake_synchronised(void *data)
 
 static enum dp_clock_mark mark(int64_t wall_us, int synchronised, enum dp_clock_trust trust)
 {
-	struct fake fake = {wall_us, synchronised};
+	struct fake fake = {wall_us, synchronised, 0};
 	const struct dp_clock clock = {
 		.wall_us = fake_wall_us, .synchronised = fake_synchronised, .data = &fake};
 	return dp_clock_mark(&clock, trust, BUILT_S);
@@ -68,6 +75,88 @@ static void test_a_time_that_cannot_be_sent_is_not_trusted(void **state)
 	assert_int_equal(mark(earliest_us, 1, DP_CLOCK_TRUST_ALWAYS), DP_CLOCK_SYNCED);
 	assert_int_equal(mark(earliest_us - 1, 1, DP_CLOCK_TRUST_ALWAYS), DP_CLOCK_NONE);
 	assert_int_equal(mark(0, 1, DP_CLOCK_TRUST_ALWAYS), DP_CLOCK_NONE);
+}
+
+/* A board that is watched: its clock is `off_s` ahead of the right time. */
+struct board {
+	struct dp_clock_watch watch;
+	struct fake fake;
+	enum dp_clock_trust trust;
+};
+
+static enum dp_clock_mark later(
+	struct board *board, int64_t after_s, int64_t off_s, int synchronised)
+{
+	const struct dp_clock clock = {.wall_us = fake_wall_us,
+		.boot_ns = fake_boot_ns,
+		.synchronised = fake_synchronised,
+		.data = &board->fake};
+	board->fake.boot_ns += after_s * INT64_C(1000000000);
+	board->fake.wall_us =
+		(BUILT_S + 86400 + off_s) * 1000000 + board->fake.boot_ns / 1000;
+	board->fake.synchronised = synchronised;
+	const struct dp_clock_now now =
+		dp_clock_look(&board->watch, &clock, board->trust, BUILT_S);
+	assert_int_equal(now.wall_us, board->fake.wall_us);
+	assert_int_equal(now.boot_ns, board->fake.boot_ns);
+	return now.mark;
+}
+
+#define TEN_YEARS_S INT64_C(315360000)
+
+static void test_a_clock_that_jumps_is_doubted_until_it_is_back(void **state)
+{
+	(void)state;
+	struct board board = {.trust = DP_CLOCK_TRUST_AUTO};
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(later(&board, 1, TEN_YEARS_S, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, -3600, 1), DP_CLOCK_UNSYNCED);
+	/* Days without a reading are no step; nor is what is smaller than one, each time.
+	 */
+	assert_int_equal(later(&board, 1000000, 4, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, 8, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, 14, 1), DP_CLOCK_UNSYNCED);
+}
+
+static void test_a_clock_that_keeps_to_its_new_time_is_believed(void **state)
+{
+	(void)state;
+	struct board board = {.trust = DP_CLOCK_TRUST_KERNEL};
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, 3600, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 599, 3600, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, 3600, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_UNSYNCED);
+	/* Another step, or nobody who vouches for it: ten minutes more. */
+	assert_int_equal(later(&board, 599, 0, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 2, 60, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 599, 60, 0), DP_CLOCK_NONE);
+	assert_int_equal(later(&board, 1, 60, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 600, 60, 1), DP_CLOCK_SYNCED);
+}
+
+static void test_a_first_synchronisation_is_no_jump(void **state)
+{
+	(void)state;
+	struct board board = {.trust = DP_CLOCK_TRUST_AUTO};
+	assert_int_equal(later(&board, 1, -TEN_YEARS_S, 0), DP_CLOCK_NONE);
+	assert_int_equal(later(&board, 1, TEN_YEARS_S, 0), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+	/* Setting the clock makes it unsynchronised for a moment: that hides no jump. */
+	assert_int_equal(later(&board, 1, TEN_YEARS_S, 0), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, TEN_YEARS_S, 1), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, 0, 0), DP_CLOCK_UNSYNCED);
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+}
+
+static void test_a_clock_that_is_always_trusted_is_never_doubted(void **state)
+{
+	(void)state;
+	struct board board = {.trust = DP_CLOCK_TRUST_ALWAYS};
+	assert_int_equal(later(&board, 1, 0, 1), DP_CLOCK_SYNCED);
+	assert_int_equal(later(&board, 1, TEN_YEARS_S, 1), DP_CLOCK_SYNCED);
 }
 
 static void test_marks_have_names_that_are_read_back(void **state)
@@ -137,6 +226,10 @@ int main(void)
 		cmocka_unit_test(test_an_unsynchronised_clock_is_marked_or_refused_as_told),
 		cmocka_unit_test(test_a_clock_that_is_always_trusted_need_not_be_plausible),
 		cmocka_unit_test(test_a_time_that_cannot_be_sent_is_not_trusted),
+		cmocka_unit_test(test_a_clock_that_jumps_is_doubted_until_it_is_back),
+		cmocka_unit_test(test_a_clock_that_keeps_to_its_new_time_is_believed),
+		cmocka_unit_test(test_a_first_synchronisation_is_no_jump),
+		cmocka_unit_test(test_a_clock_that_is_always_trusted_is_never_doubted),
 		cmocka_unit_test(test_marks_have_names_that_are_read_back),
 		cmocka_unit_test(test_what_counts_as_good_has_a_name),
 		cmocka_unit_test(test_marks_are_stored_as_the_schema_says),
