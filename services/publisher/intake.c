@@ -251,8 +251,10 @@ static void accept_reading(struct relay *r, struct stream *stream,
 		return;
 	}
 	/* Not taken is not lost: the sampler keeps it and asks again. */
-	if (r->live >= RELAY_LIVE_MAX || r->live_bytes >= RELAY_LIVE_BYTES)
+	if (r->live >= RELAY_LIVE_MAX || r->live_bytes >= RELAY_LIVE_BYTES) {
+		last_look(r, message, identity);
 		return;
+	}
 	int err = decode_one(r, stream, message, identity, &held, &why);
 	if (err == -EAGAIN)
 		return;

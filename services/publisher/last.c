@@ -9,6 +9,7 @@
 #include "topic.h"
 
 #define LAST_EVERY_MS 500
+#define AHEAD_US INT64_C(60000000) /* of our clock: the time of a reading is wrong */
 
 static struct last *last_of(struct relay *r, struct dp_slice name)
 {
@@ -19,30 +20,40 @@ static struct last *last_of(struct relay *r, struct dp_slice name)
 	if (r->n_last == RELAY_SENSORS)
 		return NULL;
 	struct last *last = &r->last[r->n_last++];
+	*last = (struct last){.told = false};
 	memcpy(last->name, name.at, name.len);
-	last->name[name.len] = '\0';
 	return last;
 }
 
-/* Of the name behind a topic's last slash; NULL when it is none. */
-static struct last *last_of_topic(struct relay *r, const char *topic)
+struct last *last_of_topic(struct relay *r, const char *topic)
 {
 	struct dp_slice name = dp_slice(strrchr(topic, '/') + 1);
 	return dp_name_valid(name.at, name.len) ? last_of(r, name) : NULL;
 }
 
-/* Not by time, as a clock may be set back; a sampler that is new is the newer one. */
-static bool is_newer(const struct last *last, const struct dp_identity *identity)
+/*
+ * Of one stream the higher number is newer, whatever was done to the clock. Of two, that is
+ * of two samplers or two runs of one, the later time is; unless one has none, or a clock
+ * that was ahead has made what is shown.
+ */
+bool last_is_newer(const struct relay *r, const struct shown *a, const struct shown *b)
 {
-	return memcmp(&last->stream, &identity->stream, sizeof(last->stream)) != 0 ||
-	       identity->first > last->seq;
+	const struct dp_clock *clock = &r->service->clock;
+	if (memcmp(&a->stream, &b->stream, sizeof(a->stream)) == 0 && b->seq != 0)
+		return a->seq > b->seq;
+	return a->ts_us == 0 || a->ts_us >= b->ts_us ||
+	       b->ts_us > clock->wall_us(clock->data) + AHEAD_US;
 }
 
 void last_note(struct relay *r, const struct dp_identity *identity,
 	const struct dp_reading *reading)
 {
 	struct last *last = last_of(r, reading->sensor);
-	if (last == NULL || !is_newer(last, identity))
+	const struct shown shown = {.stream = identity->stream,
+		.seq = identity->first,
+		.ts_us = reading->has_time ? reading->ts_us : 0};
+	if (last == NULL ||
+		(last->json[0] != '\0' && !last_is_newer(r, &shown, &last->shown)))
 		return;
 	char json[sizeof(last->json)] = "{";
 	size_t len = 1;
@@ -61,10 +72,37 @@ void last_note(struct relay *r, const struct dp_identity *identity,
 		return;
 	memcpy(json + len, "}", 2);
 	memcpy(last->json, json, len + 2);
-	last->stream = identity->stream;
-	last->seq = identity->first;
-	last->json_due = true;
+	last->shown = shown;
+	last->json_due = !last->clear_due;
 	r->last_due = true;
+}
+
+void last_look(struct relay *r, const struct dp_bus_message *message,
+	const struct dp_identity *identity)
+{
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	char json[DP_READING_JSON];
+	const struct dp_clock *clock = &r->service->clock;
+	const char *why;
+	if (dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
+		    clock->wall_us(clock->data), &why) != 0)
+		return;
+	/* What may not be sent may not be shown. */
+	if (dp_senml_next(pack, &reading, &why) == 1 &&
+		dp_reading_encode(&reading, json, sizeof(json)) > 0)
+		last_note(r, identity, &reading);
+	dp_senml_close(pack);
+}
+
+void last_note_waiting(struct relay *r, const struct dp_bus_message *message)
+{
+	struct dp_identity identity;
+	const char *why;
+	if (dp_identity_decode(
+		    message->properties, message->n_properties, &identity, &why) == 0 &&
+		identity.count == 1)
+		last_look(r, message, &identity);
 }
 
 void last_note_output(struct relay *r, const struct dp_bus_message *message)
@@ -79,13 +117,13 @@ void last_note_output(struct relay *r, const struct dp_bus_message *message)
 	last_send(r);
 }
 
-static bool is_online(const struct dp_bus_message *message)
+bool last_is_online(const struct dp_bus_message *message)
 {
 	return message->len == strlen("online") &&
 	       memcmp(message->payload, "online", message->len) == 0;
 }
 
-static void note_status(struct relay *r, struct last *last, bool online)
+void last_note_online(struct relay *r, struct last *last, bool online)
 {
 	if (last->told && last->online == online)
 		return;
@@ -99,24 +137,14 @@ void last_note_status(struct relay *r, const struct dp_bus_message *message)
 	struct last *last = last_of_topic(r, message->topic);
 	if (last == NULL)
 		return;
-	for (size_t i = 0; i < message->n_properties; i++) {
-		const struct dp_property *property = &message->properties[i];
-		if (strcmp(property->name, "sampler") == 0)
-			snprintf(last->sampler, sizeof(last->sampler), "%s",
-				property->value);
-	}
-	note_status(r, last, is_online(message));
+	claims_note(r, last, message);
 }
 
 /* A sampler's last will: all that is its own is away too. */
 void last_note_sampler(struct relay *r, const struct dp_bus_message *message)
 {
 	const char *instance = strrchr(message->topic, '/') + 1;
-	for (size_t i = 0; i < r->n_last && !is_online(message); i++) {
-		if (!r->last[i].told || strcmp(r->last[i].sampler, instance) != 0)
-			continue;
-		note_status(r, &r->last[i], false);
-	}
+	claims_note_sampler(r, instance, last_is_online(message));
 }
 
 bool last_has_outputs(const struct relay *r)
@@ -128,17 +156,30 @@ bool last_has_outputs(const struct relay *r)
 }
 
 /* @return whether the connection is still there */
-static bool tell(struct relay *r, const char *what, const char *name, const char *text,
-	const char *content_type)
+static bool tell(struct relay *r, const char *what, const struct last *last,
+	const char *text, const char *content_type)
 {
-	char topic[DP_TOPIC_MAX];
-	snprintf(topic, sizeof(topic), "%s/%s/%s", what, r->config->node_name, name);
+	char topic[DP_TOPIC_MAX], stream[DP_STREAM_HEX + 1], seq[24];
+	struct dp_property properties[3];
+	size_t n = 0;
+	/* What is needed when it is read back: whose it is, and which reading. */
+	if (last->sampler[0] != '\0')
+		properties[n++] = (struct dp_property){"sampler", last->sampler};
+	if (content_type != NULL && last->shown.seq != 0) {
+		dp_hex_encode(last->shown.stream.bytes, DP_STREAM_BYTES, stream);
+		snprintf(seq, sizeof(seq), "%" PRIu64, last->shown.seq);
+		properties[n++] = (struct dp_property){"stream", stream};
+		properties[n++] = (struct dp_property){"first", seq};
+	}
+	snprintf(topic, sizeof(topic), "%s/%s/%s", what, r->config->node_name, last->name);
 	const struct dp_bus_message message = {.topic = topic,
 		.payload = text,
 		.len = strlen(text),
 		.qos = 1,
 		.retain = true,
-		.content_type = content_type};
+		.content_type = content_type,
+		.properties = properties,
+		.n_properties = n};
 	int err = dp_bus_publish(r->upstream, &message);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot publish what is known of a sensor or output",
@@ -148,29 +189,39 @@ static bool tell(struct relay *r, const char *what, const char *name, const char
 
 static bool send_one(struct relay *r, struct last *last)
 {
-	if (last->json_due && !tell(r, "state", last->name, last->json, "application/json"))
+	if (last->clear_due)
+		return tell(r, "state", last, "", NULL) &&
+		       tell(r, "status", last, "", NULL);
+	if (last->json_due && !tell(r, "state", last, last->json, "application/json"))
 		return false;
 	last->json_due = false;
 	if (last->status_due &&
-		!tell(r, "status", last->name, last->online ? "online" : "offline", NULL))
+		!tell(r, "status", last, last->online ? "online" : "offline", NULL))
 		return false;
 	last->status_due = false;
 	return true;
+}
+
+static bool is_due(const struct last *last)
+{
+	return last->json_due || last->status_due || last->clear_due;
 }
 
 void last_send(struct relay *r)
 {
 	if (!r->last_due || r->upstream == NULL || !dp_bus_connected(r->upstream))
 		return;
-	bool soon = relay_now(r) - r->last_ms < LAST_EVERY_MS;
+	bool soon = relay_now(r) - r->last_ms < LAST_EVERY_MS || !r->recalled;
 	bool all = true;
-	for (size_t i = 0; i < r->n_last; i++) {
+	for (size_t i = r->n_last; i-- > 0;) {
 		struct last *last = &r->last[i];
 		/* Somebody waits for an output's; sensors' may be many. */
 		if (soon && !last->is_output)
-			all = all && !last->json_due && !last->status_due;
+			all = all && !is_due(last);
 		else if (!send_one(r, last))
 			return;
+		else if (last->clear_due)
+			*last = r->last[--r->n_last];
 	}
 	r->last_due = !all;
 	if (!soon)
@@ -186,9 +237,24 @@ void last_send_all(struct relay *r)
 	r->last_due = r->n_last > 0;
 }
 
+void last_stop(struct relay *r)
+{
+	bool connected = r->upstream != NULL && dp_bus_connected(r->upstream);
+	for (size_t i = 0; i < r->n_last && connected; i++) {
+		if (r->last[i].told)
+			last_note_online(r, &r->last[i], false);
+		connected = send_one(r, &r->last[i]);
+	}
+}
+
 int64_t last_deadline(const struct relay *r)
 {
-	if (!r->last_due || r->upstream == NULL || !dp_bus_connected(r->upstream))
-		return INT64_MAX;
-	return r->last_ms + LAST_EVERY_MS;
+	int64_t due = r->settle_ms;
+	if (r->upstream == NULL || !dp_bus_connected(r->upstream))
+		return due;
+	if (r->recalling && r->recall_until_ms < due)
+		due = r->recall_until_ms;
+	if (r->last_due && r->recalled && r->last_ms + LAST_EVERY_MS < due)
+		due = r->last_ms + LAST_EVERY_MS;
+	return due;
 }

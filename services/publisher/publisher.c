@@ -26,13 +26,15 @@ static void on_local_connect(void *data)
 	const struct dp_bus_message hello = {
 		.topic = "local/hello", .payload = "", .qos = 1};
 	static const char *const filters[] = {"local/reading/+", "local/stats/+/+",
-		"local/state/+", "local/status/+", "local/sampler/+", "local/listening/+",
+		"local/last/+", "local/state/+", "local/status/+", "local/sampler/+",
+		"local/listening/+",
 		"local/answer/#"};
 	int err = 0;
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++)
 		err = dp_bus_subscribe(r->local, filters[i]);
 	if (err == 0)
 		err = dp_bus_publish(r->local, &hello);
+	claims_expect(r);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 	listeners_say_online(r);
@@ -41,6 +43,7 @@ static void on_local_connect(void *data)
 static void on_local_disconnect(void *data)
 {
 	listeners_forget(data); /* samplers keep what was not accepted */
+	claims_forget(data);
 }
 
 static void relay_stats(struct relay *r, const struct dp_bus_message *message)
@@ -68,6 +71,8 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 		intake_reading(r, message);
 	else if (strncmp(message->topic, "local/stats/", 12) == 0)
 		relay_stats(r, message);
+	else if (strncmp(message->topic, "local/last/", 11) == 0)
+		last_note_waiting(r, message);
 	else if (strncmp(message->topic, "local/state/", 12) == 0)
 		last_note_output(r, message);
 	else if (strncmp(message->topic, "local/status/", 13) == 0)
@@ -99,6 +104,7 @@ static void open_buses(struct relay *r)
 	};
 	if (dp_bus_open(&r->local, &r->service->loop, &local) != 0)
 		dp_log_out_of_memory("the bus");
+	claims_expect(r);
 	uplink_open(r);
 	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
 		r->config->node_name, r->config->service.instance);
@@ -173,6 +179,8 @@ static void relay_work(uv_prepare_t *prepare)
 	if (r->opened && !r->stopped) {
 		intake_date(r);
 		uplink_expire(r);
+		claims_settle(r);
+		recall_expire(r);
 		if (!r->stopping && r->upstream != NULL) {
 			uplink_send(r);
 			last_send(r);
@@ -206,6 +214,7 @@ struct relay *publisher_start(
 	r->service = service;
 	r->config = config;
 	r->lock = -1;
+	r->settle_ms = INT64_MAX;
 	r->batch_limit = RELAY_BATCH_BYTES;
 	/* Checked when they were read. */
 	dp_clock_parse_trust(config->clock_trust, &r->trust);
@@ -232,6 +241,7 @@ static void finish_stop(struct relay *r)
 			"readings=%zu", r->live);
 	if (r->upstream != NULL) {
 		commands_finish(r);
+		last_stop(r);
 		const struct dp_bus_message offline = {.topic = r->status_topic,
 			.payload = "offline",
 			.len = strlen("offline"),

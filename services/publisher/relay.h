@@ -10,6 +10,8 @@
  *   turn.c       the outbox: doing it on the work queue
  *   last.c       state/<node>/<name> and status/<node>/<name>: what is last known of each
  *                sensor and output
+ *   claims.c     which sampler has which of them, and what is true when none has
+ *   recall.c     the same topics, read back from the centre after each connect
  *   commands.c   commands to outputs and their answers
  *   listeners.c  which sampler listens for commands to which output
  *
@@ -39,6 +41,7 @@
 #define RELAY_LIVE_BYTES (4u << 20)
 #define RELAY_BATCH_BYTES (128u << 10)
 #define RELAY_SENSORS 256
+#define RELAY_SAMPLERS 32
 #define DROP_OLDEST "drop-oldest" /* OUTBOX_FULL */
 #define RELAY_STATS 20
 #define RELAY_COMMANDS 32 /* that wait for their sampler */
@@ -46,14 +49,25 @@
 #define LOCAL_PRESENCE "local/publisher"
 #define RELAY_BOOTS 1024 /* with readings that have no time */
 
+/* Which reading is shown as the last one. */
+struct shown {
+	struct dp_stream_id stream;
+	uint64_t seq;  /* 0: not known */
+	int64_t ts_us; /* 0: it has no time */
+};
+
 /* What is last known of a sensor or an output. */
 struct last {
 	char name[DP_NAME_MAX + 1];
-	char json[512];		    /* the last reading or level, flat; empty: not known */
-	struct dp_stream_id stream; /* of the reading */
-	uint64_t seq;
+	char json[512]; /* the last reading or level, flat; empty: not known */
+	struct shown shown;
 	char sampler[DP_NAME_MAX + 1]; /* whose it is, once it has said so */
-	bool is_output, told, online;  /* told: `online` is known */
+	bool claimed;		       /* that sampler is here and says so */
+	char rival[DP_NAME_MAX + 1];   /* another that says so too; empty: none */
+	bool rival_online;
+	bool at_centre; /* the centre retains something of it from before */
+	bool clear_due; /* nobody has it any more: the centre is to forget it */
+	bool is_output, told, online; /* told: `online` is known */
 	bool json_due, status_due;
 };
 
@@ -172,6 +186,11 @@ struct relay {
 	size_t n_last;
 	bool last_due;
 	int64_t last_ms;
+	char samplers[RELAY_SAMPLERS][DP_NAME_MAX + 1]; /* that are here */
+	size_t n_samplers;
+	int64_t settle_ms; /* what nobody has claimed then is offline; INT64_MAX: settled */
+	bool recalling, recalled; /* under way; it was read back once */
+	int64_t recall_until_ms;
 
 	uv_prepare_t prepare;
 	uv_timer_t timer; /* the next thing that is due */
@@ -280,8 +299,19 @@ void listeners_say_online(struct relay *r);
 const char *listeners_of(struct relay *r, const char *output);
 
 /* last.c */
+/* Of the name behind a topic's last slash; NULL when it is none, or there are too many. */
+struct last *last_of_topic(struct relay *r, const char *topic);
+bool last_is_online(const struct dp_bus_message *message);
+/* Whether a is to be shown rather than b. */
+bool last_is_newer(const struct relay *r, const struct shown *a, const struct shown *b);
 void last_note(struct relay *r, const struct dp_identity *identity,
 	const struct dp_reading *reading);
+/* A reading that is not taken now: it can be shown all the same. */
+void last_look(struct relay *r, const struct dp_bus_message *message,
+	const struct dp_identity *identity);
+/* local/last/<sensor>: one that waits for its turn. */
+void last_note_waiting(struct relay *r, const struct dp_bus_message *message);
+void last_note_online(struct relay *r, struct last *last, bool online);
 /* local/state/<output>, local/status/<name> and local/sampler/<instance>. */
 void last_note_output(struct relay *r, const struct dp_bus_message *message);
 void last_note_status(struct relay *r, const struct dp_bus_message *message);
@@ -289,6 +319,25 @@ void last_note_sampler(struct relay *r, const struct dp_bus_message *message);
 bool last_has_outputs(const struct relay *r);
 void last_send(struct relay *r);
 void last_send_all(struct relay *r); /* after a connect */
+/* Before the end: without us nobody says what is online. */
+void last_stop(struct relay *r);
 int64_t last_deadline(const struct relay *r);
+
+/* claims.c */
+/* A sampler says something of its sensor or output. */
+void claims_note(struct relay *r, struct last *last, const struct dp_bus_message *message);
+void claims_note_sampler(struct relay *r, const char *instance, bool online);
+/* The node's broker is gone, or there is a new connection: samplers say again what is
+ * theirs. */
+void claims_forget(struct relay *r);
+void claims_expect(struct relay *r);
+void claims_settle(struct relay *r);
+
+/* recall.c */
+/* After each connect to the centre, once our own status is published. */
+void recall_start(struct relay *r);
+/* @return whether the message from the centre was of that kind */
+bool recall_take(struct relay *r, const struct dp_bus_message *message);
+void recall_expire(struct relay *r);
 
 #endif

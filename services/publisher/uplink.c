@@ -345,7 +345,8 @@ static void on_answer_error(void *data, const char *reason)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
-	if (commands_take(r, message) || strncmp(message->topic, "ack/", 4) != 0)
+	if (commands_take(r, message) || recall_take(r, message) ||
+		strncmp(message->topic, "ack/", 4) != 0)
 		return;
 	if (is_low_answer(r, message))
 		return;
@@ -372,6 +373,7 @@ static void on_connect(void *data)
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 	commands_subscribe(r);
+	recall_start(r);
 	last_send_all(r);
 }
 

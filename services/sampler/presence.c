@@ -47,6 +47,21 @@ void presence_begin(struct presence *presence)
 	publish(presence, presence->will_topic, "online", NULL);
 }
 
+void presence_listen(struct presence *presence)
+{
+	int err = dp_bus_subscribe(presence->bus, presence->will_topic);
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+}
+
+bool presence_is_denied(
+	const struct presence *presence, const struct dp_bus_message *message)
+{
+	return strcmp(message->topic, presence->will_topic) == 0 &&
+	       (message->len != strlen("online") ||
+		       memcmp(message->payload, "online", message->len) != 0);
+}
+
 void presence_tell(struct presence *presence, const char *name, bool online)
 {
 	presence_publish(presence, "status", name, online ? "online" : "offline", NULL);

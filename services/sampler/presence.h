@@ -21,6 +21,16 @@ void presence_init(struct presence *presence, const char *instance);
 /** After each connect: the sampler is here. */
 void presence_begin(struct presence *presence);
 
+/**
+ * After presence_begin(): hear when somebody says that the sampler is away. That is the
+ * last will of an earlier run, or another sampler with the same INSTANCE that stops.
+ */
+void presence_listen(struct presence *presence);
+
+/** @return whether the message says so: begin again */
+bool presence_is_denied(
+	const struct presence *presence, const struct dp_bus_message *message);
+
 /** A sensor or an output; nothing happens while the bus is down. */
 void presence_tell(struct presence *presence, const char *name, bool online);
 

@@ -28,19 +28,26 @@ struct sampler {
 	char stats_topic[160];
 	char client_id[80];
 	struct dp_bus *bus;
+	bool stopping;
 	struct dp_stats stats;
 	struct dp_stat table[SAMPLER_STATS];
 };
 
 /* ---- the bus ---- */
 
-static void on_connect(void *data)
+static void say_what_is_here(struct sampler *s)
 {
-	struct sampler *s = data;
 	presence_begin(&s->presence);
 	for (size_t i = 0; i < s->sensors.n; i++)
 		presence_tell(&s->presence, s->names[i], s->sensors.at[i].available);
 	outputs_connected(&s->outputs);
+}
+
+static void on_connect(void *data)
+{
+	struct sampler *s = data;
+	say_what_is_here(s);
+	presence_listen(&s->presence);
 	uplink_connected(&s->uplink);
 }
 
@@ -61,6 +68,10 @@ static void on_refused(void *data, const char *topic, int reason)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct sampler *s = data;
+	/* A publisher believes only what it has heard since it is there. */
+	if (!s->stopping && (strcmp(message->topic, UPLINK_HELLO) == 0 ||
+				    presence_is_denied(&s->presence, message)))
+		say_what_is_here(s);
 	if (!outputs_message(&s->outputs, message))
 		uplink_message(&s->uplink, message);
 }
@@ -238,6 +249,7 @@ struct sampler *sampler_start(
 void sampler_stop(void *data)
 {
 	struct sampler *s = data;
+	s->stopping = true;
 	for (size_t i = 0; i < s->sensors.n; i++)
 		presence_tell(&s->presence, s->names[i], false);
 	outputs_close(&s->outputs);

@@ -16,6 +16,7 @@
 #define RESEND_FIRST_MS 10000
 #define RESEND_LIMIT_MS 60000
 #define STOP_WAIT_MS 1000
+#define SHOW_MS 1000
 
 static void on_resend(uv_timer_t *timer);
 
@@ -29,7 +30,8 @@ static void arm_resend(struct uplink *up)
 		uv_timer_stop(&up->resend);
 }
 
-static int publish_item(struct uplink *up, const struct ring_item *item, uint64_t seq)
+static int publish_item(struct uplink *up, const char *where, int qos,
+	const struct ring_item *item, uint64_t seq)
 {
 	struct dp_identity identity = {
 		.stream = up->stream,
@@ -43,13 +45,13 @@ static int publish_item(struct uplink *up, const struct ring_item *item, uint64_
 	struct dp_identity_text text;
 	dp_identity_encode(&identity, &text);
 	char topic[DP_TOPIC_MAX];
-	snprintf(
-		topic, sizeof(topic), READING_PREFIX "%s", up->options.names[item->sensor]);
+	snprintf(topic, sizeof(topic), "local/%s/%s", where,
+		up->options.names[item->sensor]);
 	const struct dp_bus_message message = {
 		.topic = topic,
 		.payload = item->json,
 		.len = item->len,
-		.qos = 1,
+		.qos = qos,
 		.content_type = DP_CONTENT_TYPE,
 		.response_topic = up->ack_topic,
 		.properties = text.properties,
@@ -67,7 +69,7 @@ static void pump(struct uplink *up)
 		const struct ring_item *item = ring_send(&up->ring, &seq);
 		if (item == NULL)
 			break;
-		int err = publish_item(up, item, seq);
+		int err = publish_item(up, "reading", 1, item, seq);
 		if (err == 0)
 			continue;
 		ring_unsend(&up->ring, seq);
@@ -97,7 +99,7 @@ void uplink_connected(struct uplink *up)
 {
 	int err = dp_bus_subscribe(up->bus, up->ack_topic);
 	if (err == 0)
-		err = dp_bus_subscribe(up->bus, "local/hello");
+		err = dp_bus_subscribe(up->bus, UPLINK_HELLO);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 	pump(up);
@@ -152,7 +154,7 @@ static void take_answer(struct uplink *up, const struct dp_bus_message *message)
 
 bool uplink_message(struct uplink *up, const struct dp_bus_message *message)
 {
-	if (strcmp(message->topic, "local/hello") == 0)
+	if (strcmp(message->topic, UPLINK_HELLO) == 0)
 		ring_rewind(&up->ring);
 	else if (strcmp(message->topic, up->ack_topic) == 0)
 		take_answer(up, message);
@@ -162,6 +164,18 @@ bool uplink_message(struct uplink *up, const struct dp_bus_message *message)
 	if (up->stopping && up->ring.low == up->ring.next)
 		empty(up);
 	return true;
+}
+
+/* The newest reading has to wait, perhaps for hours: people are to see it all the same. */
+static void show_ahead(struct uplink *up, const struct ring_item *item)
+{
+	uint64_t now_ms = uv_now(up->options.loop);
+	uint64_t *shown_ms = &up->shown_ms[item->sensor];
+	if (up->ring.cursor == up->ring.next || now_ms - *shown_ms < SHOW_MS ||
+		!dp_bus_connected(up->bus))
+		return;
+	*shown_ms = now_ms;
+	publish_item(up, "last", 0, item, up->ring.next - 1);
 }
 
 static struct dp_clock_now look_at_clock(struct uplink *up)
@@ -220,6 +234,7 @@ int uplink_keep(
 		ledger_range(&up->ledger, "dropped", oldest, 1);
 	}
 	pump(up);
+	show_ahead(up, &item);
 	return 0;
 }
 

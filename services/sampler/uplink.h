@@ -1,6 +1,7 @@
 /*
  * Readings on their way to the publisher: a stream of their own, kept in the ring until
- * they are accepted, sent again when nobody answers.
+ * they are accepted, sent again when nobody answers. The newest of a sensor that has to
+ * wait for its turn is shown meanwhile on local/last/<sensor>, at most once a second.
  */
 #ifndef SAMPLER_UPLINK_H
 #define SAMPLER_UPLINK_H
@@ -16,6 +17,9 @@
 #include "ledger.h"
 #include "reading.h"
 #include "ring.h"
+#include "sensor.h"
+
+#define UPLINK_HELLO "local/hello" /* a publisher has subscribed */
 
 struct uplink_options {
 	uv_loop_t *loop;
@@ -40,6 +44,7 @@ struct uplink {
 	char ack_topic[64];
 	uv_timer_t resend; /* runs while something is in flight; then the stop's patience */
 	uint64_t resend_ms;
+	uint64_t shown_ms[SENSORS_MAX]; /* when a reading was shown ahead of its turn */
 	bool stopping;
 	bool refused; /* the broker does not take readings; until one is accepted */
 	uint64_t readings, accepted, dropped, resent; /* counters */

@@ -1,6 +1,7 @@
 """What people and other programs see of a node: status, state, a clean stop."""
 
 import json
+import time
 
 import pytest
 
@@ -98,6 +99,189 @@ def test_an_old_reading_never_overwrites_a_newer_state(lab, local, central):
     watcher.wait_message("state/pi/other")
     eventually(lambda: lab.database.count() == 3, "all three are stored")
     assert [json.loads(p) for p in payloads(watcher, "state/pi/climate")] == [newest]
+
+
+def sent_by(client, instance, status, names):
+    """What a sampler says of itself and of its sensors."""
+    user = publish_properties(user=[("sampler", instance)])
+    for topic in [f"local/sampler/{instance}"] + [f"local/status/{name}" for name in names]:
+        client.publish(topic, status, retain=True, properties=user)
+
+
+def retained(lab, broker, topic):
+    """What is retained there: {topic: payload}."""
+    client = lab.client(broker)
+    client.subscribe(topic)
+    # Retained messages come before what is published after them.
+    marker = f"marker/{len(lab.clients)}"
+    client.subscribe(marker)
+    client.publish(marker, "")
+    client.wait_message(marker)
+    return {m.topic: m.payload for m in client.messages() if m.topic != marker}
+
+
+def test_a_sampler_that_dies_while_the_nodes_broker_is_away(lab, local, central):
+    """Nobody says that its sensors are there any more: they are offline; the others' are not."""
+    lab.publisher(local, central, node="pi")
+    gone, other = lab.sampler(local, "a=sim@1"), lab.sampler(local, "b=sim@2")
+    watcher = lab.client(central)
+    watcher.subscribe("status/pi/#")
+    for name in "ab":
+        watcher.wait_message(f"status/pi/{name}", lambda m: m.payload == b"online")
+    local.kill()
+    gone.kill()
+    watcher.wait_message("status/pi/a", lambda m: m.payload == b"offline")
+    local.start()
+    eventually(lambda: payloads(watcher, "status/pi/b")[-1] == b"online", "b is there again")
+    assert payloads(watcher, "status/pi/a")[-1] == b"offline" and other.running()
+
+
+@pytest.mark.parametrize("first", ["sampler", "publisher", "broker"])
+def test_nothing_is_online_after_a_stop_of_all(lab, local, central, first):
+    """As `compose down` does, in any order: no sensor and no output stays online."""
+    publisher = lab.publisher(local, central, node="pi")
+    sampler = lab.sampler(local, "a=sim@1")
+    watcher = lab.client(central)
+    watcher.subscribe("status/pi/#")
+    watcher.wait_message("status/pi/a", lambda m: m.payload == b"online")
+    stops = {"sampler": sampler.stop, "publisher": publisher.stop, "broker": local.kill}
+    stops.pop(first)()
+    for stop in stops.values():
+        stop()
+    watcher.wait_message("status/pi", lambda m: m.payload == b"offline")
+    assert retained(lab, central, "status/pi/#") == {
+        "status/pi": b"offline",
+        "status/pi/a": b"offline",
+    }
+
+
+def test_a_name_that_left_is_cleared(lab, local, central):
+    """Also when the publisher was away meanwhile; a sampler that is only away keeps its names."""
+    publisher = lab.publisher(local, central, node="pi")
+    sampler, away = lab.sampler(local, "a=sim@1,b=sim@2"), lab.sampler(local, "c=sim@3")
+    for name in "abc":
+        eventually(lambda: f"state/pi/{name}" in retained(lab, central, "state/pi/+"), f"state of {name}")
+    for service in (publisher, away, sampler):
+        service.kill()
+    sampler.env["SENSORS"] = "a=sim@1"
+    sampler.start()
+    publisher.start()
+
+    def statuses():
+        return retained(lab, central, "status/pi/+")
+
+    wanted = {"status/pi/a": b"online", "status/pi/c": b"offline"}
+    eventually(lambda: statuses() == wanted, "b is cleared, c is offline")
+    assert set(retained(lab, central, "state/pi/+")) == {"state/pi/a", "state/pi/c"}
+    away.start()
+    eventually(lambda: statuses()["status/pi/c"] == b"online", "c is back")
+
+
+def test_two_samplers_with_one_sensor_name(lab, local, central):
+    """The first keeps it while it is here, and the log names both; then it is the other's."""
+    publisher = lab.publisher(local, central, node="pi")
+    watcher, samplers = lab.client(central), lab.client(local)
+    watcher.subscribe("status/pi/#")
+    sent_by(samplers, "one", "online", ["twin"])
+    watcher.wait_message("status/pi/twin", lambda m: m.payload == b"online")
+    for status in ("offline", "online", "offline"):
+        user = publish_properties(user=[("sampler", "two")])
+        samplers.publish("local/sampler/two", "online", retain=True)
+        samplers.publish("local/status/twin", status, retain=True, properties=user)
+    sent_by(samplers, "one", "online", ["later"])
+    watcher.wait_message("status/pi/later")
+    assert payloads(watcher, "status/pi/twin") == [b"online"]
+    found = [e for e in publisher.events() if "two samplers have" in e["msg"]]
+    assert [(e["name"], e["counts"], e["ignored"]) for e in found] == [("twin", "one", "two")]
+    samplers.publish("local/status/twin", "online", retain=True, properties=user)
+    samplers.publish("local/status/later", "offline", properties=publish_properties(user=[("sampler", "one")]))
+    watcher.wait_message("status/pi/later", lambda m: m.payload == b"offline")
+    samplers.publish("local/sampler/one", "offline", retain=True)
+    sent_by(samplers, "two", "online", ["last"])
+    watcher.wait_message("status/pi/last")
+    # What the second had said of it is what counts now.
+    assert payloads(watcher, "status/pi/twin")[-1] == b"online"
+    samplers.publish("local/sampler/two", "offline", retain=True)
+    watcher.wait_message("status/pi/twin", lambda m: m.payload == b"offline")
+
+
+def test_a_new_stream_shows_what_is_later(lab, local, central):
+    """Of two streams the later time is shown; a time that is ahead of the clock holds nothing up."""
+    lab.publisher(local, central, node="pi")
+    watcher, sampler = lab.client(central), lab.client(local)
+    watcher.subscribe("state/pi/#")
+    now = round(time.time())
+
+    def shown(value):
+        watcher.wait_message("state/pi/climate", lambda m: json.loads(m.payload)["temperature"] == value)
+
+    sample(sampler, "climate", new_stream(), 7, now - 60, 1.5)
+    shown(1.5)
+    sample(sampler, "climate", new_stream(), 1, now - 3600, 2.5)
+    sample(sampler, "climate", new_stream(), 1, now + 10 * 366 * 86400, 3.5)
+    shown(3.5)
+    sample(sampler, "climate", new_stream(), 1, now - 30, 4.5)
+    shown(4.5)
+    values = [json.loads(p)["temperature"] for p in payloads(watcher, "state/pi/climate")]
+    assert values == [1.5, 3.5, 4.5]
+
+
+def test_a_restart_does_not_show_what_is_older(lab, local, central):
+    """The publisher is killed and gets old readings of the same stream again: the state stays."""
+    publisher = lab.publisher(local, central, node="pi")
+    watcher, sampler = lab.client(central), lab.client(local)
+    watcher.subscribe("state/pi/#")
+    stream, now = new_stream(), round(time.time())
+    # The clock was an hour ahead when the first of them were taken.
+    for seq, time_s in ((1, now + 3600), (2, now + 3601), (3, now - 5)):
+        sample(sampler, "climate", stream, seq, time_s, seq + 0.5)
+    eventually(
+        lambda: payloads(watcher, "state/pi/climate")
+        and json.loads(payloads(watcher, "state/pi/climate")[-1])["temperature"] == 3.5,
+        "the third is shown",
+    )
+    before = payloads(watcher, "state/pi/climate")
+    publisher.restart()
+    for seq, time_s in ((1, now + 3600), (2, now + 3601)):
+        sample(sampler, "climate", stream, seq, time_s, seq + 0.5)
+    sample(sampler, "other", new_stream(), 1, now, 1)
+    watcher.wait_message("state/pi/other")
+    assert payloads(watcher, "state/pi/climate") == before
+    sample(sampler, "climate", stream, 4, now - 4, 4.5)
+    watcher.wait_message("state/pi/climate", lambda m: b"4.5" in m.payload)
+
+
+def test_the_state_is_live_while_nothing_can_be_taken(lab, local, central):
+    """Memory and outbox are full: what is read now is shown all the same, also after a restart."""
+    publisher = lab.publisher(
+        local, central, node="pi", healthy=False, OUTBOX_MAX_BYTES=262144, SPILL_AFTER_MS=50
+    )
+    # Nobody answers at the centre; long values fill the memory soon.
+    offsets = ",offset:temperature=0.123456,offset:humidity=0.123456"
+    load = [f"load{n}=sim@{n}{offsets}" for n in range(16)]
+    lab.sampler(local, ",".join(load), PERIOD_MS=1, RING_SIZE=200000, WINDOW=5000)
+    watcher = lab.client(central)
+    watcher.subscribe("state/pi/slow")
+    watcher.subscribe("stats/#")
+    slow = lab.sampler(local, "slow=sim@1", PERIOD_MS=100, WINDOW=4)
+
+    def waiting():
+        ledger = Ledger(slow.ledger_path)
+        return len(ledger.readings) - len(ledger.accepted)
+
+    def shows_live():
+        """The state is one of the last second or two, of which none was accepted."""
+        shown = json.loads(payloads(watcher, "state/pi/slow")[-1])["temperature"]
+        readings = [v["temperature"] for _, _, v in Ledger(slow.ledger_path).readings.values()]
+        return shown in readings[-30:]
+
+    eventually(lambda: waiting() > 60, "nothing is taken any more", 120)
+    eventually(shows_live, "the state is live")
+    publisher.restart(healthy=False)
+    eventually(lambda: waiting() > 100, "still, or again", 120)
+    eventually(shows_live, "and live")
+    times = [json.loads(p)["time"] for p in payloads(watcher, "state/pi/slow")]
+    assert times == sorted(times)
 
 
 @pytest.mark.tsan
