@@ -213,15 +213,21 @@ void last_send(struct relay *r)
 		return;
 	bool soon = relay_now(r) - r->last_ms < LAST_EVERY_MS || !r->recalled;
 	bool all = true;
-	for (size_t i = r->n_last; i-- > 0;) {
+	size_t i = 0;
+	while (i < r->n_last) {
 		struct last *last = &r->last[i];
+		bool cleared = false;
 		/* Somebody waits for an output's; sensors' may be many. */
 		if (soon && !last->is_output)
 			all = all && !is_due(last);
 		else if (!send_one(r, last))
 			return;
-		else if (last->clear_due)
+		else
+			cleared = last->clear_due;
+		if (cleared)
 			*last = r->last[--r->n_last];
+		else
+			i++;
 	}
 	r->last_due = !all;
 	if (!soon)

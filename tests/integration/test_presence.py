@@ -218,6 +218,8 @@ def test_a_new_stream_shows_what_is_later(lab, local, central):
     sample(sampler, "climate", new_stream(), 7, now - 60, 1.5)
     shown(1.5)
     sample(sampler, "climate", new_stream(), 1, now - 3600, 2.5)
+    sample(sampler, "other", new_stream(), 1, now, 1)
+    watcher.wait_message("state/pi/other")
     sample(sampler, "climate", new_stream(), 1, now + 10 * 366 * 86400, 3.5)
     shown(3.5)
     sample(sampler, "climate", new_stream(), 1, now - 30, 4.5)
