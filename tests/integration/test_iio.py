@@ -47,7 +47,8 @@ def test_a_device_that_vanishes_and_comes_back(lab, local, tmp_path):
     device(first, "bme280", 22500)
     eventually(lambda: values(sampler, "a")[-1] == 22.5, "it is read again")
     eventually(lambda: statuses(client, "a")[-1] == "online", "it is available again")
-    assert statuses(client, "b") == ["offline", "online"]
+    # Whether it had been read when the sampler connected is chance.
+    assert statuses(client, "b") in (["offline", "online"], ["online"])
 
 
 def test_stuck_devices_delay_no_other(lab, local, tmp_path):
