@@ -62,12 +62,45 @@ printf '{"group": {"default": {"targets": ["%s"]}}, "target": {"all": {"context"
 provenance=--provenance=false
 [ -z "${PROVENANCE:-}" ] || provenance=--provenance=mode=max
 [ -z "$archives" ] || mkdir -p "$archives"
-if ! dk buildx bake --progress plain "$provenance" ${NO_CACHE:+--no-cache} -f "$log.json" >"$log" 2>&1; then
+# bake OPTION...
+bake() { dk buildx bake --progress plain "$provenance" -f "$log.json" "$@" >"$log" 2>&1; }
+
+# Platform by platform first: where one cannot be built, for example because its package
+# index is broken, the others still are.
+good='' bad=''
+no_cache=${NO_CACHE:+--no-cache}
+if [ "${platforms#*,}" != "$platforms" ]; then
+	for platform in $(printf '%s' "$platforms" | tr , ' '); do
+		if bake ${no_cache:+"$no_cache"} --set "*.platform=$platform" --set "*.output=type=cacheonly"; then
+			good=$good${good:+,}$platform
+		else
+			tail -n 20 "$log" >&2
+			say "    $platform failed (above)" >&2
+			bad="$bad $platform"
+		fi
+	done
+	[ -n "$good" ] || fail "the image build failed on every platform (above)"
+	# It has just been built from nothing.
+	no_cache=
+	set --
+	if [ -n "$bad" ]; then
+		for platform in $(printf '%s' "$good" | tr , ' '); do set -- "$@" --set "*.platform=$platform"; done
+	fi
+	bake "$@" || {
+		tail -n 40 "$log" >&2
+		fail "the image build failed (above)"
+	}
+elif ! bake ${no_cache:+"$no_cache"}; then
 	tail -n 40 "$log" >&2
 	fail "the image build failed (above)"
 fi
+finish() { [ -z "$bad" ] || fail "no images for$bad (above); there are those for $good"; }
 if [ -n "$archives" ]; then
 	ci/dev.sh python3 ci/image/pack.py "$archives"
-	[ "${LOAD:-1}" = 1 ] || exit 0
+	[ "${LOAD:-1}" = 1 ] || {
+		finish
+		exit 0
+	}
 	for name in $names; do dk load -q -i "$archives/$name.tar" >/dev/null; done
 fi
+finish

@@ -37,6 +37,24 @@ fi
 # shellcheck disable=SC2086 # "sudo -E" or nothing
 dk() { $docker_sudo "$DOCKER" "$@"; }
 
+# again LOG COMMAND...: up to three times, as a registry fails now and then; what the last one
+# said is in LOG.
+again() {
+	again_log=$1
+	shift
+	for again_wait in 2 10; do
+		if "$@" >"$again_log" 2>&1; then return 0; fi
+		# What is not there or not allowed stays so.
+		case $(cat "$again_log") in
+		*"no matching manifest"* | *"no match for platform"* | *denied* | *unauthorized* | \
+			*"not found"* | *"connection refused"*) return 1 ;;
+		esac
+		say "    trying again in $again_wait s: $(tail -n 1 "$again_log")"
+		sleep "${AGAIN_WAIT_S:-$again_wait}"
+	done
+	"$@" >"$again_log" 2>&1
+}
+
 need_engine() {
 	dk version >/dev/null 2>&1 ||
 		fail "Docker Engine does not answer (or not to this user): make up installs and starts it"

@@ -10,7 +10,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for name in $(image_names); do
 	image=$REGISTRY/$name:${TAG:-latest}
-	if ! dk pull -q ${PLATFORM:+--platform "$PLATFORM"} "$image" >"$log" 2>&1; then
+	if ! again "$log" dk pull -q ${PLATFORM:+--platform "$PLATFORM"} "$image"; then
 		tail -n 1 "$log" >&2
 		case $(cat "$log") in
 		*"no matching manifest"* | *"no match for platform"*)

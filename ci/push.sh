@@ -18,7 +18,7 @@ trap 'rm -f "$log"' EXIT
 for name in $(image_names); do
 	for tag in $tags; do
 		[ "$tag" = "$TAG" ] || dk tag "$REGISTRY/$name:$TAG" "$REGISTRY/$name:$tag"
-		if ! dk push "$REGISTRY/$name:$tag" >"$log" 2>&1; then
+		if ! again "$log" dk push "$REGISTRY/$name:$tag"; then
 			tail -n 3 "$log" >&2
 			fail "the images are built, but $REGISTRY did not take $name (above): is it there, and are you logged in (docker login)?"
 		fi

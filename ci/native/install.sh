@@ -23,12 +23,26 @@ unitdir=$prefix/lib/systemd/system
 
 programs=$(find build/native/bin -type f -printf '%f\n' 2>/dev/null | LC_ALL=C sort)
 
+# Nothing may go on running whose program and unit are removed. A package's folder
+# (DESTDIR) says nothing about this machine.
+stop_units() {
+	if [ -n "$destdir" ] || [ ! -d "${SYSTEMD_RUNS:-/run/systemd/system}" ]; then return; fi
+	for path in ci/native/systemd/*; do
+		unit=$(basename "$path")
+		[ -e "$unitdir/$unit" ] || continue
+		systemctl disable --now --quiet "$unit" ||
+			fail "$unit could not be stopped, so nothing is removed: systemctl status $unit"
+	done
+}
+
 remove() {
+	stop_units
 	for path in ci/native/systemd/*; do rm -f "$destdir$unitdir/$(basename "$path")"; done
 	for name in $(program_names); do rm -f "$destdir$prefix/bin/dewpoint-$name"; done
 	rm -rf "$destdir$libdir" "$destdir$datadir" "$destdir$docdir"
 	rm -f "$destdir$prefix/lib/sysusers.d/dewpoint.conf" \
 		"$destdir$prefix/lib/udev/rules.d/60-dewpoint.rules"
+	if [ -z "$destdir" ] && [ -d "${SYSTEMD_RUNS:-/run/systemd/system}" ]; then systemctl daemon-reload; fi
 	say "==> Removed. Kept: $destdir$confdir (settings) and $destdir/var/lib/dewpoint (readings)"
 }
 
