@@ -130,6 +130,19 @@ void queue_move(struct queue *from, struct queue *to, size_t most_bytes)
 		from->end = &from->first;
 }
 
+void queue_prepend(struct queue *queue, struct queue *before)
+{
+	if (before->first == NULL)
+		return;
+	*before->end = queue->first;
+	if (queue->first == NULL)
+		queue->end = before->end;
+	queue->first = before->first;
+	queue->n += before->n;
+	queue->bytes += before->bytes;
+	queue_init(before);
+}
+
 void queue_forget_plain(struct queue *queue)
 {
 	struct incoming **at = &queue->first;

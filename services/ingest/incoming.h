@@ -79,6 +79,9 @@ void queue_add(struct queue *queue, struct incoming *in);
  */
 void queue_move(struct queue *from, struct queue *to, size_t most_bytes);
 
+/** Put all messages of `before`, which becomes empty, before those of `queue`. */
+void queue_prepend(struct queue *queue, struct queue *before);
+
 /**
  * Bring the messages of each stream together, in the order they came; the plain ones
  * stand last. So a stream is looked up once, and its publisher gets one answer.

@@ -22,6 +22,8 @@
 #define RETRY_LIMIT_MS 10000
 #define LEASE_TTL_US 15000000
 #define LEASE_EVERY_MS 5000
+#define LEASE_MARGIN_MS 2000 /* given up so long before another can take it */
+#define SLOW_MS 5000	     /* a transaction that fails after it may have been too large */
 #define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
 #define USUAL_PREFIX "/data"
 #define PLAIN_SESSION_S (7 * 86400)
@@ -40,7 +42,9 @@ struct ingest {
 	struct results results;
 	struct sink_turn turn;
 	bool working;
-	int trouble; /* why the last commit failed, 0 */
+	int trouble;	   /* why the last commit failed, 0 */
+	size_t most_bytes; /* of a batch, as large as could be stored in time */
+	int64_t turn_ms;   /* when the turn began */
 	int64_t retry_ms, retry_at_ms;
 	int64_t gather_until_ms;
 	bool plain_waits; /* a plain message is in the queue */
@@ -50,7 +54,7 @@ struct ingest {
 	bool release_due;
 	int64_t count_at_ms;
 	bool plain_gone; /* the plain connection ended while its messages were committed */
-	uv_timer_t lease_timer, retry_timer;
+	uv_timer_t lease_timer, held_timer, retry_timer;
 	uv_prepare_t prepare;
 	struct dp_stats stats;
 	struct dp_stat table[STATS];
@@ -164,6 +168,25 @@ static void acknowledge_plain(struct ingest *in)
 		dp_bus_release(in->plain);
 }
 
+/* What the database had no time for is tried again in halves. */
+static void split_batch(struct ingest *in)
+{
+	struct queue all;
+	queue_init(&all);
+	queue_prepend(&all, &in->batch);
+	in->most_bytes = all.bytes / 2;
+	queue_move(&all, &in->batch, in->most_bytes);
+	queue_prepend(&in->queue, &all);
+	/* If one is: it does not become more by waiting. */
+	in->plain_waits = true;
+}
+
+static void grow_batches(struct ingest *in)
+{
+	size_t limit = (size_t)in->config->buffer_bytes / 2;
+	in->most_bytes = in->most_bytes < limit / 2 ? in->most_bytes * 2 : limit;
+}
+
 /* A newer version stores here: a replica that cannot leaves the others its share. */
 static void leave(struct ingest *in)
 {
@@ -191,6 +214,7 @@ static void note_commit(struct ingest *in)
 		leave(in);
 	if (err == 0) {
 		in->retry_ms = RETRY_FIRST_MS;
+		grow_batches(in);
 		answer_all(in->native, &in->results);
 		acknowledge_plain(in);
 		if (in->batch.n >= GATHER_AFTER)
@@ -202,14 +226,49 @@ static void note_commit(struct ingest *in)
 	}
 	if (in->plain_gone)
 		queue_forget_plain(&in->batch);
+	if (in->batch.n > 1 && (err == -EBUSY || now_ms(in) - in->turn_ms >= SLOW_MS))
+		split_batch(in);
 	in->retry_at_ms = now_ms(in) + in->retry_ms;
 	in->retry_ms =
 		in->retry_ms * 2 > RETRY_LIMIT_MS ? RETRY_LIMIT_MS : in->retry_ms * 2;
 }
 
+/*
+ * The lease runs out as it could not be renewed. Another replica may have it in a moment,
+ * and the broker knows one session of this name: who stayed would throw the other out.
+ */
+static void on_held_too_long(uv_timer_t *timer)
+{
+	struct ingest *in = timer->data;
+	if (in->plain != NULL) {
+		dp_log(DP_LOG_WARN,
+			"the lease for plain messages cannot be renewed; another replica "
+			"may take them",
+			"store=%s", sink_name(in->sink));
+		dp_bus_close(in->plain, NULL);
+		in->plain = NULL;
+		forget_plain(in);
+	}
+	/* A turn under way looks at it; it finds out for itself. */
+	if (!in->working)
+		in->lease.held = false;
+}
+
+/* Counted from before the database was asked. */
+static void watch_lease(struct ingest *in)
+{
+	int64_t left_ms = in->turn_ms + LEASE_TTL_US / 1000 - LEASE_MARGIN_MS - now_ms(in);
+	uv_timer_start(
+		&in->held_timer, on_held_too_long, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
+}
+
 static void note_lease(struct ingest *in)
 {
 	int err = in->turn.renewed;
+	if (!in->stopping && err == 0 && in->lease.held)
+		watch_lease(in);
+	else if (!in->stopping && !uv_is_active((uv_handle_t *)&in->held_timer))
+		in->lease.held = false;
 	if (err == -EPROTO)
 		leave(in);
 	else if (err != 0 && err != -EBUSY && err != -ENOTCONN && err != in->lease_trouble)
@@ -250,6 +309,7 @@ static void start_turn(struct ingest *in)
 {
 	const struct dp_clock *clock = &in->service->clock;
 	in->working = true;
+	in->turn_ms = now_ms(in);
 	in->turn.now_us = not_before_build(clock->wall_us(clock->data));
 	in->turn.batch = in->batch.first != NULL ? &in->batch : NULL;
 	in->turn.release = in->release_due;
@@ -307,7 +367,7 @@ static void ingest_work(uv_prepare_t *prepare)
 		return;
 	if (in->batch.first == NULL && in->queue.first != NULL && !gathers(in)) {
 		/* The next ones arrive while these are being committed. */
-		queue_move(&in->queue, &in->batch, (size_t)in->config->buffer_bytes / 2);
+		queue_move(&in->queue, &in->batch, in->most_bytes);
 		in->plain_waits = in->plain_waits && in->queue.first != NULL;
 	}
 	bool commit = in->batch.first != NULL && now_ms(in) >= in->retry_at_ms;
@@ -324,15 +384,19 @@ static void ingest_work(uv_prepare_t *prepare)
 	}
 	if (!in->stopping)
 		limit_reading(in);
-	if (commit || in->lease_due || in->release_due)
+	if (commit || in->lease_due || in->release_due) {
 		start_turn(in);
-	else if (in->batch.first != NULL)
+		/* It may be over already: what follows must not wait for an event. */
+		if (!in->working && !in->stopped)
+			uv_timer_start(&in->retry_timer, on_retry, 0, 0);
+	} else if (in->batch.first != NULL) {
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->retry_at_ms - now_ms(in)), 0);
-	else if (in->queue.first != NULL && now_ms(in) < in->gather_until_ms &&
-		 !uv_is_active((uv_handle_t *)&in->retry_timer))
+	} else if (in->queue.first != NULL && now_ms(in) < in->gather_until_ms &&
+		   !uv_is_active((uv_handle_t *)&in->retry_timer)) {
 		uv_timer_start(&in->retry_timer, on_retry,
 			(uint64_t)(in->gather_until_ms - now_ms(in)), 0);
+	}
 }
 
 /* ---- the buses ---- */
@@ -487,6 +551,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	in->service = service;
 	in->config = config;
 	in->retry_ms = RETRY_FIRST_MS;
+	in->most_bytes = (size_t)config->buffer_bytes / 2;
 	in->condenser.most = (size_t)config->max_message_bytes;
 	queue_init(&in->queue);
 	queue_init(&in->batch);
@@ -520,6 +585,8 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	uv_timer_init(&service->loop, &in->lease_timer);
 	in->lease_timer.data = in;
 	uv_timer_start(&in->lease_timer, on_lease_due, 0, LEASE_EVERY_MS);
+	uv_timer_init(&service->loop, &in->held_timer);
+	in->held_timer.data = in;
 	uv_timer_init(&service->loop, &in->retry_timer);
 	uv_prepare_init(&service->loop, &in->prepare);
 	in->prepare.data = in;
@@ -552,6 +619,7 @@ void ingest_stop(void *data)
 		dp_stats_stop(&in->stats);
 	}
 	uv_close((uv_handle_t *)&in->lease_timer, NULL);
+	uv_close((uv_handle_t *)&in->held_timer, NULL);
 	/* A group that is being committed is still acknowledged; the rest comes again. */
 	if (in->plain != NULL)
 		dp_bus_pause(in->plain, true);

@@ -39,6 +39,12 @@ static void each_host_has_its_port(void **state)
 	/* Or the default, which is empty, for some. */
 	assert_hosts("127.0.0.1,127.0.0.2", ",7", 0, "127.0.0.1,127.0.0.2",
 		"127.0.0.1,127.0.0.2", ",7");
+	/* postgresql://127.0.0.1:6432,127.0.0.2/: the port of the last is the default. */
+	assert_hosts("127.0.0.1,127.0.0.2", "6432,", 0, "127.0.0.1,127.0.0.2",
+		"127.0.0.1,127.0.0.2", "6432,");
+	assert_hosts("127.0.0.1,127.0.0.2,127.0.0.3", "6432,,7", 1,
+		"127.0.0.2,127.0.0.3,127.0.0.1", "127.0.0.2,127.0.0.3,127.0.0.1",
+		",7,6432");
 }
 
 static void another_one_comes_first_each_time(void **state)

@@ -106,14 +106,15 @@ int hosts_look_up(struct hosts *hosts, const char *host, const char *port, size_
 	struct entries *entries = calloc(1, sizeof(*entries));
 	if (entries == NULL)
 		dp_log_out_of_memory("addresses");
+	/* One port is for all; else each host has its own, which may be the default. */
+	bool one = strchr(port, ',') == NULL;
 	struct entry entry = {.port = next_item(&port)};
 	int err = 0;
 	for (bool more = true; more && err != -EINVAL;) {
 		entry.host = next_item(&host);
 		more = host > entry.host.at + entry.host.len; /* a comma was there */
 		err = look_up_one(hosts, entries, &entry);
-		/* One port is for all; else each host has its own. */
-		if (*port != '\0')
+		if (!one)
 			entry.port = next_item(&port);
 	}
 	if (err != -EINVAL && entries->n > 0)

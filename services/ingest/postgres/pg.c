@@ -43,7 +43,8 @@ struct pg {
 	struct watch *watch;
 	int watched;	  /* UV_READABLE, UV_WRITABLE */
 	uv_timer_t timer; /* the next attempt, or the end of patience */
-	uint64_t backoff_ms, answer_ms;
+	uint64_t backoff_ms;
+	uint64_t end_ms; /* when patience ends with all requests, 0: each has its own */
 	size_t attempts;
 	uv_work_t work; /* looks names up */
 	struct hosts hosts;
@@ -52,6 +53,7 @@ struct pg {
 	char name[256], error[512];
 	/* the request */
 	bool active, pipeline, broken, copying;
+	bool undoing; /* it has failed, and its transaction is being rolled back */
 	pg_on_rows *rows;
 	pg_on_done *done;
 	void *data;
@@ -136,7 +138,7 @@ static void finish_request(struct pg *pg, int err)
 	if (!pg->active)
 		return;
 	pg->active = false;
-	pg->copying = false;
+	pg->copying = pg->undoing = false;
 	if (pg->state == PG_UP)
 		uv_timer_stop(&pg->timer);
 	if (done != NULL)
@@ -180,6 +182,14 @@ static void on_no_answer(uv_timer_t *timer)
 	pg_drop(timer->data, "no answer in time");
 }
 
+static void expect_answer(struct pg *pg)
+{
+	uint64_t now = uv_now(pg->loop), wait_ms = ANSWER_MS;
+	if (pg->end_ms != 0)
+		wait_ms = pg->end_ms > now ? pg->end_ms - now : 0;
+	uv_timer_start(&pg->timer, on_no_answer, wait_ms, 0);
+}
+
 /* ---- a session ---- */
 
 static void flush(struct pg *pg)
@@ -201,6 +211,7 @@ static void feed_copy(struct pg *pg)
 		if (put > 0) {
 			pg->copy += len;
 			pg->copy_len -= len;
+			expect_answer(pg);
 		}
 		/* What the socket does not take stays here, not once more in libpq. */
 		if (put == 0 || PQflush(pg->conn) > 0) {
@@ -212,12 +223,42 @@ static void feed_copy(struct pg *pg)
 	flush(pg);
 }
 
+/*
+ * The server has ended a request. When that has failed, nobody else has to think of what
+ * it had begun: a transaction that is left open stays so for ever, as each BEGIN within it
+ * fails or means nothing.
+ */
+static void end_request(struct pg *pg)
+{
+	PGTransactionStatusType open = PQtransactionStatus(pg->conn);
+	if (pg->err == 0 && open == PQTRANS_INERROR)
+		pg->err = -EIO;
+	if (pg->err == 0 || open == PQTRANS_IDLE) {
+		finish_request(pg, pg->err);
+		return;
+	}
+	if (pg->undoing) {
+		pg_drop(pg, "a failed transaction cannot be rolled back");
+		return;
+	}
+	pg->undoing = true;
+	pg->pipeline = pg->copying = false;
+	if (PQsendQuery(pg->conn, "ROLLBACK") != 1) {
+		drop_broken(pg);
+		return;
+	}
+	expect_answer(pg);
+	flush(pg);
+}
+
 static void take_result(struct pg *pg, PGresult *result)
 {
 	switch (PQresultStatus(result)) {
 	case PGRES_PIPELINE_SYNC:
-		pg->broken = PQexitPipelineMode(pg->conn) != 1;
-		finish_request(pg, pg->err);
+		if (PQexitPipelineMode(pg->conn) != 1)
+			drop_broken(pg);
+		else
+			end_request(pg);
 		break;
 	case PGRES_TUPLES_OK:
 		if (pg->rows != NULL && pg->err == 0)
@@ -249,7 +290,7 @@ static void take_results(struct pg *pg)
 		} else if (pg->pipeline) {
 			pg->statement++;
 		} else {
-			finish_request(pg, pg->err);
+			end_request(pg);
 		}
 		if (pg->state == PG_UP &&
 			(pg->err == -ENOTCONN || PQstatus(pg->conn) == CONNECTION_BAD))
@@ -415,7 +456,6 @@ void pg_open(
 	pg->url = url;
 	pg->events = *events;
 	pg->backoff_ms = BACKOFF_FIRST_MS;
-	pg->answer_ms = ANSWER_MS;
 	const char *host = option(options, "host"), *port = option(options, "port"),
 		   *hostaddr = option(options, "hostaddr");
 	dp_postgres_name(url, pg->name, sizeof(pg->name));
@@ -464,6 +504,11 @@ int pg_server_version(const struct pg *pg)
 	return PQserverVersion(pg->conn);
 }
 
+bool pg_idle(const struct pg *pg)
+{
+	return pg->state != PG_UP || PQtransactionStatus(pg->conn) == PQTRANS_IDLE;
+}
+
 const char *pg_error(const struct pg *pg)
 {
 	return pg->error;
@@ -475,7 +520,7 @@ static void start_request(struct pg *pg, bool pipeline, pg_on_done *done, void *
 {
 	pg->active = true;
 	pg->pipeline = pipeline;
-	pg->copying = false;
+	pg->copying = pg->undoing = false;
 	pg->rows = NULL;
 	pg->done = done;
 	pg->data = data;
@@ -491,7 +536,7 @@ static void send_request(struct pg *pg)
 		finish_request(pg, -ENOTCONN);
 		return;
 	}
-	uv_timer_start(&pg->timer, on_no_answer, pg->answer_ms, 0);
+	expect_answer(pg);
 	if (pg->broken)
 		drop_broken(pg);
 	else
@@ -554,9 +599,9 @@ void pg_copy(struct pg *pg, const char *sql, const char *at, size_t len, pg_on_d
 
 void pg_hurry(struct pg *pg, uint64_t ms)
 {
-	pg->answer_ms = ms;
+	pg->end_ms = uv_now(pg->loop) + ms;
 	if (pg->active && pg->state == PG_UP)
-		uv_timer_start(&pg->timer, on_no_answer, ms, 0);
+		expect_answer(pg);
 }
 
 /* ---- rows ---- */

@@ -52,6 +52,9 @@ const char *pg_name(const struct pg *pg);
 /** Of the server: 170012 is 17.12. */
 int pg_server_version(const struct pg *pg);
 
+/** Whether no transaction is open; between requests, in a session. */
+bool pg_idle(const struct pg *pg);
+
 /** Why the last request failed, in the server's words. */
 const char *pg_error(const struct pg *pg);
 
@@ -67,7 +70,7 @@ typedef void pg_on_rows(void *data, int statement, const struct pg_rows *rows);
 
 /**
  * @param err  0; -ENOTCONN the session is gone; another one of dp_postgres_error(): the
- *             session is there, and a transaction has failed
+ *             session is there, what has failed is rolled back, and no transaction is open
  */
 typedef void pg_on_done(void *data, int err);
 
@@ -101,7 +104,7 @@ void pg_begin(struct pg *pg, pg_on_rows *rows, pg_on_done *done, void *data);
 void pg_add(struct pg *pg, const char *sql, const struct pg_value *values, int n);
 void pg_end(struct pg *pg);
 
-/** The request under way and all that follow have no more than this much time. */
+/** The request under way and all that follow have this much time together. */
 void pg_hurry(struct pg *pg, uint64_t ms);
 
 /** Statements in one text, without parameters and rows. */

@@ -18,10 +18,14 @@ static const char *const migrations[] = {
 
 _Static_assert(KNOWN_VERSION == DP_POSTGRES_SCHEMA, "the others know another version");
 
-/* A replica that hangs in a transaction loses it, and what it has locked, to the others. */
+/*
+ * A replica that hangs in a transaction loses it, and what it has locked, to the others.
+ * Limits that the URL or the role sets stay.
+ */
 static const char settings[] =
-	"SET lock_timeout = '12s'; SET idle_in_transaction_session_timeout = '10s';"
-	"SET statement_timeout = '25s';"
+	"SELECT set_config(name, value, false) FROM (VALUES ('lock_timeout', '12s'),"
+	"  ('idle_in_transaction_session_timeout', '10s'), ('statement_timeout', '25s'))"
+	" AS ours (name, value) WHERE current_setting(name) = '0';"
 	"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 	"SELECT set_config('synchronous_commit', 'on', false)"
 	" WHERE current_setting('synchronous_commit') = 'off'";

@@ -12,7 +12,7 @@
 #include "session.h"
 #include "transaction.h"
 
-#define HURRY_MS 500
+#define HURRY_MS 1000 /* below the patience of a stop */
 
 const char sink_service[] = "ingest-postgres";
 const char sink_url_fallback[] = "postgresql://dewpoint@postgres/dewpoint";
@@ -180,6 +180,9 @@ static void next_part(struct sink *sink)
 		begin_part(sink);
 		return;
 	}
+	/* Whoever is next begins with nothing open, or in a session of its own. */
+	if (!pg_idle(sink->pg))
+		pg_drop(sink->pg, "a transaction was left open");
 	sink->turn = NULL;
 	sink->events.done(sink->events.data);
 }
