@@ -15,12 +15,14 @@ class PostgresProxy:
 
     kind  "cut": the k-th message of either side is lost, and the connection with it;
           "refuse": the k-th statement becomes one that the server refuses
+    about  only statements with these bytes in them count
     """
 
-    def __init__(self, target_port, kind, k):
+    def __init__(self, target_port, kind, k, about=b""):
         self.target_port = target_port
         self.kind = kind
         self.k = k
+        self.about = about
         self.count = 0
         self.spoiled = None  # what the k-th was
         self._lock = threading.Lock()
@@ -74,7 +76,7 @@ class PostgresProxy:
     def _pass(self, message, from_client):
         """What goes on of a message; None: nothing any more."""
         kind, body = message[:1], message[5:]
-        statement = from_client and kind in b"QP"
+        statement = from_client and kind in b"QP" and self.about in body
         with self._lock:
             if self.spoiled is not None or not (statement or self.kind == "cut"):
                 return message

@@ -18,6 +18,15 @@ SHORT = 6  # so many of them in the short form, spread over the scenario
 PARTS = 4  # of the whole form, each within its time
 LAST = {"cut": 300, "refuse": 100}  # about what the scenario has
 DAY_S = 86400
+# For the short form: of each exchange one that stands in its middle.
+STATEMENTS = [
+    b"INSERT INTO lease",
+    b"INSERT INTO sensor",
+    b"COPY reading",
+    b"UPDATE stream",
+    b"INSERT INTO dead_letter",
+    b"SELECT late_before",
+]
 
 
 def pytest_generate_tests(metafunc):
@@ -101,11 +110,11 @@ def left_open(rows):
     return rows.ask(sql)
 
 
-def climb(lab, central, postgres, kind, k):
+def climb(lab, central, postgres, kind, k, about=b""):
     """Whether there was a k-th."""
-    name = f"{kind}{k}"
+    name = f"{kind}{k}_{STATEMENTS.index(about) if about else 0}"
     postgres.execute(f"CREATE DATABASE {name}")
-    proxy = PostgresProxy(postgres.port, kind, k)
+    proxy = PostgresProxy(postgres.port, kind, k, about)
     rows, client = Rows(postgres, name), lab.client(central)
     url = postgres.url(name).replace(f":{postgres.port}/", f":{proxy.port}/") + "?sslmode=disable"
     ingest = lab.ingest(central, healthy=False, STORE_URL=url)
@@ -123,6 +132,14 @@ def climb(lab, central, postgres, kind, k):
         rows.connection.close()
         proxy.close()
     return proxy.spoiled is not None
+
+
+def test_each_exchange_is_refused_once(lab):
+    """As below, where a transaction would be left open."""
+    postgres, central = lab.use_postgres(), lab.broker()
+    for about in STATEMENTS:
+        assert climb(lab, central, postgres, "refuse", 1, about), f"{about} was never said"
+    lab.end()
 
 
 @pytest.mark.parametrize("kind", ["cut", "refuse"])
