@@ -4,20 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <uv.h>
+
 #include "log.h"
 
 #define RUN_TOPIC "retention/run"
 #define REPORT_TOPIC "retention/report"
+#define ANSWERED_TOPIC "retention/answered"
+#define WHICH_MAX (96 + 8 + 256 + DESK_CORRELATION_MAX)
 
-static void publish(struct desk *desk, const struct dp_bus_message *message)
+static int publish(struct desk *desk, const struct dp_bus_message *message)
 {
 	int err = dp_bus_publish(desk->bus, message);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot publish", "topic=%s error=\"%s\"",
 			message->topic, strerror(-err));
+	return err;
 }
 
-static void answer(
+static int say(
 	struct desk *desk, const struct desk_order *order, const char *text, size_t len)
 {
 	const struct dp_bus_message message = {.topic = order->response_topic,
@@ -27,36 +32,112 @@ static void answer(
 		.content_type = "application/json",
 		.correlation = order->correlation,
 		.correlation_len = order->correlation_len};
-	if (*order->response_topic != '\0')
+	return *order->response_topic != '\0' ? publish(desk, &message) : 0;
+}
+
+/* By what the others know an order. @return its length; text: WHICH_MAX bytes */
+static size_t which(const struct desk *desk, const struct desk_order *order, char *text)
+{
+	int n = snprintf(text, WHICH_MAX, "%s %d%d %s ", desk->name, order->order.dry_run,
+		order->order.confirm, order->response_topic);
+	memcpy(text + n, order->correlation, order->correlation_len);
+	return (size_t)n + order->correlation_len;
+}
+
+static void answer(
+	struct desk *desk, const struct desk_order *order, const char *text, size_t len)
+{
+	char told[WHICH_MAX];
+	struct dp_bus_message message = {
+		.topic = ANSWERED_TOPIC, .payload = told, .qos = 1};
+	message.len = which(desk, order, told);
+	if (say(desk, order, text, len) != -ENOTCONN) {
 		publish(desk, &message);
+		return;
+	}
+	/* The broker is away: said when it is back. */
+	if (desk->n_kept == DESK_ORDERS)
+		memmove(desk->kept, desk->kept + 1, --desk->n_kept * sizeof(desk->kept[0]));
+	struct desk_answer *kept = &desk->kept[desk->n_kept++];
+	*kept = (struct desk_answer){.order = *order, .len = len};
+	memcpy(kept->text, text, len);
+}
+
+static void say_kept(struct desk *desk)
+{
+	unsigned n = desk->n_kept;
+	desk->n_kept = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct desk_answer kept = desk->kept[i];
+		answer(desk, &kept.order, kept.text, kept.len);
+	}
 }
 
 static void refuse(struct desk *desk, const struct desk_order *order, const char *why)
 {
-	char text[192];
-	int n = snprintf(text, sizeof(text), "{\"error\":\"%s\"}", why);
-	dp_log(DP_LOG_WARN, "an order is refused", "topic=%s allowed=\"%s\"", RUN_TOPIC,
+	char text[ORDER_REPORT_MAX];
+	size_t len = order_refusal(why, text);
+	dp_log(DP_LOG_WARN, "an order is refused", "topic=%s reason=\"%s\"", RUN_TOPIC,
 		why);
-	answer(desk, order, text, (size_t)n);
+	answer(desk, order, text, len);
+}
+
+static void subscribe(struct desk *desk, const char *topic)
+{
+	int err = dp_bus_subscribe(desk->bus, topic);
+	if (err != 0)
+		dp_log(DP_LOG_WARN, "cannot subscribe", "topic=%s error=\"%s\"", topic,
+			strerror(-err));
 }
 
 void desk_connected(void *data)
 {
 	struct desk *desk = data;
-	int err = dp_bus_subscribe(desk->bus, RUN_TOPIC);
-	if (err != 0)
-		dp_log(DP_LOG_WARN, "cannot subscribe", "topic=%s error=\"%s\"", RUN_TOPIC,
-			strerror(-err));
+	subscribe(desk, RUN_TOPIC);
+	subscribe(desk, ANSWERED_TOPIC);
+	say_kept(desk);
 }
 
-void desk_message(void *data, const struct dp_bus_message *message)
+static void drop(struct desk *desk, unsigned at)
 {
-	struct desk *desk = data;
-	struct desk_order order = {.correlation_len = 0};
-	const char *why;
-	/* A retained one would be carried out again at each start. */
-	if (message->retain || strcmp(message->topic, RUN_TOPIC) != 0)
+	memmove(desk->next + at, desk->next + at + 1,
+		(--desk->n - at) * sizeof(desk->next[0]));
+}
+
+/* Whether another pruner speaks of this one: of all but its name. */
+static bool same(const struct desk *desk, const struct desk_order *order, const char *told,
+	size_t len)
+{
+	char own[WHICH_MAX];
+	size_t name = strlen(desk->name), n = which(desk, order, own) - name;
+	return n == len && memcmp(own + name, told, len) == 0;
+}
+
+/* Another pruner has answered: what we kept of it is over. */
+static void take_note(struct desk *desk, const struct dp_bus_message *message)
+{
+	const char *told = message->payload;
+	const char *behind = message->len > 0 ? memchr(told, ' ', message->len) : NULL;
+	size_t name = strlen(desk->name);
+	if (behind == NULL ||
+		((size_t)(behind - told) == name && memcmp(told, desk->name, name) == 0))
 		return;
+	size_t len = message->len - (size_t)(behind - told);
+	if (desk->taken && same(desk, &desk->current, behind, len)) {
+		desk->taken = false;
+		return;
+	}
+	for (unsigned i = 0; i < desk->n; i++) {
+		if (same(desk, &desk->next[i], behind, len)) {
+			drop(desk, i);
+			return;
+		}
+	}
+}
+
+static struct desk_order read_order(const struct dp_bus_message *message)
+{
+	struct desk_order order = {.since_ns = uv_hrtime()};
 	if (order_may_answer(message->response_topic) &&
 		strlen(message->response_topic) < sizeof(order.response_topic))
 		snprintf(order.response_topic, sizeof(order.response_topic), "%s",
@@ -67,36 +148,56 @@ void desk_message(void *data, const struct dp_bus_message *message)
 			memcpy(order.correlation, message->correlation,
 				order.correlation_len);
 	}
-	if (order_parse(message->payload, message->len, &order.order, &why) != 0) {
-		refuse(desk, &order, why);
+	if (order_parse(message->payload, message->len, &order.order, &order.bad) == 0)
+		order.bad = NULL;
+	return order;
+}
+
+void desk_message(void *data, const struct dp_bus_message *message)
+{
+	struct desk *desk = data;
+	if (strcmp(message->topic, ANSWERED_TOPIC) == 0)
+		take_note(desk, message);
+	/* A retained one would be carried out again at each start. */
+	if (message->retain || strcmp(message->topic, RUN_TOPIC) != 0)
+		return;
+	struct desk_order order = read_order(message);
+	if (desk->n == DESK_ORDERS) {
+		refuse(desk, &order, "too many orders wait");
 		return;
 	}
-	if (desk->waiting) {
-		refuse(desk, &order, "one order at a time; another one waits");
-		return;
-	}
-	desk->next = order;
-	desk->waiting = true;
+	/* Also one that cannot be read: the others have it as well. */
+	desk->next[desk->n++] = order;
 	desk->on_order(desk->data);
 }
 
-bool desk_take(struct desk *desk, struct desk_order *out)
+struct order desk_take(struct desk *desk)
 {
-	bool waited = desk->waiting;
-	if (waited)
-		*out = desk->next;
-	else
-		*out = (struct desk_order){.correlation_len = 0};
-	desk->waiting = false;
-	return waited;
+	while (!desk->taken && desk->n > 0) {
+		desk->current = desk->next[0];
+		drop(desk, 0);
+		desk->taken = desk->current.bad == NULL;
+		if (!desk->taken)
+			refuse(desk, &desk->current, desk->current.bad);
+	}
+	return desk->taken ? desk->current.order : (struct order){.dry_run = false};
 }
 
-void desk_report(struct desk *desk, const struct desk_order *order,
-	const struct prune_report *report, const struct order_times *times)
+uint64_t desk_owes_since(const struct desk *desk)
+{
+	if (desk->taken)
+		return desk->current.since_ns;
+	return desk->n > 0 ? desk->next[0].since_ns : 0;
+}
+
+void desk_report(struct desk *desk, const struct prune_report *report,
+	const struct order_times *times)
 {
 	char text[ORDER_REPORT_MAX];
 	size_t len = order_report(report, times, text);
-	answer(desk, order, text, len);
+	if (desk->taken)
+		answer(desk, &desk->current, text, len);
+	desk->taken = false;
 	const struct dp_bus_message message = {.topic = REPORT_TOPIC,
 		.payload = text,
 		.len = len,
@@ -105,4 +206,19 @@ void desk_report(struct desk *desk, const struct desk_order *order,
 		.content_type = "application/json"};
 	if (report->outcome != PRUNE_LOOKED)
 		publish(desk, &message);
+}
+
+void desk_refuse(struct desk *desk, const char *why)
+{
+	if (desk->taken)
+		refuse(desk, &desk->current, why);
+	for (unsigned i = 0; i < desk->n; i++)
+		refuse(desk, &desk->next[i], desk->next[i].bad ? desk->next[i].bad : why);
+	desk_leave(desk);
+}
+
+void desk_leave(struct desk *desk)
+{
+	desk->taken = false;
+	desk->n = 0;
 }

@@ -4,24 +4,44 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bus.h"
 #include "order.h"
 
 #define DESK_CORRELATION_MAX 256
+#define DESK_ORDERS 8
 
 /** An order and who wants to know of it. */
 struct desk_order {
 	struct order order;
+	const char *bad;	  /**< why it is none, to be answered; else NULL */
+	uint64_t since_ns;	  /**< uv_hrtime() when it came */
 	char response_topic[256]; /**< empty: nobody */
 	char correlation[DESK_CORRELATION_MAX];
 	size_t correlation_len;
 };
 
+/**
+ * Every pruner at a store hears every order; the one that has the lease answers, and says
+ * so to the others, which keep the order until then: should it be gone, one of them is
+ * next.
+ */
 struct desk {
 	struct dp_bus *bus;
-	bool waiting; /**< an order is there */
-	struct desk_order next;
+	const char *name; /**< of this pruner, to the others */
+	bool active;	  /**< it had the lease when it last asked */
+	bool taken;	  /**< `current` is, and not yet answered */
+	struct desk_order current;
+	unsigned n; /**< orders that wait */
+	struct desk_order next[DESK_ORDERS];
+	/** Answers that were due while the broker was away; the oldest give way. */
+	unsigned n_kept;
+	struct desk_answer {
+		struct desk_order order;
+		char text[ORDER_REPORT_MAX];
+		size_t len;
+	} kept[DESK_ORDERS];
 	void (*on_order)(void *data);
 	void *data;
 };
@@ -30,11 +50,26 @@ struct desk {
 void desk_connected(void *desk);
 void desk_message(void *desk, const struct dp_bus_message *message);
 
-/** Take the order that waits, or an empty one. @return whether one did */
-bool desk_take(struct desk *desk, struct desk_order *out);
+/**
+ * Take the order that waits, unless one is taken and not answered: it stays at hand until
+ * desk_report() or desk_refuse(), however often the run has to be tried.
+ * @return what is ordered; nothing special when nobody has ordered anything
+ */
+struct order desk_take(struct desk *desk);
 
-/** Tell whoever ordered the run, and everybody if something was done or is asked. */
-void desk_report(struct desk *desk, const struct desk_order *order,
-	const struct prune_report *report, const struct order_times *times);
+/** Since when the oldest order is not answered, by uv_hrtime(); 0: there is none. */
+uint64_t desk_owes_since(const struct desk *desk);
+
+/**
+ * Answer the order that was taken, and tell everybody if something was done or is asked.
+ */
+void desk_report(struct desk *desk, const struct prune_report *report,
+	const struct order_times *times);
+
+/** Answer all that was taken or waits: it is not done. Harmless without. */
+void desk_refuse(struct desk *desk, const char *why);
+
+/** Another pruner answers what was taken and what waits. */
+void desk_leave(struct desk *desk);
 
 #endif

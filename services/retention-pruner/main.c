@@ -80,8 +80,6 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	struct pruner *pruner = pruner_start(&service, &config);
-	if (pruner == NULL)
-		return dp_service_abandon(&service, EXIT_FAILURE);
 	code = dp_service_run(&service, pruner_stop, pruner_health, pruner);
 	pruner_destroy(pruner);
 	return code;

@@ -49,8 +49,10 @@ bool order_may_answer(const char *topic)
 size_t order_report(
 	const struct prune_report *report, const struct order_times *times, char *text)
 {
-	static const char *const outcomes[] = {
-		[PRUNE_DID] = "done", [PRUNE_LOOKED] = "dry_run", [PRUNE_ASKS] = "asks"};
+	static const char *const outcomes[] = {[PRUNE_DID] = "done",
+		[PRUNE_LOOKED] = "dry_run",
+		[PRUNE_ASKS] = "asks",
+		[PRUNE_FAILED] = "failed"};
 	int n = snprintf(text, ORDER_REPORT_MAX,
 		"{\"time\":%" PRId64 ",\"outcome\":\"%s\"%s%s%s,\"readings\":%" PRId64
 		",\"rollups\":%" PRId64 ",\"counted\":%" PRId64 ",\"rows_before\":%" PRId64
@@ -66,4 +68,18 @@ size_t order_report(
 		report->bytes_before, report->bytes_after, report->oldest_us / 1000000,
 		times->duration_ms, times->longest_step_us, times->steps);
 	return (size_t)n;
+}
+
+size_t order_refusal(const char *why, char *text)
+{
+	char plain[256];
+	size_t n = 0;
+	/* A database's words may have quotes, newlines and half a character at their end.
+	 */
+	for (; why[n] != '\0' && n < sizeof(plain) - 1; n++)
+		plain[n] = why[n] == '"' || why[n] == '\\' ? '\''
+			   : why[n] < ' ' || why[n] > '~'  ? ' '
+							   : why[n];
+	plain[n] = '\0';
+	return (size_t)snprintf(text, ORDER_REPORT_MAX, "{\"error\":\"%s\"}", plain);
 }

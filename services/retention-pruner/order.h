@@ -34,4 +34,11 @@ struct order_times {
 size_t order_report(
 	const struct prune_report *report, const struct order_times *times, char *text);
 
+/**
+ * That nothing came of an order.
+ * @param why   anything: what JSON would not take as it is becomes something similar
+ * @param text  ORDER_REPORT_MAX bytes. @return its length
+ */
+size_t order_refusal(const char *why, char *text);
+
 #endif

@@ -43,9 +43,6 @@ int prune_open(struct prune **out, const char *store_url)
 		dp_log_out_of_memory("the pruner's store");
 	prune->phase = PHASE_DONE;
 	int err = dp_store_open(&prune->store, store_url);
-	if (err == -EUCLEAN)
-		dp_log(DP_LOG_ERROR, "the database is damaged; ingest will set it aside",
-			"file=%s", prune->store.path);
 	if (err == 0)
 		err = prune_prepare(prune);
 	if (err != 0) {
@@ -80,6 +77,10 @@ const char *prune_why(const struct prune *prune)
 static int open_again(struct prune *prune)
 {
 	prune_finalize(prune);
+	if (prune->phase != PHASE_DONE) {
+		prune->report.outcome = PRUNE_FAILED;
+		prune->report.reason = "the database was replaced during the run";
+	}
 	prune->phase = PHASE_DONE;
 	prune->wal_pages = prune->wal_seen = 0;
 	int err = dp_store_reopen(&prune->store);

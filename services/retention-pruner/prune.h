@@ -24,9 +24,13 @@ const char *prune_check_url(const char *value); /**< what it may be, or NULL: it
 /** What MIN_FREE_BYTES may be, when this is not; else NULL. */
 const char *prune_check_min_free(int64_t bytes);
 
-/** @return 0 or a negative errno, logged */
+/**
+ * May wait for the disk.
+ * @return 0; -EBUSY or -EUCLEAN (damaged; ingest replaces it): worth trying again; another
+ *         negative errno; logged but for -EUCLEAN
+ */
 int prune_open(struct prune **out, const char *store_url);
-void prune_close(struct prune *prune);
+void prune_close(struct prune *prune); /**< NULL is fine */
 
 /**
  * The process is about to end: from here on calls take no longer than half a second
@@ -54,7 +58,12 @@ struct prune_run {
 	bool confirmed;	   /**< do what would be asked about */
 };
 
-enum prune_outcome { PRUNE_DID, PRUNE_LOOKED, PRUNE_ASKS };
+enum prune_outcome {
+	PRUNE_DID,
+	PRUNE_LOOKED,
+	PRUNE_ASKS,
+	PRUNE_FAILED, /**< ended early: the numbers are what was done until then */
+};
 
 struct prune_report {
 	enum prune_outcome outcome;

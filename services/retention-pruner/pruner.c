@@ -17,29 +17,33 @@
 #define LEASE_TTL_US 60000000
 #define STANDBY_MS 30000
 #define RETRY_MS 5000
+/* So long an order waits for a run, in which any other pruner's lease would have ended. */
+#define ORDER_WAIT_NS 70000000000
+#define STANDBY_WAIT_NS 10000000000
 #define STREAM_SILENT_US (400 * (int64_t)86400000000)
 #define STATS 5
 #define LEASE_RENEW_NS 10000000000
 #define MAX_DB_FLOOR 16777216
 
-enum task { TASK_BEGIN, TASK_STEP, TASK_RELEASE };
+enum task { TASK_OPEN, TASK_BEGIN, TASK_STEP, TASK_RELEASE };
 
 struct pruner {
 	struct dp_service *service;
 	const struct pruner_config *config;
 	struct policies policies;
-	struct prune *prune;
+	struct prune *prune; /* NULL until it is open */
 	struct dp_lease lease;
 	struct desk desk;
-	struct desk_order order; /* of the run under way */
-	uv_timer_t timer;	 /* the next step or the next run */
+	uv_timer_t timer; /* the next step or the next run */
 	uv_work_t work;
 	enum task task;
 	bool working, stopping, running, done;
+	bool ordered; /* the run under way is */
 	int result, trouble;
 	char why[256]; /* of the trouble */
 	int64_t rows, took_us;
 	uint64_t renewed_ns; /* the lease; 0: not sure */
+	uint64_t other_ns;   /* when another pruner was last seen to have it */
 	uint64_t begun_ns, run_longest_us, run_steps;
 	const char *asked; /* what the last run wanted confirmed */
 	uint64_t runs, steps, deleted, counted, longest_step_us;
@@ -103,34 +107,17 @@ static void do_step(struct pruner *p)
 		p->renewed_ns = 0;
 }
 
-static void do_begin(struct pruner *p)
-{
-	const struct dp_clock *clock = &p->service->clock;
-	int64_t now_us = clock->wall_us(clock->data);
-	renew(p);
-	if (p->result != 0 || !p->lease.held)
-		return;
-	struct prune_run run = {.policies = &p->policies,
-		.now_us = now_us,
-		.streams_before_us = now_us - STREAM_SILENT_US,
-		.max_bytes = p->config->max_db_bytes,
-		.min_free_bytes = p->config->min_free_bytes,
-		.boot_us = clock->boot_ns(clock->data) / 1000,
-		.synchronised = clock->synchronised(clock->data) == 1,
-		.dry_run = p->order.order.dry_run,
-		.confirmed = p->order.order.confirm};
-	memcpy(run.boot_id, clock->boot_id, sizeof(clock->boot_id));
-	prune_begin(p->prune, &run);
-}
-
 static void do_work(uv_work_t *work)
 {
 	struct pruner *p = work->data;
 	p->rows = 0;
 	p->took_us = 0;
 	switch (p->task) {
+	case TASK_OPEN:
+		p->result = prune_open(&p->prune, p->config->store_url);
+		break;
 	case TASK_BEGIN:
-		do_begin(p);
+		renew(p);
 		break;
 	case TASK_STEP:
 		do_step(p);
@@ -148,8 +135,6 @@ static void work_done(uv_work_t *work, int status);
 
 static void start_task(struct pruner *p, enum task task)
 {
-	if (task == TASK_BEGIN)
-		desk_take(&p->desk, &p->order);
 	p->task = task;
 	p->working = true;
 	p->work.data = p;
@@ -159,8 +144,9 @@ static void start_task(struct pruner *p, enum task task)
 static void on_timer(uv_timer_t *timer)
 {
 	struct pruner *p = timer->data;
+	enum task next = p->running ? TASK_STEP : TASK_BEGIN;
 	if (!p->working)
-		start_task(p, p->running ? TASK_STEP : TASK_BEGIN);
+		start_task(p, p->prune == NULL ? TASK_OPEN : next);
 }
 
 static void wait_ms(struct pruner *p, int64_t ms)
@@ -170,12 +156,14 @@ static void wait_ms(struct pruner *p, int64_t ms)
 
 static void note_trouble(struct pruner *p)
 {
-	const char *why = prune_why(p->prune);
+	const char *why = p->prune != NULL ? prune_why(p->prune) : NULL;
+	if (p->result == -EUCLEAN)
+		why = "the database is damaged; ingest sets it aside and begins a new one";
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why : strerror(-p->result));
 	if (p->result != p->trouble && p->result != 0 && p->result != -EPROTO)
 		dp_log(DP_LOG_WARN, "cannot prune now, trying again", "error=\"%s\"",
 			p->why);
-	if (p->result == 0 && p->trouble != 0)
+	if (p->result == 0 && p->trouble != 0 && p->trouble != -EAGAIN)
 		dp_log(DP_LOG_INFO, "pruning again", NULL);
 	p->trouble = p->result;
 }
@@ -201,10 +189,12 @@ static void end_run(struct pruner *p)
 			report->outcome == PRUNE_ASKS
 				? "nothing is pruned until retention/run gets "
 				  "{\"confirm\":true}"
+			: report->outcome == PRUNE_FAILED
+				? "a run was ended early; the next one goes on"
 				: "pruning is not enough",
 			"reason=\"%s\"", report->reason);
 	p->asked = report->reason;
-	desk_report(&p->desk, &p->order, report, &times);
+	desk_report(&p->desk, report, &times);
 }
 
 static void note_step(struct pruner *p)
@@ -222,7 +212,7 @@ static int64_t next_wait_ms(struct pruner *p)
 {
 	if (!p->done)
 		return stride_pause_ms(p->took_us, p->config->pause_ms);
-	return p->desk.waiting ? 0 : p->config->interval_s * 1000;
+	return p->desk.n > 0 ? 0 : p->config->interval_s * 1000;
 }
 
 static void release_or_end(struct pruner *p)
@@ -231,6 +221,75 @@ static void release_or_end(struct pruner *p)
 		start_task(p, TASK_RELEASE);
 	else
 		finish_stop(p);
+}
+
+/* With the lease: only now is an order taken. */
+static void begin_run(struct pruner *p)
+{
+	const struct order order = desk_take(&p->desk);
+	p->ordered = p->desk.taken;
+	const struct dp_clock *clock = &p->service->clock;
+	int64_t now_us = clock->wall_us(clock->data);
+	struct prune_run run = {.policies = &p->policies,
+		.now_us = now_us,
+		.streams_before_us = now_us - STREAM_SILENT_US,
+		.max_bytes = p->config->max_db_bytes,
+		.min_free_bytes = p->config->min_free_bytes,
+		.boot_us = clock->boot_ns(clock->data) / 1000,
+		.synchronised = clock->synchronised(clock->data) == 1,
+		.dry_run = order.dry_run,
+		.confirmed = order.confirm};
+	memcpy(run.boot_id, clock->boot_id, sizeof(clock->boot_id));
+	prune_begin(p->prune, &run);
+	p->running = true;
+	p->begun_ns = uv_hrtime();
+	p->run_longest_us = p->run_steps = 0;
+	wait_ms(p, 0);
+}
+
+/* Who stands by leaves the word to the other for a moment longer. */
+static bool waited_long(const struct pruner *p)
+{
+	uint64_t since_ns = desk_owes_since(&p->desk);
+	uint64_t most_ns = p->desk.active ? ORDER_WAIT_NS : ORDER_WAIT_NS + STANDBY_WAIT_NS;
+	return since_ns != 0 && uv_hrtime() >= since_ns + most_ns;
+}
+
+/* An order is tried for a while, then its sender hears why nothing came of it. */
+static void try_again(struct pruner *p)
+{
+	char why[sizeof(p->why) + 64];
+	if (waited_long(p)) {
+		snprintf(why, sizeof(why), "cannot prune now, order it again later: %s",
+			p->why);
+		p->running = false; /* what was ordered does not go on unseen */
+		desk_refuse(&p->desk, why);
+	}
+	wait_ms(p, RETRY_MS);
+}
+
+/*
+ * Another pruner has the lease, and the order as well: who is at work answers. Should it be
+ * gone, we get the lease within its time, and the order is still there.
+ */
+static void stand_by(struct pruner *p)
+{
+	if (p->running)
+		desk_refuse(&p->desk, "another pruner has taken over; order it again");
+	p->running = false;
+	p->desk.active = false;
+	p->other_ns = uv_hrtime();
+	if (waited_long(p))
+		desk_leave(&p->desk);
+	wait_ms(p, desk_owes_since(&p->desk) != 0 ? RETRY_MS : STANDBY_MS);
+}
+
+/* @return whether it ends the process */
+static bool fatal(const struct pruner *p)
+{
+	bool again = p->result == 0 || p->result == -EBUSY || p->result == -EUCLEAN;
+	/* A newer version is at work here; or there is nothing that could be opened. */
+	return p->result == -EPROTO || (p->task == TASK_OPEN && !again);
 }
 
 static void work_done(uv_work_t *work, int status)
@@ -243,8 +302,7 @@ static void work_done(uv_work_t *work, int status)
 		return;
 	}
 	note_trouble(p);
-	/* A newer version is at work here. */
-	if (p->result == -EPROTO && !p->stopping) {
+	if (fatal(p) && !p->stopping) {
 		p->lease.held = false;
 		dp_service_stop(p->service, EXIT_FAILURE);
 		return;
@@ -253,15 +311,19 @@ static void work_done(uv_work_t *work, int status)
 		release_or_end(p);
 		return;
 	}
-	if (p->result != 0) {
-		wait_ms(p, RETRY_MS);
-	} else if (!p->lease.held) {
+	/* Another pruner has answered meanwhile: it was not for us. */
+	if (p->running && p->ordered && !p->desk.taken)
 		p->running = false;
-		wait_ms(p, STANDBY_MS);
+	if (p->result != 0) {
+		try_again(p);
+	} else if (p->task == TASK_OPEN) {
+		wait_ms(p, 0);
+	} else if (!p->lease.held) {
+		stand_by(p);
 	} else if (p->task == TASK_BEGIN) {
-		p->running = true;
-		p->begun_ns = uv_hrtime();
-		p->run_longest_us = p->run_steps = 0;
+		p->desk.active = true;
+		begin_run(p);
+	} else if (!p->running) {
 		wait_ms(p, 0);
 	} else {
 		note_step(p);
@@ -279,6 +341,8 @@ static void on_disconnect(void *data)
 static void on_order(void *data)
 {
 	struct pruner *p = data;
+	if (p->stopping)
+		desk_leave(&p->desk);
 	/* A run that is under way is ended first. */
 	if (!p->working && !p->running && !p->stopping)
 		wait_ms(p, 0);
@@ -290,6 +354,7 @@ static void open_bus(struct pruner *p)
 	snprintf(p->client_id, sizeof(p->client_id), "dewpoint-pruner-%s", instance);
 	snprintf(p->stats_topic, sizeof(p->stats_topic), "stats/%s/retention-pruner/%s",
 		p->config->node_name, instance);
+	p->desk.name = p->client_id;
 	p->desk.on_order = on_order;
 	p->desk.data = p;
 	const struct dp_bus_options options = {
@@ -321,11 +386,10 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 	p->config = config;
 	/* Checked before. */
 	policies_load(&p->policies, config->retention, environ);
-	if (prune_open(&p->prune, config->store_url) != 0) {
-		policies_finish(&p->policies);
-		free(p);
-		return NULL;
-	}
+	/* Opening may wait for others: the work queue does it. Until then we are not well.
+	 */
+	p->trouble = -EAGAIN;
+	snprintf(p->why, sizeof(p->why), "the database is not open yet");
 	snprintf(p->holder, sizeof(p->holder), "pruner-%s", config->service.instance);
 	p->lease = (struct dp_lease){
 		.name = "prune", .holder = p->holder, .ttl_us = LEASE_TTL_US};
@@ -347,9 +411,14 @@ void pruner_stop(void *data)
 	p->stopping = true;
 	dp_stats_stop(&p->stats);
 	uv_close((uv_handle_t *)&p->timer, NULL);
+	/* Unless another pruner was seen to have the lease, and so the order. */
+	if (p->desk.active || p->other_ns < desk_owes_since(&p->desk))
+		desk_refuse(&p->desk, "the pruner is stopped; order it again");
+	desk_leave(&p->desk);
 	/* Nothing is lost with a step; a lease given back saves the next one a minute. */
 	dp_service_safe(p->service);
-	prune_hurry(p->prune);
+	if (p->prune != NULL)
+		prune_hurry(p->prune);
 	if (!p->working)
 		release_or_end(p);
 }

@@ -22,7 +22,7 @@ struct pruner;
 /** Check the policies and the limits; logs. @return 0 or -EINVAL */
 int pruner_check(const void *config);
 
-/** @return NULL when the store cannot be opened, which is logged */
+/** The store is opened later: until it could be, health says why not. Never NULL. */
 struct pruner *pruner_start(struct dp_service *service, const struct pruner_config *config);
 
 /** As dp_service_run() wants it. */
