@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "jump.h"
 #include "log.h"
 #include "prune_steps.h"
 #include "url.h"
@@ -127,9 +128,10 @@ static int end_run(struct prune *prune)
 		return err;
 	const int64_t when[] = {prune->run.now_us, prune->run.boot_us};
 	if (report->outcome == PRUNE_DID) {
-		sqlite3_bind_text(prune_bind(prune, SET_RUN, 2, when), 3,
-			prune->run.synchronised ? prune->run.boot_id : "", -1,
-			SQLITE_STATIC);
+		char boot[JUMP_BOOT_MAX];
+		jump_boot(boot, prune->run.boot_id, prune->run.synchronised);
+		sqlite3_bind_text(
+			prune_bind(prune, SET_RUN, 2, when), 3, boot, -1, SQLITE_TRANSIENT);
 		err = prune_run(prune, SET_RUN);
 	}
 	if (err == 0)

@@ -49,11 +49,12 @@ int prune_release(struct prune *prune, struct dp_lease *lease);
 struct prune_run {
 	const struct policies *policies; /**< outlive the run */
 	int64_t now_us;
-	int64_t streams_before_us;	   /**< streams silent since then go */
+	int64_t streams_before_us;	   /**< streams silent since then go ... */
+	int64_t streams_kept;		   /**< ... but never the latest so many */
 	int64_t max_bytes, min_free_bytes; /**< 0: no limit */
 	int64_t boot_us;		   /**< since the boot ... */
 	char boot_id[40];		   /**< ... of this id */
-	bool synchronised; /**< the clock is; if not, its next step is no surprise */
+	bool synchronised; /**< the clock is: when it was not before, a step was due */
 	bool dry_run;	   /**< only look */
 	bool confirmed;	   /**< do what would be asked about */
 };

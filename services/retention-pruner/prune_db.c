@@ -65,6 +65,9 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 		" sensor = ? AND col = ? AND ts >= ? LIMIT ?)",
 	[OLDEST_ROLLUP] = "SELECT min((SELECT ts FROM rollup WHERE size = ?1 AND sensor ="
 			  " c.sensor AND col = c.col ORDER BY ts LIMIT 1)) FROM channel c",
+	/* Sorted only when there are so many. */
+	[STREAM_KEPT] = "SELECT (SELECT seen FROM stream ORDER BY seen DESC LIMIT 1"
+			" OFFSET ?1 - 1) WHERE (SELECT count(*) FROM stream) > ?1",
 };
 
 static int note_log(void *data, sqlite3 *db, const char *name, int pages)

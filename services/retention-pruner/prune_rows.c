@@ -110,9 +110,27 @@ int prune_rollups(struct prune *prune, int64_t *rows)
 	return 0;
 }
 
+/* Before when a stream must have been seen last to go. @return 1, 0 none goes, an error */
+static int streams_before(struct prune *prune, int64_t *before_us)
+{
+	int64_t latest_us = 0;
+	*before_us = prune->run.streams_before_us;
+	if (prune->run.streams_kept == 0)
+		return 1;
+	int found =
+		prune_row(prune, STREAM_KEPT, 1, &prune->run.streams_kept, 1, &latest_us);
+	if (found == 1 && latest_us < *before_us)
+		*before_us = latest_us;
+	return found;
+}
+
 int prune_streams(struct prune *prune, int64_t *rows)
 {
 	char sql[640];
+	int64_t before_us;
+	int found = streams_before(prune, &before_us);
+	if (found <= 0)
+		return found < 0 ? found : 1;
 	sqlite3_snprintf(sizeof(sql), sql,
 		"CREATE TEMP TABLE gone AS SELECT id FROM stream WHERE seen < %lld LIMIT "
 		"%d;"
@@ -120,7 +138,7 @@ int prune_streams(struct prune *prune, int64_t *rows)
 		"DELETE FROM lost WHERE stream IN (SELECT id FROM gone);"
 		"DELETE FROM stream WHERE id IN (SELECT id FROM gone);"
 		"DROP TABLE gone",
-		(sqlite3_int64)prune->run.streams_before_us, STREAMS_A_STEP);
+		(sqlite3_int64)before_us, STREAMS_A_STEP);
 	int err = dp_store_begin(&prune->store);
 	if (err != 0)
 		return err;

@@ -235,6 +235,28 @@ static void test_streams_that_are_long_silent_go_with_their_intervals(void **sta
 	prune_close(prune);
 }
 
+static void test_no_clock_alone_forgets_a_stream(void **state)
+{
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	for (int id = 1; id <= 5; id++)
+		add_stream(path, id, id);
+	const struct prune_run ahead = {.policies = &policies,
+		.now_us = BEFORE_US + 3600,
+		.streams_before_us = BEFORE_US,
+		.streams_kept = 5,
+		.confirmed = true};
+	struct prune_run few = ahead;
+	few.streams_kept = 3;
+	policies.all.raw_us = 3600;
+	prune_begin(prune, &ahead);
+	assert_int_equal(run(prune), 0);
+	prune_begin(prune, &few);
+	assert_int_equal(run(prune), 2 * 4);
+	assert_db_text(path, "SELECT id FROM stream ORDER BY id", "3 4 5");
+	prune_close(prune);
+}
+
 static void test_many_streams_go_in_several_steps(void **state)
 {
 	char path[PATH_SIZE];
@@ -362,6 +384,7 @@ int main(void)
 		IN_DIRECTORY(test_interrupted_between_any_two_steps_the_next_run_ends_it),
 		IN_DIRECTORY(test_readings_that_come_during_a_run_are_kept),
 		IN_DIRECTORY(test_streams_that_are_long_silent_go_with_their_intervals),
+		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
 		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),

@@ -168,7 +168,8 @@ int remove_rollups(struct prune *prune, int64_t *rows)
 
 int remove_streams(struct prune *prune, int64_t *rows)
 {
-	const int64_t numbers[] = {prune->run.streams_before_us, STREAMS_A_STEP};
+	const int64_t numbers[] = {
+		prune->run.streams_before_us, STREAMS_A_STEP, prune->run.streams_kept};
 	int64_t deleted = 0;
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
@@ -177,14 +178,17 @@ int remove_streams(struct prune *prune, int64_t *rows)
 	err = step_ask(prune,
 		"WITH old AS MATERIALIZED (SELECT stream FROM stream WHERE seen "
 		"< " DP_POSTGRES_TIME(
-			"$1") " LIMIT $2 FOR UPDATE SKIP LOCKED),"
+			"$1") " AND $3 < (SELECT count(*) FROM stream) AND seen <"
+			      " (SELECT seen FROM stream ORDER BY seen DESC LIMIT 1"
+			      " OFFSET greatest($3 - 1, 0)) LIMIT $2 FOR UPDATE SKIP "
+			      "LOCKED),"
 			      " gaps AS (DELETE FROM lost USING old"
 			      "  WHERE lost.stream = old.stream RETURNING 1),"
 			      " gone AS (DELETE FROM stream USING old"
 			      "  WHERE stream.stream = old.stream RETURNING 1)"
 			      " SELECT (SELECT count(*) FROM gaps) + (SELECT count(*) FROM "
 			      "gone)",
-		2, numbers, NULL, &deleted);
+		3, numbers, NULL, &deleted);
 	err = step_end(prune, err < 0 ? err : 0);
 	if (err != 0)
 		return err;
