@@ -8,9 +8,11 @@
 
 static bool stepped(const struct prune_run *run, const struct state *state)
 {
+	char boot[JUMP_BOOT_MAX];
+	jump_boot(boot, run->boot_id, run->synchronised);
 	const struct jump_moment last = {state->run_wall_us, state->run_boot_us,
 					 state->run_boot_id},
-				 now = {run->now_us, run->boot_us, run->boot_id};
+				 now = {run->now_us, run->boot_us, boot};
 	return jump_seen(&last, &now);
 }
 

@@ -78,9 +78,11 @@ int look_check(struct prune *prune)
 	err = step_end(prune, err);
 	if (err != 0)
 		return err;
+	char boot[JUMP_BOOT_MAX];
+	jump_boot(boot, run->boot_id, run->synchronised);
 	const struct jump_moment last = {state.run_wall_us, state.run_boot_us,
 					 state.run_boot_id},
-				 now = {run->now_us, run->boot_us, run->boot_id};
+				 now = {run->now_us, run->boot_us, boot};
 	if (run->dry_run)
 		prune->phase = PHASE_LOOK;
 	else if (run->confirmed)

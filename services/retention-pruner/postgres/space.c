@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "../cut.h"
+#include "../jump.h"
 #include "prune_postgres.h"
 
 #define EXACT_BYTES 268435456 /* more readings than that are not counted one by one */
@@ -147,12 +148,13 @@ int space_end(struct prune *prune)
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	/* A clock that nobody vouched for has no boot. */
+	char boot[JUMP_BOOT_MAX];
+	jump_boot(boot, run->boot_id, run->synchronised);
 	if (report->outcome == PRUNE_DID)
 		err = step_run(prune,
 			"UPDATE retention SET run_wall = $1, run_boot_us = $2,"
 			" run_boot_id = $3",
-			2, when, run->synchronised ? run->boot_id : "");
+			2, when, boot);
 	report->oldest_us = 0;
 	if (err == 0)
 		err = space_size(prune, &report->bytes_after);
