@@ -30,6 +30,8 @@ int guard_check(struct prune *prune)
 	int64_t used, newest = 0;
 	int err = prune_state(prune, &state);
 	if (err == 0)
+		err = prune_note_sensors(prune);
+	if (err == 0)
 		err = space_sizes(prune, &used, &prune->report.bytes_before);
 	if (err != 0)
 		return err;

@@ -28,7 +28,7 @@ static const char *value_of(const char *entry, size_t *name_len)
 
 static int add(struct policies *policies, const char *entry, size_t len, const char *value)
 {
-	struct override override;
+	struct override override = {.seen = false};
 	char name[POLICIES_KEY_MAX + 16];
 	const char *why;
 	snprintf(name, sizeof(name), "%.*s", (int)len, entry);
@@ -86,28 +86,96 @@ static void make_key(char *key, size_t size, const char *node, const char *senso
 		*c = isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_';
 }
 
-static const struct policy *find(const struct policies *policies, const char *key)
+static struct override *find(const struct policies *policies, const char *key)
 {
 	for (size_t i = 0; i < policies->n; i++) {
 		if (strcmp(policies->overrides[i].key, key) == 0)
-			return &policies->overrides[i].policy;
+			return &policies->overrides[i];
 	}
 	return NULL;
 }
 
+static const char *node_of(const char *topic)
+{
+	const char *slash = strrchr(topic, '/');
+	return slash != NULL ? slash + 1 : topic;
+}
+
+/* ---- what is ambiguous ---- */
+
+static void keep_longer(struct policy *policy, const struct policy *other)
+{
+	if (other->raw_us > policy->raw_us)
+		policy->raw_us = other->raw_us;
+	/* All have the sizes of RETENTION. */
+	for (unsigned i = 0; i < policy->n && i < other->n; i++) {
+		if (other->sizes[i].age_us > policy->sizes[i].age_us)
+			policy->sizes[i].age_us = other->sizes[i].age_us;
+	}
+}
+
+/* Whatever else would count for a sensor of the node. */
+static void keep_as_node(
+	const struct policies *policies, struct override *override, const char *node)
+{
+	char key[POLICIES_KEY_MAX];
+	make_key(key, sizeof(key), node, "");
+	const struct override *of_node = find(policies, key);
+	if (of_node != NULL)
+		keep_longer(&override->policy, &of_node->policy);
+}
+
+static void note(struct policies *policies, const char *node, const char *sensor)
+{
+	char key[POLICIES_KEY_MAX];
+	make_key(key, sizeof(key), node, sensor);
+	struct override *override = find(policies, key);
+	if (override == NULL)
+		return;
+	if (!override->seen) {
+		snprintf(override->node, sizeof(override->node), "%s", node);
+		snprintf(override->sensor, sizeof(override->sensor), "%s", sensor);
+		override->seen = true;
+		return;
+	}
+	if (strcmp(override->node, node) == 0 && strcmp(override->sensor, sensor) == 0)
+		return;
+	if (!override->ambiguous) {
+		dp_log(DP_LOG_WARN,
+			"an override means more than one thing here: what it matches is "
+			"kept for the longest age of all that could be meant; rename one",
+			"name=" PREFIX "%s node=%s sensor=%s other_node=%s other_sensor=%s",
+			key, override->node, override->sensor, node, sensor);
+		keep_longer(&override->policy, &policies->all);
+		keep_as_node(policies, override, override->node);
+	}
+	keep_as_node(policies, override, node);
+	override->ambiguous = policies->ambiguous = true;
+}
+
+void policies_note(struct policies *policies, const char *topic, const char *sensor)
+{
+	if (policies->n == 0)
+		return;
+	note(policies, node_of(topic), "");
+	if (*sensor != '\0')
+		note(policies, node_of(topic), sensor);
+}
+
+/* ---- of a sensor ---- */
+
 const struct policy *policies_of(
 	const struct policies *policies, const char *topic, const char *sensor)
 {
-	const char *slash = strrchr(topic, '/');
-	const char *node = slash != NULL ? slash + 1 : topic;
+	const char *node = node_of(topic);
 	char key[POLICIES_KEY_MAX];
 	if (policies->n == 0)
 		return &policies->all;
 	make_key(key, sizeof(key), node, sensor);
-	const struct policy *found = find(policies, key);
+	const struct override *found = find(policies, key);
 	if (found == NULL) {
 		make_key(key, sizeof(key), node, "");
 		found = find(policies, key);
 	}
-	return found != NULL ? found : &policies->all;
+	return found != NULL ? &found->policy : &policies->all;
 }

@@ -2,6 +2,7 @@
 #ifndef PRUNER_POLICIES_H
 #define PRUNER_POLICIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "policy.h"
@@ -11,12 +12,16 @@
 struct override {
 	char key[POLICIES_KEY_MAX];
 	struct policy policy;
+	/** What it was found to mean first: a node, and a sensor of it or none. */
+	char node[POLICIES_KEY_MAX], sensor[POLICIES_KEY_MAX];
+	bool seen, ambiguous;
 };
 
 struct policies {
 	struct policy all;
 	struct override *overrides;
 	size_t n;
+	bool ambiguous; /**< an override is */
 };
 
 /**
@@ -28,6 +33,13 @@ struct policies {
 int policies_load(
 	struct policies *policies, const char *retention, char *const *environment);
 void policies_finish(struct policies *policies);
+
+/**
+ * Before a run, for each sensor of the table: note which overrides its names match. One
+ * that matches two nodes, or two sensors, or a node and a sensor of another, is ambiguous,
+ * which is logged once: it may keep longer what it matches, and shortens nothing.
+ */
+void policies_note(struct policies *policies, const char *topic, const char *sensor);
 
 /** Of a sensor as in the table: its topic ends with the node. The closest override wins. */
 const struct policy *policies_of(

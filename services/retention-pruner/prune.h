@@ -47,7 +47,7 @@ int prune_release(struct prune *prune, struct dp_lease *lease);
 
 /** What a run is to do. */
 struct prune_run {
-	const struct policies *policies; /**< outlive the run */
+	struct policies *policies; /**< outlive the run */
 	int64_t now_us;
 	int64_t streams_before_us;	   /**< streams silent since then go ... */
 	int64_t streams_kept;		   /**< ... but never the latest so many */

@@ -9,6 +9,7 @@
 static const char *const sql[PRUNE_STATEMENTS] = {
 	[NEXT_SENSOR] =
 		"SELECT id, topic, name FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
+	[ALL_SENSORS] = "SELECT id, topic, name FROM sensor WHERE id > ?",
 	[READ_STATE] = "SELECT counted_since, counted_until, counted_id, sensor, ts, id,"
 		       " removed, run_wall, run_boot_us, reading, run_boot_id"
 		       " FROM retention, next_id",
@@ -169,6 +170,21 @@ int prune_next_sensor(struct prune *prune)
 	}
 	sqlite3_reset(statement);
 	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+}
+
+int prune_note_sensors(struct prune *prune)
+{
+	static const int64_t first = 0;
+	sqlite3_stmt *statement = prune_bind(prune, ALL_SENSORS, 1, &first);
+	int code;
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *topic = (const char *)sqlite3_column_text(statement, 1);
+		const char *name = (const char *)sqlite3_column_text(statement, 2);
+		if (topic != NULL && name != NULL)
+			policies_note(prune->run.policies, topic, name);
+	}
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
 }
 
 static int next_series_of_size(struct prune *prune)

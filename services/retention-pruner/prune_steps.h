@@ -33,6 +33,7 @@ enum phase {
 /* The prepared statements; their texts are in prune_db.c. */
 enum prune_statement {
 	NEXT_SENSOR,
+	ALL_SENSORS,
 	READ_STATE,
 	SET_MARK,
 	SET_CURSOR,
@@ -108,6 +109,8 @@ int prune_row(struct prune *prune, enum prune_statement which, int n, const int6
 int prune_state(struct prune *prune, struct state *state);
 /* Commit, or roll back after an error, which is handed on. */
 int prune_end(struct prune *prune, int err);
+/* Tell the policies which names there are. @return 0 or an error */
+int prune_note_sensors(struct prune *prune);
 /* Take the next sensor and its policy. @return 1, 0 there is none, or an error */
 int prune_next_sensor(struct prune *prune);
 /* Take the next series of rollups, of all sizes. @return as above */
