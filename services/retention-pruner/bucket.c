@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+/* Far beyond what is measured; and a sum of 2^63 of them is a number still. */
+#define VALUE_MAX 1e288
+
 int64_t bucket_start(int64_t ts_us, int64_t size_us)
 {
 	int64_t into = ts_us % size_us;
@@ -68,6 +71,11 @@ void bucket_merge(struct bucket *into, const struct bucket *other)
 double bucket_sum(const struct bucket *bucket)
 {
 	return bucket->sum + bucket->error;
+}
+
+bool bucket_takes(double value)
+{
+	return fabs(value) <= VALUE_MAX;
 }
 
 void fold_init(struct fold *fold, const struct policy *policy, fold_emit emit, void *data)

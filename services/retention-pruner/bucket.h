@@ -5,6 +5,7 @@
 #ifndef PRUNER_BUCKET_H
 #define PRUNER_BUCKET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy.h"
@@ -27,6 +28,12 @@ void bucket_add(struct bucket *bucket, int64_t ts_us, double value);
 
 /** What another has counted; it came after what is there already. */
 void bucket_merge(struct bucket *into, const struct bucket *other);
+
+/**
+ * Whether a value may be added: a number, and not one whose sums are none. Others are of no
+ * sensor; they are not counted.
+ */
+bool bucket_takes(double value);
 
 double bucket_sum(const struct bucket *bucket);
 

@@ -2,6 +2,7 @@
 #ifndef PRUNER_CUT_H
 #define PRUNER_CUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CUT_DAY_US INT64_C(86400000000)
@@ -10,6 +11,19 @@
 
 /** The reason when nothing may go any more, as the report says it. */
 extern const char cut_floor_reached[];
+
+/**
+ * Whether cutting gains anything. Deleting writes to the log, and the log grows while
+ * somebody reads from before it: then what is deleted is lost for nothing.
+ */
+struct cut_gain {
+	int64_t least_over; /**< the lack at its smallest */
+	int rounds;	    /**< since it became smaller */
+	bool begun;
+};
+
+/** Before each round, with what is lacking. @return whether a further round makes sense */
+bool cut_gains(struct cut_gain *gain, int64_t over);
 
 /**
  * A time before which everything goes, so that a share of what is there goes, but nothing

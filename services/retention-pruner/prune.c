@@ -84,6 +84,7 @@ static int open_again(struct prune *prune)
 	}
 	prune->phase = PHASE_DONE;
 	prune->wal_pages = prune->wal_seen = 0;
+	prune->held_us = 0;
 	int err = dp_store_reopen(&prune->store);
 	return err != 0 ? err : prune_prepare(prune);
 }
@@ -113,6 +114,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 		prune->strides[i] = strides[i];
 	prune->sensor = prune->size_s = 0;
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
+	prune->gain = (struct cut_gain){.begun = false};
 	for (int i = 0; i < LEVELS; i++)
 		prune->due[i] = prune->kept[i] = 0;
 }

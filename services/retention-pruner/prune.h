@@ -70,6 +70,7 @@ struct prune_report {
 	enum prune_outcome outcome;
 	const char *reason;	   /**< of what was not done, or could not be; else NULL */
 	int64_t counted;	   /**< readings counted in rollups */
+	int64_t odd;		   /**< values too large to be counted */
 	int64_t readings, rollups; /**< deleted, or due in a dry run */
 	int64_t rows_before, rows_after; /**< readings in the database */
 	int64_t bytes_before, bytes_after;

@@ -26,7 +26,7 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 		"INSERT INTO rollup VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		" ON CONFLICT DO UPDATE SET count = count + excluded.count,"
 		"  min = min(min, excluded.min), max = max(max, excluded.max),"
-		"  sum = sum + excluded.sum,"
+		"  sum = max(-1.7e308, min(1.7e308, sum + excluded.sum)),"
 		"  first = iif(excluded.first_after < first_after, excluded.first, first),"
 		"  first_after = min(first_after, excluded.first_after),"
 		"  last = iif(excluded.last_after >= last_after, excluded.last, last),"

@@ -1,8 +1,9 @@
 /* How large the database is, what else has to go, and giving free pages back. */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
-#include "cut.h"
 #include "prune_steps.h"
 
 int space_sizes(struct prune *prune, int64_t *used, int64_t *whole)
@@ -19,7 +20,7 @@ int space_sizes(struct prune *prune, int64_t *used, int64_t *whole)
 }
 
 /* By how many bytes what is used is too large. */
-static int excess(struct prune *prune, int64_t *used, int64_t *too_many)
+static int excess(struct prune *prune, int64_t *used, int64_t *too_many, bool *for_free)
 {
 	int64_t whole = 0, over = 0;
 	struct statvfs volume;
@@ -31,11 +32,35 @@ static int excess(struct prune *prune, int64_t *used, int64_t *too_many)
 			return -errno;
 		int64_t available = (int64_t)(volume.f_bavail * volume.f_frsize);
 		int64_t lacking = prune->run.min_free_bytes - available - (whole - *used);
+		*for_free = lacking > over && lacking > 0;
 		if (lacking > over)
 			over = lacking;
 	}
 	*too_many = over > 0 ? over : 0;
 	return err;
+}
+
+/* The log is as long as it was when cutting gained nothing: so it still is. */
+static int say_held(struct prune *prune)
+{
+	time_t since = (time_t)(prune->held_us / 1000000);
+	char text[32];
+	struct tm utc;
+	gmtime_r(&since, &utc);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	snprintf(prune->held, sizeof(prune->held),
+		"deleting frees nothing: a reader has held a snapshot since %s or before",
+		text);
+	prune->report.reason = prune->held;
+	return 1;
+}
+
+/* @return whether the log has begun anew since cutting gained nothing, or it did gain */
+static bool may_cut(struct prune *prune)
+{
+	if (prune->held_us != 0 && prune->wal_pages < prune->held_pages)
+		prune->held_us = 0;
+	return prune->held_us == 0;
 }
 
 int space_check(struct prune *prune)
@@ -44,16 +69,25 @@ int space_check(struct prune *prune)
 	int64_t used = 0, over = 0, oldest = 0,
 		floor_us = prune->run.now_us - CUT_RAW_FLOOR_US;
 	struct state state;
-	int err = excess(prune, &used, &over);
+	bool for_free = false;
+	int err = excess(prune, &used, &over, &for_free);
 	if (err != 0 || over == 0)
 		return err != 0 ? err : 1;
+	if (for_free && !may_cut(prune))
+		return say_held(prune);
+	if (for_free && !cut_gains(&prune->gain, over)) {
+		prune->held_us = prune->run.now_us;
+		prune->held_pages = prune->wal_pages;
+		return say_held(prune);
+	}
 	err = prune_state(prune, &state);
 	if (err != 0)
 		return err;
 	/* What is not counted yet does not go. */
 	if (policy->n > 0 && state.until_us < floor_us)
 		floor_us = state.until_us;
-	double share = (double)over / (double)used;
+	/* For free space in small rounds: whether it is gained is seen after each. */
+	double share = for_free ? 0 : (double)over / (double)used;
 	int found = prune_row(prune, OLDEST, 0, NULL, 1, &oldest);
 	if (found < 0)
 		return found;

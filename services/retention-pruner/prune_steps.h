@@ -6,6 +6,7 @@
 #ifndef PRUNER_PRUNE_STEPS_H
 #define PRUNER_PRUNE_STEPS_H
 
+#include "cut.h"
 #include "prune.h"
 #include "sqlite.h"
 #include "store.h"
@@ -93,7 +94,11 @@ struct prune {
 	int64_t size_s, series_sensor; /* rollups at hand */
 	int64_t series_col;
 	int64_t cut_raw_us, cut_rollup_us; /* to make space: older ones go */
-	int64_t reference_us;		   /* when the last run was, as far as known */
+	struct cut_gain gain;		   /* of this run */
+	int64_t held_us; /* when cutting for free space last gained nothing; 0: it does */
+	int held_pages;	 /* of the log then */
+	char held[112];	 /* that, for the report */
+	int64_t reference_us; /* when the last run was, as far as known */
 	int64_t due[LEVELS], kept[LEVELS];
 };
 

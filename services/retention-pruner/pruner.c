@@ -189,6 +189,11 @@ static void end_run(struct pruner *p)
 			"readings=%lld rollups=%lld longest_step_us=%llu",
 			(long long)report->readings, (long long)report->rollups,
 			(unsigned long long)p->run_longest_us);
+	if (report->odd > 0)
+		dp_log(DP_LOG_WARN,
+			"values too large to be those of a sensor are in no minute and "
+			"hour",
+			"values=%lld", (long long)report->odd);
 	if (report->reason != NULL && report->reason != p->asked)
 		dp_log(DP_LOG_WARN,
 			report->outcome == PRUNE_ASKS

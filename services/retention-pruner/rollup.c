@@ -46,9 +46,13 @@ static int add_row(struct counting *counting, sqlite3_stmt *row, int64_t ts_us)
 	int columns = sqlite3_column_count(row);
 	int err = fold_time(&counting->fold, ts_us);
 	for (int i = 2; i < columns && err == 0; i++) {
-		if (sqlite3_column_type(row, i) != SQLITE_NULL)
-			fold_value(&counting->fold, ts_us, (unsigned)i - 2,
-				sqlite3_column_double(row, i));
+		if (sqlite3_column_type(row, i) == SQLITE_NULL)
+			continue;
+		double value = sqlite3_column_double(row, i);
+		if (bucket_takes(value))
+			fold_value(&counting->fold, ts_us, (unsigned)i - 2, value);
+		else
+			counting->prune->report.odd++;
 	}
 	counting->prune->report.counted++;
 	return err;

@@ -257,6 +257,31 @@ static void test_no_clock_alone_forgets_a_stream(void **state)
 	prune_close(prune);
 }
 
+/* Two of them have no sum: that stops neither their series nor another. */
+static void test_a_sum_that_overflows_stops_nothing(void **state)
+{
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	struct policies counted = {.all = {.raw_us = 3600, .n = 1}};
+	const struct prune_run all = {
+		.policies = &counted, .now_us = INT64_C(600000000), .confirmed = true};
+	counted.all.sizes[0].size_us = 60000000;
+	counted.all.sizes[0].age_us = INT64_C(86400000000);
+	add_readings(path, 1, 4, BEFORE_US, 1);
+	add_readings(path, 2, 4, BEFORE_US, 1);
+	db_exec(path,
+		"INSERT INTO channel VALUES (1, 0, 'temperature', 'Cel'),"
+		" (2, 0, 'temperature', 'Cel');"
+		"UPDATE reading SET temperature = 1.7e308 WHERE sensor = 1 AND ts % 2 = 0;"
+		"UPDATE reading SET temperature = 9e999 WHERE sensor = 1 AND ts = 1000003");
+	prune_begin(prune, &all);
+	assert_int_equal(run(prune), 8);
+	assert_int_equal(prune_report(prune)->odd, 3);
+	assert_db_text(path, "SELECT sensor, count, sum FROM rollup ORDER BY sensor",
+		"1|1|20.5 2|4|82.0");
+	prune_close(prune);
+}
+
 static void test_many_streams_go_in_several_steps(void **state)
 {
 	char path[PATH_SIZE];
@@ -385,6 +410,7 @@ int main(void)
 		IN_DIRECTORY(test_readings_that_come_during_a_run_are_kept),
 		IN_DIRECTORY(test_streams_that_are_long_silent_go_with_their_intervals),
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
+		IN_DIRECTORY(test_a_sum_that_overflows_stops_nothing),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
 		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),
