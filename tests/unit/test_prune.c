@@ -282,6 +282,46 @@ static void test_a_sum_that_overflows_stops_nothing(void **state)
 	prune_close(prune);
 }
 
+/* As the service does. @return readings deleted */
+static int64_t run_for_space(struct prune *prune)
+{
+	static struct policies long_kept;
+	const struct prune_run want = {.policies = &long_kept,
+		.now_us = INT64_C(40) * 86400000000,
+		.min_free_bytes = INT64_MAX / 4,
+		.confirmed = true};
+	int64_t rows;
+	bool done = false;
+	long_kept.all.raw_us = INT64_C(400) * 86400000000;
+	prune_begin(prune, &want);
+	while (!done) {
+		assert_int_equal(prune_step(prune, &rows, &done), 0);
+		assert_int_equal(prune_checkpoint(prune), 0);
+	}
+	return prune_report(prune)->readings;
+}
+
+static void test_beside_a_long_reader_cutting_for_space_ends(void **state)
+{
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	add_readings(path, 1, 60000, BEFORE_US, INT64_C(43200000));
+	sqlite3 *reader = db_open(path);
+	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM reading", NULL,
+				 NULL, NULL),
+		SQLITE_OK);
+	assert_in_range(run_for_space(prune), 1, 30000);
+	const char *reason = prune_report(prune)->reason;
+	assert_non_null(reason);
+	assert_non_null(strstr(reason, "a reader has held a snapshot since 1970-02-10T"));
+	assert_int_equal(run_for_space(prune), 0);
+	sqlite3_close(reader);
+	for (int i = 0; i < 3; i++)
+		run_for_space(prune);
+	assert_true(readings(path) < 5000);
+	prune_close(prune);
+}
+
 static void test_many_streams_go_in_several_steps(void **state)
 {
 	char path[PATH_SIZE];
@@ -411,6 +451,7 @@ int main(void)
 		IN_DIRECTORY(test_streams_that_are_long_silent_go_with_their_intervals),
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
 		IN_DIRECTORY(test_a_sum_that_overflows_stops_nothing),
+		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
 		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),
