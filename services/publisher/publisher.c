@@ -27,8 +27,7 @@ static void on_local_connect(void *data)
 		.topic = "local/hello", .payload = "", .qos = 1};
 	static const char *const filters[] = {"local/reading/+", "local/stats/+/+",
 		"local/last/+", "local/state/+", "local/status/+", "local/sampler/+",
-		"local/listening/+",
-		"local/answer/#"};
+		"local/listening/+", "local/answer/#"};
 	int err = 0;
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++)
 		err = dp_bus_subscribe(r->local, filters[i]);

@@ -321,9 +321,25 @@ int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 	return bus->up ? 0 : -ENOTCONN;
 }
 
+int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
+{
+	return dp_bus_subscribe(bus, filter);
+}
+
 bool dp_bus_connected(const struct dp_bus *bus)
 {
 	return bus->up;
+}
+
+const char *dp_bus_health(const struct dp_bus *bus)
+{
+	return bus->up ? NULL : "the broker is away";
+}
+
+const char *dp_bus_reason(int reason)
+{
+	(void)reason;
+	return "refused";
 }
 
 const char *dp_bus_trouble(const struct dp_bus *bus)
