@@ -304,7 +304,7 @@ def test_a_name_that_nobody_listens_to_is_refused_at_a_stop(lab, local, central,
     assert all(node.client.messages(topic) == [] for topic in topics)
     node.publisher.stop()
     for topic in topics:
-        assert "the publisher stops" in json.loads(node.client.wait_message(topic).payload)["error"]
+        assert json.loads(node.client.wait_message(topic).payload) == {"error": "the publisher stops"}
 
 
 def test_a_sampler_that_dies_with_a_command(node, line):
