@@ -295,7 +295,7 @@ def test_a_name_that_nobody_listens_to_is_refused_at_a_stop(lab, local, central,
     stale = lab.client(local)
     stale.publish("local/status/ghost", "online", retain=True)
     stale.publish(
-        "local/listening/ghost", "", retain=True, properties=publish_properties(user=[("sampler", "x")])
+        "local/listening/ghost", "x", retain=True, properties=publish_properties(user=[("sampler", "x")])
     )
     node = Node(lab, local, central, chip, f"fan=gpio@{line.name}", sensors="climate=sim@1")
     node.command({"value": 0})
