@@ -124,7 +124,8 @@ static int read_boot(sqlite3_stmt *statement, struct outbox_boot *boot)
 		err = column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &mark);
 	if (err == 0)
 		err = column_in(statement, 3, -FAR_US, FAR_US, &boot->start_us);
-	boot->mark = (enum dp_clock_mark)mark;
+	if (err == 0)
+		boot->mark = (enum dp_clock_mark)mark;
 	return err;
 }
 

@@ -6,10 +6,10 @@
  * whatever the samplers give it from then on is stored. What it gives up is known to be
  * lost at the centre.
  *
- *     outbox_flips DIRECTORY EVERY [BYTE BIT]
+ *     outbox_flips DIRECTORY EVERY [BYTE [BIT]]
  *
- * EVERY: only each so-manieth byte (1: all). With BYTE and BIT: that flip alone, with its
- * log.
+ * EVERY: only each so-manieth byte (1: all), from BYTE on. With BIT: that flip alone, with
+ * its log.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -174,26 +174,26 @@ static void note(size_t byte, unsigned bit)
 
 int main(int argc, char **argv)
 {
-	int64_t every = 1, byte = -1, bit = 0;
+	int64_t every = 1, byte = 0, bit = 0;
 	unsigned count[OUTCOMES] = {0}, wrong = 0, flips = 0;
 	enum outcome outcome = UNAFFECTED;
 	if (argc < 3 || dp_parse_i64(argv[2], 1, 100000, &every) != 0 ||
-		(argc > 4 && (dp_parse_i64(argv[3], 0, INT64_MAX, &byte) != 0 ||
-				     dp_parse_i64(argv[4], 0, 7, &bit) != 0))) {
-		fputs("usage: outbox_flips DIRECTORY EVERY [BYTE BIT]\n", stderr);
+		(argc > 3 && dp_parse_i64(argv[3], 0, INT64_MAX, &byte) != 0) ||
+		(argc > 4 && dp_parse_i64(argv[4], 0, 7, &bit) != 0)) {
+		fputs("usage: outbox_flips DIRECTORY EVERY [BYTE [BIT]]\n", stderr);
 		return 2;
 	}
 	snprintf(directory, sizeof(directory), "%s", argv[1]);
 	snprintf(path, sizeof(path), "%s/outbox.db", directory);
 	fail_vfs_install();
 	make_base();
-	if (byte >= 0 && (size_t)byte < base_size) {
+	if (argc > 4 && (size_t)byte < base_size) {
 		model.verbose = true;
 		const char *what = flip((size_t)byte, (unsigned)bit, &outcome);
 		printf("outcome %d: %s\n", (int)outcome, what == NULL ? "fine" : what);
 		return what != NULL;
 	}
-	for (size_t i = 0; i < base_size && wrong < 20; i += (size_t)every) {
+	for (size_t i = (size_t)byte; i < base_size && wrong < 20; i += (size_t)every) {
 		/* Every bit has its turn, at one byte or another. */
 		unsigned at = (unsigned)((i / (size_t)every + i / 8) % 8);
 		alarm(FLIP_S);
@@ -204,6 +204,7 @@ int main(int argc, char **argv)
 		if (what != NULL) {
 			wrong++;
 			printf("byte %zu bit %u: %s\n", i, at, what);
+			fflush(stdout);
 		}
 	}
 	printf("flips=%u size=%zu unaffected=%u partly=%u aside=%u refused=%u wrong=%u\n",

@@ -88,6 +88,9 @@ static void test_a_time_is_added_as_if_it_had_been_there(void **state)
 	assert_int_equal(
 		dp_reading_date("{}", 2, reading.ts_us, dated, sizeof(dated)), -EINVAL);
 	assert_int_equal(dp_reading_time("{}", 2, &ts_us), -ENOENT);
+	static const char huge[] =
+		"{\"bn\":\"s/\",\"bt\":99999999999999999999.000001,\"n\":\"t\"}";
+	assert_int_equal(dp_reading_time(huge, sizeof(huge) - 1, &ts_us), -ENOENT);
 }
 
 static void test_microseconds_have_six_digits(void **state)

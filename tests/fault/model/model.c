@@ -125,6 +125,8 @@ static struct {
 
 static int64_t wait_ms; /* what the publisher's timer was set to; negative: not set */
 
+/* The linker's --wrap gives these names.
+ * NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c) */
 uint64_t __wrap_uv_now(const uv_loop_t *loop);
 int __wrap_uv_queue_work(
 	uv_loop_t *loop, uv_work_t *work, uv_work_cb run, uv_after_work_cb done);
@@ -157,6 +159,8 @@ int __wrap_uv_timer_start(
 		wait_ms = (int64_t)timeout;
 	return 0;
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c) */
 
 /* ---- in place of bus.o ---- */
 

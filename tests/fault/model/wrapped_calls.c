@@ -10,6 +10,9 @@
 
 #include "../fail_vfs.h"
 
+/* The linker's --wrap gives these names.
+ * NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c) */
+
 #define WRAP(type, name, parameters, arguments)                                            \
 	type __real_##name parameters;                                                     \
 	type __wrap_##name parameters;                                                     \
@@ -46,3 +49,5 @@ int __wrap_open(const char *path, int flags, ...)
 	va_end(args);
 	return __real_open(path, flags, mode);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c) */
