@@ -130,3 +130,56 @@ int dp_file_mark(int lock)
 	ssize_t n = pwrite(lock, text, strlen(text), 0);
 	return n == (ssize_t)strlen(text) ? 0 : n < 0 ? -errno : -ENOSPC;
 }
+
+/* ---- what is suspected ---- */
+
+#define SUSPECT "-suspect"
+
+static int suspect_path(char note[PATH_MAX], const char *path)
+{
+	int n = snprintf(note, PATH_MAX, "%s" SUSPECT, path);
+	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int suspect_text(char *text, size_t size, uint64_t device, uint64_t inode)
+{
+	return snprintf(text, size, "%llu %llu\n", (unsigned long long)device,
+		(unsigned long long)inode);
+}
+
+int dp_suspect(const char *path, uint64_t device, uint64_t inode)
+{
+	char note[PATH_MAX], text[64];
+	int err = suspect_path(note, path);
+	if (err != 0)
+		return err;
+	int fd = open(note, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -errno;
+	int n = suspect_text(text, sizeof(text), device, inode);
+	ssize_t written = write(fd, text, (size_t)n);
+	err = written == n ? 0 : written < 0 ? -errno : -ENOSPC;
+	close(fd);
+	return err;
+}
+
+bool dp_is_suspect(const char *path, uint64_t device, uint64_t inode)
+{
+	char note[PATH_MAX], text[64], found[64];
+	if (suspect_path(note, path) != 0)
+		return false;
+	int fd = open(note, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	int n = suspect_text(text, sizeof(text), device, inode);
+	ssize_t got = read(fd, found, sizeof(found));
+	close(fd);
+	return got == n && memcmp(found, text, (size_t)n) == 0;
+}
+
+void dp_suspect_clear(const char *path)
+{
+	char note[PATH_MAX];
+	if (suspect_path(note, path) == 0)
+		unlink(note);
+}

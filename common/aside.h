@@ -26,6 +26,19 @@ int dp_set_aside(const char *path, int64_t now_us, char *name, size_t size);
  */
 int dp_remove_shm(const char *path);
 
+/**
+ * Note beside `path`, in `path-suspect`, that the file of this device and number is
+ * damaged: for whoever may replace it and has not met the damage. @return 0 or a negative
+ * errno
+ */
+int dp_suspect(const char *path, uint64_t device, uint64_t inode);
+
+/** Whether that was noted of this file, and not of one that was there before. */
+bool dp_is_suspect(const char *path, uint64_t device, uint64_t inode);
+
+/** It is replaced. */
+void dp_suspect_clear(const char *path);
+
 /** A file as its lock file knows it. */
 enum dp_file_state {
 	DP_FILE_FINE,

@@ -183,6 +183,7 @@ static int bury(struct dp_store *store)
 {
 	dp_log(DP_LOG_WARN, "the database that was here is gone; a new one is begun",
 		"file=%s", store->path);
+	dp_suspect_clear(store->path);
 	int err = dp_remove_shm(store->path);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot remove the deleted database's shared memory",
@@ -225,6 +226,8 @@ int dp_store_replace(struct dp_store *store, int64_t now_us)
 	if (same_file(store)) {
 		err = dp_set_aside(store->path, now_us, name, sizeof(name));
 		if (err == 0)
+			dp_suspect_clear(store->path);
+		if (err == 0)
 			dp_log(DP_LOG_ERROR,
 				"the database is damaged and was set aside; a new one is "
 				"begun, what only the old one has can be read there",
@@ -240,6 +243,11 @@ int dp_store_replace(struct dp_store *store, int64_t now_us)
 		close_database(store);
 	unlock(store);
 	return err;
+}
+
+int dp_store_suspect(struct dp_store *store)
+{
+	return dp_suspect(store->path, store->device, store->inode);
 }
 
 /* ---- transactions ---- */
@@ -334,7 +342,10 @@ int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_u
 	int err = dp_store_begin(store);
 	if (err != 0)
 		return err;
-	err = renew(store->db, lease, now_us, &held);
+	/* Once in a while is enough; who replaces it has a lease as well. */
+	err = dp_is_suspect(store->path, store->device, store->inode)
+		      ? -EUCLEAN
+		      : renew(store->db, lease, now_us, &held);
 	if (err == 0)
 		err = dp_store_commit(store);
 	else

@@ -58,6 +58,12 @@ int dp_store_reopen(struct dp_store *store);
 int dp_store_replace(struct dp_store *store, int64_t now_us);
 
 /**
+ * It is damaged, says who may not replace it: from here on dp_lease_renew() returns
+ * -EUCLEAN to everybody, ingest too, until it is replaced. @return 0 or a negative errno
+ */
+int dp_store_suspect(struct dp_store *store);
+
+/**
  * Begin a transaction that may write.
  * @return 0; -ESTALE the file at the path is another one now: dp_store_reopen();
  *         -EPROTO a newer version has been there meanwhile, logged; -EBUSY; otherwise as

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "jump.h"
 #include "log.h"
@@ -187,11 +188,24 @@ static int step(struct prune *prune, int64_t *rows)
 	return 0;
 }
 
+/* What ingest has not met. It sets the file aside when it renews its lease next. */
+static void tell_ingest(struct prune *prune)
+{
+	int err = dp_store_suspect(&prune->store);
+	dp_log(DP_LOG_ERROR,
+		err == 0 ? "the database is damaged; ingest will set it aside"
+			 : "the database is damaged, and ingest could not be told",
+		"file=%s error=\"%s\"", prune->store.path,
+		err == 0 ? sqlite3_errmsg(prune->store.db) : strerror(-err));
+}
+
 int prune_step(struct prune *prune, int64_t *rows, bool *done)
 {
 	prune->stepped = prune->phase;
 	*rows = 0;
 	int result = step(prune, rows);
+	if (result == -EUCLEAN)
+		tell_ingest(prune);
 	if (result == 1) {
 		/* A dry run ends where it has looked. */
 		prune->phase = prune->phase == PHASE_LOOK ? PHASE_END : prune->phase + 1;

@@ -1,4 +1,5 @@
 #include "retention-pruner/prune.h"
+#include "store.h"
 #include "support.h"
 
 #define BEFORE_US INT64_C(1000000)
@@ -322,6 +323,62 @@ static void test_beside_a_long_reader_cutting_for_space_ends(void **state)
 	prune_close(prune);
 }
 
+static void spoil_readings(const char *path)
+{
+	char rubbish[4096];
+	memset(rubbish, 0xff, sizeof(rubbish));
+	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int64_t page =
+		db_int(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'");
+	FILE *file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, (page - 1) * (long)sizeof(rubbish), SEEK_SET), 0);
+	assert_int_equal(fwrite(rubbish, sizeof(rubbish), 1, file), 1);
+	fclose(file);
+}
+
+/* Only the pruner reads the readings of long ago; only ingest replaces the file. */
+static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
+{
+	char path[PATH_SIZE], url[PATH_SIZE + 16];
+	struct prune *prune = open_pruner(state, path);
+	struct dp_store ingest;
+	struct dp_lease lease = {.name = "plain", .holder = "i", .ttl_us = 1000};
+	struct capture capture;
+	char log[2048];
+	int64_t rows;
+	bool done;
+	snprintf(url, sizeof(url), "sqlite://%s", path);
+	assert_int_equal(dp_store_open(&ingest, url), 0);
+	assert_int_equal(dp_lease_renew(&ingest, &lease, 1), 0);
+	add_readings(path, 1, 5000, 0, 1);
+	spoil_readings(path);
+	capture_begin(&capture, STDERR_FILENO);
+	begin(prune, BEFORE_US, 0);
+	int err = 0;
+	for (int i = 0; i < 20 && err == 0; i++)
+		err = prune_step(prune, &rows, &done);
+	int renewed = dp_lease_renew(&ingest, &lease, 2);
+	int replaced = dp_store_replace(&ingest, 3);
+	int again = dp_lease_renew(&ingest, &lease, 4);
+	capture_end(&capture, log, sizeof(log));
+	assert_int_equal(err, -EUCLEAN);
+	assert_int_equal(renewed, -EUCLEAN);
+	assert_int_equal(replaced, 0);
+	assert_int_equal(again, 0);
+	assert_non_null(strstr(log, "ingest will set it aside"));
+	/* A run that was under way says what became of it. */
+	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
+	assert_int_equal(prune_lease(prune, &own, 5), 0);
+	assert_int_equal(prune_step(prune, &rows, &done), 0);
+	assert_true(done);
+	assert_int_equal(prune_report(prune)->outcome, PRUNE_FAILED);
+	assert_string_equal(
+		prune_report(prune)->reason, "the database was replaced during the run");
+	dp_store_close(&ingest);
+	prune_close(prune);
+}
+
 static void test_many_streams_go_in_several_steps(void **state)
 {
 	char path[PATH_SIZE];
@@ -452,6 +509,7 @@ int main(void)
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
 		IN_DIRECTORY(test_a_sum_that_overflows_stops_nothing),
 		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
+		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
 		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),
