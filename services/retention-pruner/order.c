@@ -76,7 +76,7 @@ size_t order_refusal(const char *why, char *text)
 	size_t n = 0;
 	/* A database's words may have quotes, newlines and half a character at their end.
 	 */
-	for (; why[n] != '\0' && n < sizeof(plain) - 1; n++)
+	for (; n < sizeof(plain) - 1 && why[n] != '\0'; n++)
 		plain[n] = why[n] == '"' || why[n] == '\\' ? '\''
 			   : why[n] < ' ' || why[n] > '~'  ? ' '
 							   : why[n];

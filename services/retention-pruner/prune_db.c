@@ -48,7 +48,7 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 	[NEWEST] = "SELECT max(ifnull((SELECT max((SELECT ts FROM reading WHERE sensor ="
 		   " s.id ORDER BY ts DESC LIMIT 1)) FROM sensor s), 0),"
 		   " ifnull((SELECT max(seen) FROM stream), 0))",
-	[NEXT_SIZE] = "SELECT min(size) FROM rollup WHERE size > ?",
+	[NEXT_SIZE] = "SELECT min(size) FROM rollup WHERE size > ? AND size <= 604800",
 	[NEXT_SERIES] =
 		"SELECT r.sensor, r.col, s.topic, s.name FROM rollup r JOIN sensor s"
 		" ON s.id = r.sensor WHERE r.size = ? AND (r.sensor, r.col) > (?, ?)"
@@ -133,6 +133,13 @@ int prune_row(struct prune *prune, enum prune_statement which, int n, const int6
 	return err != 0 ? err : found;
 }
 
+/* A flipped bit makes a NULL where the schema allows none. */
+static const char *text(sqlite3_stmt *statement, int column)
+{
+	const char *found = (const char *)sqlite3_column_text(statement, column);
+	return found != NULL ? found : "";
+}
+
 int prune_state(struct prune *prune, struct state *state)
 {
 	sqlite3_stmt *statement = prune->statements[READ_STATE];
@@ -145,7 +152,7 @@ int prune_state(struct prune *prune, struct state *state)
 		*numbers[i] = sqlite3_column_int64(statement, i);
 	if (code == SQLITE_ROW)
 		snprintf(state->run_boot_id, sizeof(state->run_boot_id), "%s",
-			(const char *)sqlite3_column_text(statement, n));
+			text(statement, n));
 	sqlite3_reset(statement);
 	return code == SQLITE_DONE ? -ENODATA : dp_sqlite_error(code);
 }
@@ -164,9 +171,8 @@ int prune_next_sensor(struct prune *prune)
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
 		prune->sensor = sqlite3_column_int64(statement, 0);
-		prune->policy = policies_of(prune->run.policies,
-			(const char *)sqlite3_column_text(statement, 1),
-			(const char *)sqlite3_column_text(statement, 2));
+		prune->policy = policies_of(
+			prune->run.policies, text(statement, 1), text(statement, 2));
 	}
 	sqlite3_reset(statement);
 	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
@@ -178,10 +184,7 @@ int prune_note_sensors(struct prune *prune)
 	sqlite3_stmt *statement = prune_bind(prune, ALL_SENSORS, 1, &first);
 	int code;
 	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		const char *topic = (const char *)sqlite3_column_text(statement, 1);
-		const char *name = (const char *)sqlite3_column_text(statement, 2);
-		if (topic != NULL && name != NULL)
-			policies_note(prune->run.policies, topic, name);
+		policies_note(prune->run.policies, text(statement, 1), text(statement, 2));
 	}
 	sqlite3_reset(statement);
 	return dp_sqlite_error(code);
@@ -195,9 +198,8 @@ static int next_series_of_size(struct prune *prune)
 	if (code == SQLITE_ROW) {
 		prune->series_sensor = sqlite3_column_int64(statement, 0);
 		prune->series_col = sqlite3_column_int64(statement, 1);
-		prune->policy = policies_of(prune->run.policies,
-			(const char *)sqlite3_column_text(statement, 2),
-			(const char *)sqlite3_column_text(statement, 3));
+		prune->policy = policies_of(
+			prune->run.policies, text(statement, 2), text(statement, 3));
 	}
 	sqlite3_reset(statement);
 	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);

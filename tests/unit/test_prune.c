@@ -379,6 +379,23 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	prune_close(prune);
 }
 
+static void test_what_the_schema_does_not_allow_is_survived(void **state)
+{
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	add_readings(path, 1, 10, 0, 1);
+	db_exec(path,
+		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql ="
+		" replace(sql, 'NOT NULL', '') WHERE name IN ('retention', 'sensor');"
+		"PRAGMA writable_schema=RESET; UPDATE retention SET run_boot_id = NULL;"
+		"UPDATE sensor SET name = NULL, topic = NULL;"
+		"INSERT INTO rollup VALUES (9223372036854775807, 1, 0, 0, 1, 1, 1, 1, 1,"
+		" 1, 0, 0)");
+	begin(prune, BEFORE_US, 0);
+	assert_int_equal(run(prune), 10);
+	prune_close(prune);
+}
+
 static void test_many_streams_go_in_several_steps(void **state)
 {
 	char path[PATH_SIZE];
@@ -510,6 +527,7 @@ int main(void)
 		IN_DIRECTORY(test_a_sum_that_overflows_stops_nothing),
 		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
 		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
+		IN_DIRECTORY(test_what_the_schema_does_not_allow_is_survived),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),
 		IN_DIRECTORY(test_a_query_for_a_span_of_time_goes_from_sensor_to_sensor),

@@ -145,7 +145,7 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	}
 	if (strncmp(message->topic, "answers/", 8) != 0)
 		return 0;
-	int which = atoi(message->topic + 8);
+	long which = strtol(message->topic + 8, NULL, 10);
 	char text[1024];
 	snprintf(text, sizeof(text), "%.*s", (int)message->len,
 		(const char *)message->payload);
