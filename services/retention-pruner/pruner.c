@@ -327,15 +327,14 @@ static void work_done(uv_work_t *work, int status)
 		p->running = false;
 	if (p->result != 0) {
 		try_again(p);
-	} else if (p->task == TASK_OPEN) {
-		wait_ms(p, 0);
+	} else if (p->task == TASK_OPEN ||
+		   (p->task == TASK_STEP && p->lease.held && !p->running)) {
+		wait_ms(p, 0); /* for a run */
 	} else if (!p->lease.held) {
 		stand_by(p);
 	} else if (p->task == TASK_BEGIN) {
 		p->desk.active = true;
 		begin_run(p);
-	} else if (!p->running) {
-		wait_ms(p, 0);
 	} else {
 		note_step(p);
 		if (p->done)
