@@ -51,6 +51,18 @@ def test_confined_and_limited(scale):
     assert sum(container.service == "ingest" for container in scale.containers()) == 2
 
 
+def test_no_password_no_entry(scale):
+    """Whoever reaches the server, from its network or its host, is asked for the password."""
+    server = scale.container("postgres")
+    (network,) = server.state["NetworkSettings"]["Networks"].values()
+    url = f"postgresql://dewpoint@{network['IPAddress']}/dewpoint"
+    command = ["exec", server.id, "psql", "--no-password", "-c", "SELECT 1"]
+    asked = docker(*command, url, check=False)
+    assert asked.returncode != 0 and "no password supplied" in asked.stderr
+    passed = docker(*command, f"{url}?passfile=/secret/pgpass")
+    assert passed.returncode == 0
+
+
 def test_stored_once_whatever_is_killed(scale):
     """Batches are answered while an ingest and PostgreSQL are killed, and nothing is twice."""
     client, node = peer(scale)
