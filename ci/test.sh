@@ -86,9 +86,13 @@ next_ingest() {
 		MIGRATIONS="common/schema.sql common/schema_2.sql common/schema_3.sql tests/fault/schema_next.sql"
 }
 make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
-pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no "$@"; }
+# Most of the time these tests wait: so many at once, in a folder whose name is short, as
+# sockets' names may not be long.
+WORKERS=${WORKERS:-6} FAULT_WORKERS=${FAULT_WORKERS:-3}
+pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --basetemp=/tmp/t "$@"; }
 # The fault tests mount small file systems: in a user namespace of their own.
 fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@" tests/fault; }
+short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t; }
 
 for part in $parts; do
 	case $part in
@@ -112,7 +116,7 @@ for part in $parts; do
 	fault)
 		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries fault-programs CONFIG=asan &&
 			prepare "an ingest to come" next_ingest; then
-			BIN=build/asan/bin step "fault matrix, short form" fault_in_dev || :
+			BIN=build/asan/bin step "fault matrix, short form" short_faults_in_dev || :
 		fi
 		;;
 	fault-full)

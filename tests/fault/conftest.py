@@ -22,8 +22,19 @@ def pytest_addoption(parser):
     parser.addoption("--seeds", default=None, help="comma-separated, in place of 1 or 1,2,3")
 
 
+class Rows:
+    """The table's rows, from reports: they come from every worker."""
+
+    def __init__(self):
+        self.rows = []
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "teardown":
+            self.rows += [row for name, row in report.user_properties if name == "fault_row"]
+
+
 def pytest_configure(config):
-    config.fault_rows = []
+    config.pluginmanager.register(Rows(), "fault-rows")
 
 
 def pytest_report_header():
@@ -82,7 +93,7 @@ def add_row(request):
     """add_row(dict of COLUMNS): into the table, printed at once."""
 
     def add(row):
-        request.config.fault_rows.append(row)
+        request.node.user_properties.append(("fault_row", row))
         line = "  ".join(f"{name} {row[name]}" for name in COLUMNS)
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
@@ -103,14 +114,15 @@ def run(lab, request, seed, add_row):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if not config.fault_rows:
+    rows = config.pluginmanager.getplugin("fault-rows").rows
+    if not rows:
         return
     TABLE.parent.mkdir(parents=True, exist_ok=True)
     with TABLE.open("w", encoding="utf-8") as file:
-        for row in config.fault_rows:
+        for row in rows:
             file.write(json.dumps(row) + "\n")
-    widths = [max(len(str(row[name])) for row in config.fault_rows + [dict(zip(COLUMNS, COLUMNS))]) for name in COLUMNS]
+    widths = [max(len(str(row[name])) for row in rows + [dict(zip(COLUMNS, COLUMNS))]) for name in COLUMNS]
     terminalreporter.write_line("")
-    for row in [dict(zip(COLUMNS, COLUMNS))] + config.fault_rows:
+    for row in [dict(zip(COLUMNS, COLUMNS))] + rows:
         cells = [str(row[name]).rjust(width) for name, width in zip(COLUMNS[1:], widths[1:])]
         terminalreporter.write_line("  ".join([str(row["case"]).ljust(widths[0])] + cells))
