@@ -342,8 +342,8 @@ const char *claim_trouble(const struct claim *claim)
 {
 	if (claim->state == OURS)
 		return NULL;
-	if (claim->state == DOWN)
-		return dp_bus_trouble(claim->bus);
+	if (dp_bus_health(claim->bus) != NULL)
+		return dp_bus_health(claim->bus);
 	return claim->trouble[0] != '\0'
 		       ? claim->trouble
 		       : "asking the broker whether another store is there";

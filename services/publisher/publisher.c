@@ -113,7 +113,7 @@ static void open_buses(struct relay *r)
 		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
 		{"outbox_bytes", &r->usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
 		{"spilled", &r->spilled}, {"dropped", &r->dropped},
-		{"batches", &r->batches}, {"stored", &r->stored}, {"damaged", &r->damaged},
+		{"damaged", &r->damaged}, {"batches", &r->batches}, {"stored", &r->stored},
 		{"rejected", &r->rejected}, {"later", &r->later}, {"resent", &r->resent},
 		{"strange_answers", &r->strange_answers}, {"commands", &r->commands_taken},
 		{"commands_refused", &r->commands_refused}};

@@ -318,7 +318,7 @@ STATISTICS = {
     "sampler": "readings accepted dropped failed resent in_flight commands commands_refused",
     "publisher": (
         "received accepted duplicates refused in_memory batches_in_flight in_outbox"
-        " outbox_bytes outbox_oldest_s spilled dropped batches stored rejected later resent"
+        " outbox_bytes outbox_oldest_s spilled dropped damaged batches stored rejected later resent"
         " strange_answers commands commands_refused"
     ),
     "ingest": (

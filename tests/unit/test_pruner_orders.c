@@ -176,6 +176,12 @@ const char *dp_bus_trouble(const struct dp_bus *bus)
 	return "away";
 }
 
+const char *dp_bus_health(const struct dp_bus *bus)
+{
+	(void)bus;
+	return "away";
+}
+
 void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 {
 	(void)closed;
