@@ -74,6 +74,11 @@ static bool unit_valid(struct dp_slice unit)
 	return true;
 }
 
+bool dp_value_valid(double value)
+{
+	return fabs(value) <= DP_VALUE_LIMIT;
+}
+
 int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size)
 {
 	if (!dp_name_valid(reading->sensor.at, reading->sensor.len))
@@ -85,7 +90,7 @@ int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size)
 		const struct dp_value *value = &reading->values[i];
 		char number[32];
 		if (!dp_name_valid(value->quantity.at, value->quantity.len) ||
-			!unit_valid(value->unit) || !isfinite(value->value))
+			!unit_valid(value->unit) || !dp_value_valid(value->value))
 			return -EINVAL;
 		dp_format_double(number, value->value);
 		int n = 0;
@@ -271,7 +276,8 @@ static void take_member(struct dp_senml *pack, yyjson_val *key, yyjson_val *val,
 static bool split_name(struct dp_senml *pack, struct dp_slice name, struct record *r)
 {
 	struct dp_slice base = pack->base.name;
-	bool separated = base.len > 0 && strchr("/:", base.at[base.len - 1]) != NULL;
+	char last = base.len > 0 ? base.at[base.len - 1] : '\0';
+	bool separated = last == '/' || last == ':';
 	if (separated && name.len > 0 && memchr(name.at, '/', name.len) == NULL) {
 		r->sensor = (struct dp_slice){base.at, base.len - 1};
 		r->quantity = name;
@@ -332,6 +338,8 @@ static void resolve(struct dp_senml *pack, yyjson_val *val, struct record *r)
 		r->why = "a SenML record has no numeric value";
 	if (r->why == NULL && (!isfinite(r->time) || fabs(r->time) >= TIME_LIMIT))
 		r->why = "a SenML time is out of range";
+	if (r->why == NULL && isfinite(r->value) && !dp_value_valid(r->value))
+		r->why = "a value is beyond 1e100";
 	if (r->why == NULL && (!isfinite(r->value) || !unit_valid(r->unit)))
 		r->why = "a SenML value is not finite or its unit is malformed";
 	r->usable = r->why == NULL;

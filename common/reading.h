@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define DP_READING_VALUES 8  /**< values in one reading at most */
+#define DP_VALUE_LIMIT 1e100 /**< of a value: sums of any number of them are finite */
 #define DP_UNIT_MAX 16	     /**< bytes in a unit's name */
 #define DP_READING_JSON 2048 /**< bytes that dp_reading_encode() needs at most */
 
@@ -38,11 +39,15 @@ struct dp_reading {
 	struct dp_value values[DP_READING_VALUES];
 };
 
+/** Whether it is a number, and not beyond DP_VALUE_LIMIT. */
+bool dp_value_valid(double value);
+
 /**
  * Write a reading as SenML records, without the array's brackets, so that
  * readings can be joined with commas.
  * @return bytes written (a NUL follows); -ENOSPC; -EINVAL a name or unit that the
- *         contract does not allow, or a time before 1978, which would be relative
+ *         contract does not allow, a value that is not valid, or a time before 1978, which
+ * would be relative
  */
 int dp_reading_encode(const struct dp_reading *reading, char *buf, size_t size);
 

@@ -47,6 +47,11 @@ int insert_plain(struct context *c)
 	char names[PLAIN_NAMES];
 	const char *why = "larger than MAX_MESSAGE_BYTES";
 	int err = c->in->len > c->options->max_message_bytes ? -EBADMSG : 0;
+	/* An index of PostgreSQL has no room for more. */
+	if (err == 0 && strlen(c->in->topic) > PLAIN_TOPIC_MAX) {
+		why = "the topic is longer than 1024 bytes";
+		err = -EBADMSG;
+	}
 	if (err == 0 && !dp_utf8_valid(c->in->payload, c->in->len)) {
 		why = "not UTF-8";
 		err = -EBADMSG;

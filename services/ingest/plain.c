@@ -52,8 +52,8 @@ static int add_value(struct dp_reading *reading, struct dp_slice quantity, const
 		if (dp_slice_equal(reading->values[i].quantity, quantity))
 			return -EBADMSG;
 	}
-	*why = "a value is not finite";
-	if (!isfinite(value))
+	*why = isfinite(value) ? "a value is beyond 1e100" : "a value is not finite";
+	if (!dp_value_valid(value))
 		return -EBADMSG;
 	reading->values[reading->n++] = (struct dp_value){quantity, dp_slice(unit), value};
 	return 0;
@@ -70,8 +70,10 @@ static bool take_seconds(double seconds, struct dp_reading *reading)
 }
 
 /* 2026-11-22T10:30:00[.123]Z, the offset being Z, +00:00 or absent. */
-static bool take_iso(const char *text, struct dp_reading *reading)
+static bool take_iso(const char *text, size_t size, struct dp_reading *reading)
 {
+	if (strlen(text) != size)
+		return false; /* a NUL, and what stands behind it */
 	struct tm date = {.tm_year = 0};
 	double fraction = 0;
 	const char *rest = strptime(text, "%Y-%m-%d", &date);
@@ -121,7 +123,8 @@ static int take_object(
 			if (!(yyjson_is_num(val) &&
 				    take_seconds(yyjson_get_num(val), reading)) &&
 				!(yyjson_is_str(val) &&
-					take_iso(yyjson_get_str(val), reading)))
+					take_iso(yyjson_get_str(val), yyjson_get_len(val),
+						reading)))
 				return -EBADMSG;
 			continue;
 		}

@@ -21,6 +21,7 @@ int plain_decode(const char *payload, size_t len, int64_t now_us,
 	struct dp_reading *reading, char *names, const char **why);
 
 #define PLAIN_NAMES 1024
+#define PLAIN_TOPIC_MAX 1024 /* bytes */
 
 /** Whether a payload is SenML: its first character that is no space is a bracket. */
 bool plain_is_senml(const char *payload, size_t len);

@@ -5,9 +5,11 @@
 
 #include "topic.h"
 
-#define DIGITS_MAX 15		 /* a double holds them, and powers of ten so far */
-#define SECONDS_MIN 268435456	 /* below, a time is relative: RFC 8428, section 4.5.3 */
-#define SECONDS_LIMIT 9007199253 /* whose microseconds a double holds */
+#define DIGITS_MAX 15	      /* a double holds them, and powers of ten so far */
+#define SECONDS_MIN 268435456 /* below, a time is relative: RFC 8428, section 4.5.3 */
+#define SECONDS_LIMIT                                                                      \
+	4294967296 /* above, a double does not hold them with microseconds                 \
+		    */
 
 void scan_open(struct scan *scan, const char *json, size_t len)
 {
@@ -57,7 +59,8 @@ static bool take_time(const char **at, const char *end, int64_t *ts_us)
 {
 	const char *begin = *at;
 	uint64_t seconds = 0, us = 0;
-	if (take_digits(at, end, &seconds) > 10 || *begin == '0' || seconds < SECONDS_MIN ||
+	size_t digits = take_digits(at, end, &seconds);
+	if (digits == 0 || digits > 10 || *begin == '0' || seconds < SECONDS_MIN ||
 		seconds >= SECONDS_LIMIT || !TAKE(at, end, ".") ||
 		take_digits(at, end, &us) != 6)
 		return false;

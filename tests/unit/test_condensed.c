@@ -59,7 +59,7 @@ static struct dp_reading draw_reading(uint64_t *random)
 	static const char *const units[] = {"", "Cel", "%RH", "m/s", "0123456789abcdef"};
 	struct dp_reading reading = {.has_time = true,
 		.sensor = dp_slice(names[random_below(random, LENGTH(names))]),
-		.ts_us = 268435456000000 + (int64_t)random_below(random, 8000000000000000),
+		.ts_us = 268435456000000 + (int64_t)random_below(random, 4026531840000000),
 		.n = 1 + (unsigned)random_below(random, DP_READING_VALUES)};
 	uint64_t name = random_below(random, LENGTH(names));
 	for (unsigned v = 0; v < reading.n; v++)

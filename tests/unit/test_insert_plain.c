@@ -127,6 +127,21 @@ static void test_what_cannot_be_read_is_a_dead_letter(void **state)
 	insert_close(store.insert);
 }
 
+static void test_a_topic_is_at_most_1024_bytes_long(void **state)
+{
+	struct store store;
+	static char topic[1026 + 1] = "/data/";
+	open_with_lease(state, &store, &defaults);
+	memset(topic + 6, 'x', 1024 - 6);
+	store_plain_bytes(&store, topic, "{\"temperature\":1}", 17);
+	topic[1024] = 'y';
+	store_plain_bytes(&store, topic, "{\"temperature\":2}", 17);
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
+	assert_db_text(store.path, "SELECT reason, length(topic) FROM dead_letter",
+		"the topic is longer than 1024 bytes|1025");
+	insert_close(store.insert);
+}
+
 static void test_a_bad_reading_of_a_pack_does_not_spoil_the_others(void **state)
 {
 	struct store store;
@@ -255,6 +270,7 @@ int main(void)
 		IN_DIRECTORY(test_the_worth_of_our_clock_is_stored),
 		IN_DIRECTORY(test_the_same_message_twice_is_two_readings),
 		IN_DIRECTORY(test_what_cannot_be_read_is_a_dead_letter),
+		IN_DIRECTORY(test_a_topic_is_at_most_1024_bytes_long),
 		IN_DIRECTORY(test_a_bad_reading_of_a_pack_does_not_spoil_the_others),
 		IN_DIRECTORY(test_an_oversized_message_is_a_dead_letter_with_its_beginning),
 		IN_DIRECTORY(

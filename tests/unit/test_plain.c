@@ -137,6 +137,8 @@ static void test_malformed_objects_are_refused_with_the_reason(void **state)
 	assert_decoded("{\"\":1}", "!a key has characters that are not allowed");
 	assert_decoded("{\"a\\u0000\":1}", "!a key has characters that are not allowed");
 	assert_decoded("{\"a\":1,\"a\":2}", "!a quantity comes twice");
+	assert_decoded("{\"a\":1.7e308}", "!a value is beyond 1e100");
+	assert_decoded("{\"a\":-1.01e100}", "!a value is beyond 1e100");
 	/* A deep document does not exhaust the stack. */
 	static char deep[100000];
 	memset(deep, '[', sizeof(deep));
@@ -226,7 +228,8 @@ static void test_a_time_that_only_looks_like_iso_8601_is_refused(void **state)
 	(void)state;
 	static const char *const times[] = {"2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z",
 		"2024-04-31T00:00:00Z", "2024-01-01T00:00:0x1Z", "2024-01-01T00:00:1e1Z",
-		"+202-01-01T00:00:00Z"};
+		"+202-01-01T00:00:00Z", "2024-01-01T00:00:00Z\\u0000",
+		"2024-01-01T00:00:00Z\\u0000and more"};
 	char object[128];
 	for (size_t i = 0; i < LENGTH(times); i++) {
 		snprintf(object, sizeof(object), "{\"a\":1,\"time\":\"%s\"}", times[i]);

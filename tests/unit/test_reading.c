@@ -245,7 +245,7 @@ static void test_readings_are_read_back_exactly(void **state)
 		reading.values[0].value =
 			(double)(int64_t)random_below(&random, 200000) / 1e3;
 		memcpy(&reading.values[1].value, &bits, sizeof(bits));
-		if (!isfinite(reading.values[1].value))
+		if (!dp_value_valid(reading.values[1].value))
 			continue;
 		read_back(&reading, i % 2 == 0 ? DP_SENML_NATIVE : DP_SENML_ANY);
 	}

@@ -75,6 +75,33 @@ static void test_what_is_not_written_as_we_write_it_is_left_to_others(void **sta
 		assert_int_equal(count(others[i]), -EBADMSG);
 }
 
+/* Nothing behind the end is looked at: the sanitizer would say so. */
+static void test_a_text_may_end_anywhere(void **state)
+{
+	(void)state;
+	static const char json[] = "[" RECORD "\"u\":\"Cel\",\"v\":-25.6},"
+				   "{\"n\":\"humidity\",\"v\":5}]";
+	for (size_t len = 0; len < strlen(json); len++) {
+		char *text = malloc(len + 1);
+		assert_non_null(text);
+		char *begin = text + 1; /* so that it ends where the memory does */
+		memcpy(begin, json, len);
+		assert_true(count_in(begin, len) < 0);
+		free(text);
+	}
+}
+
+/* There a double no longer holds seconds with six places: one reader for all of them. */
+static void test_times_from_2106_on_are_left_to_others(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		count("[{\"bn\":\"a/\",\"bt\":4294967295.999999,\"n\":\"b\",\"v\":1}]"), 1);
+	assert_int_equal(
+		count("[{\"bn\":\"a/\",\"bt\":4294967296.000000,\"n\":\"b\",\"v\":1}]"),
+		-EBADMSG);
+}
+
 static void test_a_reading_has_at_most_8_values(void **state)
 {
 	(void)state;
@@ -243,6 +270,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_reading_is_read_with_its_names_time_and_values),
 		cmocka_unit_test(test_what_is_not_written_as_we_write_it_is_left_to_others),
+		cmocka_unit_test(test_a_text_may_end_anywhere),
+		cmocka_unit_test(test_times_from_2106_on_are_left_to_others),
 		cmocka_unit_test(test_a_reading_has_at_most_8_values),
 		cmocka_unit_test(test_a_name_is_fresh_when_it_was_not_seen_lately),
 		cmocka_unit_test(test_all_that_we_write_is_scanned_as_a_parser_reads_it),

@@ -147,6 +147,7 @@ static void test_records_that_cannot_be_used_say_why(void **state)
 	static const char value[] = "!a SenML record has no numeric value";
 	static const char time[] = "!a SenML time is out of range";
 	static const char unit[] = "!a SenML value is not finite or its unit is malformed";
+	static const char large[] = "!a value is beyond 1e100";
 	static const struct {
 		const char *record, *text;
 	} cases[] = {
@@ -173,6 +174,11 @@ static void test_records_that_cannot_be_used_say_why(void **state)
 		{"{\"bn\":\"a+/\",\"n\":\"t\",\"v\":1}", name},
 		{"{\"bn\":\"a#/\",\"n\":\"t\",\"v\":1}", name},
 		{"{\"bn\":\"\\u00e4/\",\"n\":\"t\",\"v\":1}", name},
+		{"{\"bn\":\"a\\u0000\",\"n\":\"t\",\"v\":1}", name},
+		{"{\"bn\":\"a/\",\"n\":\"t\\u0000\",\"v\":1}", name},
+		{"{\"bn\":\"a/\",\"n\":\"t\",\"v\":1.01e100}", large},
+		{"{\"bn\":\"a/\",\"n\":\"t\",\"v\":-1.7e308}", large},
+		{"{\"bn\":\"a/\",\"bv\":9e99,\"n\":\"t\",\"v\":9e99}", large},
 		{"{\"bn\":\"a/\",\"n\":\"t\"}", value},
 		{"{\"bn\":\"a/\",\"n\":\"t\",\"vs\":\"on\"}", value},
 		{"{\"bn\":\"a/\",\"n\":\"t\",\"vd\":\"AA\"}", value},
