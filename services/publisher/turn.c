@@ -199,7 +199,7 @@ static void drop_missing(struct relay *r)
 	struct turn *t = &r->turn;
 	struct stream *s = t->load_stream;
 	struct dp_interval end;
-	uint64_t last = t->load_seq;
+	uint64_t last;
 	if (r->page.n > 0 && r->page.readings[0].seq == t->load_seq)
 		return;
 	if (dp_intervals_missing(&s->stored, t->load_seq, DP_SEQ_MAX, &end))

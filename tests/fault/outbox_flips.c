@@ -101,8 +101,8 @@ static void make_base(void)
 	sqlite3_close(db);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-	base = malloc((size_t)size + 1);
-	must(size > 0 && base != NULL && pread(fd, base, (size_t)size, 0) == size, path);
+	base = size > 0 ? malloc((size_t)size) : NULL;
+	must(base != NULL && pread(fd, base, (size_t)size, 0) == size, path);
 	close(fd);
 	base_size = (size_t)size;
 }

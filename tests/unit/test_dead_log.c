@@ -10,17 +10,10 @@
 /* What is written to stderr meanwhile, counted in lines. */
 static int lines_of(struct dead_log *log, int64_t now_us, char *text, size_t size)
 {
-	FILE *file = tmpfile();
-	assert_non_null(file);
-	int stderr_was = dup(STDERR_FILENO);
-	dup2(fileno(file), STDERR_FILENO);
+	struct capture capture;
+	capture_begin(&capture, STDERR_FILENO);
 	dead_log_commit(log, now_us);
-	dup2(stderr_was, STDERR_FILENO);
-	close(stderr_was);
-	rewind(file);
-	size_t len = fread(text, 1, size - 1, file);
-	text[len] = '\0';
-	fclose(file);
+	capture_end(&capture, text, size);
 	int n = 0;
 	for (const char *at = text; *at != '\0'; at++)
 		n += *at == '\n';

@@ -402,8 +402,8 @@ static void test_what_no_outbox_says_is_damage_and_met_once(void **state)
 		"UPDATE stream SET boot = 4711",
 		"UPDATE stream SET boot = 'x'",
 		"UPDATE stream SET id = -id",
-		"PRAGMA ignore_check_constraints = 1; UPDATE stream SET stream = x'01' "
-		"WHERE id = 1",
+		("PRAGMA ignore_check_constraints = 1; UPDATE stream SET stream = x'01' "
+		 "WHERE id = 1"),
 		"UPDATE reading SET seq = -seq",
 		"UPDATE reading SET seq = 9223372036854775807 WHERE seq = 10",
 		"UPDATE reading SET seq = 'x' WHERE seq = 10",
@@ -443,10 +443,10 @@ static void test_a_reading_that_cannot_be_sent_is_given_up_by_itself(void **stat
 		"UPDATE reading SET json = x'00' WHERE stream = 1 AND seq = 5",
 		"UPDATE reading SET json = '' WHERE stream = 1 AND seq = 5",
 		"UPDATE reading SET json = zeroblob(300000) WHERE stream = 1 AND seq = 5",
-		"UPDATE reading SET json = x'7b22626e22ff227d' WHERE stream = 1 AND seq = "
-		"5",
-		"UPDATE reading SET json = replace(json, 'bn', 'bm') WHERE stream = 1 AND "
-		"seq = 5",
+		("UPDATE reading SET json = x'7b22626e22ff227d' WHERE stream = 1 AND seq = "
+		 "5"),
+		("UPDATE reading SET json = replace(json, 'bn', 'bm') WHERE stream = 1 AND "
+		 "seq = 5"),
 		"UPDATE reading SET clock = 4 WHERE stream = 1 AND seq = 5",
 		"UPDATE reading SET clock = 3 WHERE stream = 1 AND seq = 5",
 		"UPDATE reading SET boottime = -1 WHERE stream = 1 AND seq = 5",
