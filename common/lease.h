@@ -11,6 +11,8 @@ struct dp_lease {
 	int64_t ttl_us;	    /**< how long it is good without being renewed */
 	int64_t number;	    /**< of this holding, when held */
 	bool held;
+	/* dp_lease_renew()'s own: another's row as it was seen, and since when. */
+	int64_t seen_number, seen_expires, seen_ns;
 };
 
 #endif

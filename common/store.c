@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aside.h"
@@ -306,6 +307,37 @@ void dp_store_rollback(struct dp_store *store)
 
 /* ---- leases ---- */
 
+/*
+ * A wall clock that stands still, or was set back, says nothing about who is alive: every
+ * renewal changes the row, so one that has not changed for a ttl has no holder any more.
+ */
+static int stands_still(sqlite3 *db, struct dp_lease *lease, bool *still)
+{
+	struct timespec now;
+	sqlite3_stmt *statement = NULL;
+	*still = false;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	int64_t now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+	int code = sqlite3_prepare_v2(db,
+		"SELECT number, expires FROM lease WHERE name = ?1", -1, &statement, NULL);
+	if (code == SQLITE_OK) {
+		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
+		code = sqlite3_step(statement);
+	}
+	if (code == SQLITE_ROW) {
+		int64_t number = sqlite3_column_int64(statement, 0);
+		int64_t expires = sqlite3_column_int64(statement, 1);
+		if (lease->held || lease->seen_ns == 0 || number != lease->seen_number ||
+			expires != lease->seen_expires)
+			lease->seen_ns = now_ns;
+		lease->seen_number = number;
+		lease->seen_expires = expires;
+		*still = now_ns - lease->seen_ns > lease->ttl_us * 1000;
+	}
+	sqlite3_finalize(statement);
+	return dp_sqlite_error(code);
+}
+
 static int renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us, bool *held)
 {
 	static const char sql[] =
@@ -313,18 +345,28 @@ static int renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us, bool *held
 		"?4)"
 		" ON CONFLICT (name) DO UPDATE SET"
 		"  number = CASE typeof(number) WHEN 'integer' THEN number ELSE 0 END"
-		"   + (holder IS NOT ?2), holder = ?2, expires = ?3 + ?4"
+		"   + (holder IS NOT ?2), holder = ?2,"
+		/* Of one instant twice: it changes nevertheless. */
+		"  expires = CASE WHEN holder = ?2 AND typeof(expires) = 'integer'"
+		"   AND expires BETWEEN ?3 + ?4 AND ?3 + 2 * ?4 THEN expires + 1 ELSE ?3 + "
+		"?4 "
+		"END"
 		" WHERE holder = ?2 OR expires < ?3 OR expires > ?3 + 2 * ?4"
-		"  OR typeof(expires) <> 'integer'"
+		"  OR typeof(expires) <> 'integer' OR ?5"
 		" RETURNING number";
 	sqlite3_stmt *statement = NULL;
+	bool still;
 	*held = false;
+	int err = stands_still(db, lease, &still);
+	if (err != 0)
+		return err;
 	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
 	if (code == SQLITE_OK) {
 		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
 		sqlite3_bind_text(statement, 2, lease->holder, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(statement, 3, now_us);
 		sqlite3_bind_int64(statement, 4, lease->ttl_us);
+		sqlite3_bind_int(statement, 5, still);
 		code = sqlite3_step(statement);
 	}
 	if (code == SQLITE_ROW) {

@@ -77,6 +77,8 @@ void dp_store_rollback(struct dp_store *store);
 
 /**
  * Take a lease that is free or over, or renew one's own. In a transaction of its own.
+ * It is over when its time has passed, lies too far ahead, or the one who asks has seen
+ * its row unchanged for a ttl of the boot clock: the wall clock may stand still.
  * @param now_us  wall clock; a holder's clock may differ by less than the ttl
  * @return 0 with lease->held saying who has it; otherwise as dp_store_begin(), with
  *         held as it was: who writes under a lease checks its number in the transaction

@@ -236,3 +236,24 @@ def test_the_state_of_a_board_without_a_clock(lab, local, central, clock):
     board(lab, local, central, clock)
     message = watcher.wait_message("state/raspberrypi4/bench")
     assert b"temperature" in message.payload and b"time" not in message.payload
+
+
+def test_the_plain_lease_changes_hands_while_the_clock_shows_1970(lab, central):
+    """All renewals are of one instant, that of the build; a dead holder is missed all the same."""
+    clock = BoardClock(lab.directory, wall_s=BUILT_LONG_AGO_S)
+    first = lab.ingest(central, CLOCK_FILE=clock.path)
+    holder, number = eventually(lambda: lab.database.lease("plain"), "a holder")
+    lab.ingest(central, CLOCK_FILE=clock.path)
+    device = lab.client(central)
+
+    def stored():
+        device.publish("/data/x", '{"temperature":1}')
+        return lab.database.count() > before
+
+    before = 0
+    eventually(stored, "plain messages are taken")
+    first.kill()
+    before = lab.database.count()
+    eventually(stored, "the other one takes them")
+    successor = lab.database.lease("plain")
+    assert successor[0] != holder and successor[1] > number

@@ -173,6 +173,48 @@ static void test_a_holder_whose_clock_is_a_little_ahead_keeps_the_lease(void **s
 	dp_store_close(&store);
 }
 
+/* As if it had been seen so a ttl ago. */
+static void let_pass(struct dp_lease *lease)
+{
+	assert_true(lease->seen_ns > 0);
+	lease->seen_ns -= TTL_US * 1000 + 1;
+}
+
+static void test_a_lease_whose_holder_is_gone_is_free_though_the_clock_stands_still(
+	void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	struct dp_lease a = lease_of("a"), b = lease_of("b");
+	assert_true(renew(&store, &a, NOW_US));
+	assert_false(renew(&store, &b, NOW_US));
+	assert_false(renew(&store, &b, NOW_US));
+	let_pass(&b);
+	assert_true(renew(&store, &b, NOW_US));
+	assert_int_equal(b.number, 2);
+	/* The former holder wakes up and has to wait as long. */
+	assert_false(renew(&store, &a, NOW_US));
+	assert_true(renew(&store, &b, NOW_US));
+	dp_store_close(&store);
+}
+
+static void test_a_lease_that_is_renewed_is_held_though_the_clock_stands_still(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	struct dp_lease a = lease_of("a"), b = lease_of("b");
+	assert_true(renew(&store, &a, NOW_US));
+	assert_false(renew(&store, &b, NOW_US));
+	for (int i = 0; i < 5; i++) {
+		let_pass(&b);
+		for (int j = 0; j <= i; j++)
+			assert_true(renew(&store, &a, NOW_US));
+		assert_int_equal(a.number, 1);
+		assert_false(renew(&store, &b, NOW_US));
+	}
+	dp_store_close(&store);
+}
+
 static void test_leases_of_different_names_are_independent(void **state)
 {
 	char path[PATH_SIZE];
@@ -412,6 +454,10 @@ int main(void)
 		IN_DIRECTORY(
 			test_a_holder_whose_clock_was_far_ahead_does_not_keep_the_lease_for_ever),
 		IN_DIRECTORY(test_a_holder_whose_clock_is_a_little_ahead_keeps_the_lease),
+		IN_DIRECTORY(
+			test_a_lease_whose_holder_is_gone_is_free_though_the_clock_stands_still),
+		IN_DIRECTORY(
+			test_a_lease_that_is_renewed_is_held_though_the_clock_stands_still),
 		IN_DIRECTORY(test_leases_of_different_names_are_independent),
 		IN_DIRECTORY(test_a_lease_that_cannot_be_renewed_now_stays_as_it_was),
 	};

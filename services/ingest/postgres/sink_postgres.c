@@ -87,8 +87,10 @@ static void renew(struct sink *sink)
 		" ($1, $2, 1, clock_timestamp() + $3 * interval '1 microsecond')"
 		" ON CONFLICT (name) DO UPDATE SET holder = $2, expires = excluded.expires,"
 		"  number = old.number + (old.holder <> $2)::integer"
-		" WHERE old.holder = $2 OR old.expires < clock_timestamp() RETURNING "
-		"number",
+		" WHERE old.holder = $2 OR old.expires < clock_timestamp()"
+		/* The database's clock was ahead, and was set right. */
+		"  OR old.expires > clock_timestamp() + 2 * $3 * interval '1 microsecond'"
+		" RETURNING number",
 		values, 3);
 	pg_add(sink->pg, "COMMIT", NULL, 0);
 	pg_end(sink->pg);
