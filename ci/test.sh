@@ -88,7 +88,7 @@ next_ingest() {
 make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
 # Most of the time these tests wait: so many at once, in a folder whose name is short, as
 # sockets' names may not be long.
-WORKERS=${WORKERS:-6} FAULT_WORKERS=${FAULT_WORKERS:-3}
+WORKERS=${WORKERS:-4} FAULT_WORKERS=${FAULT_WORKERS:-2}
 pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --basetemp=/tmp/t "$@"; }
 # The fault tests mount small file systems: in a user namespace of their own.
 fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@" tests/fault; }

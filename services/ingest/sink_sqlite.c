@@ -25,7 +25,8 @@ const char sink_url_help[] =
 struct sink {
 	uv_loop_t *loop;
 	struct insert_options options;
-	struct insert *insert; /* NULL until it is open */
+	struct insert *insert;	/* NULL until it is open */
+	struct insert *opening; /* the work queue's, until the loop takes it over */
 	int64_t opened_us;
 	int opened; /* what came of it */
 	uv_timer_t again;
@@ -52,7 +53,7 @@ const char *sink_check_url(const char *value)
 static void open_work(uv_work_t *work)
 {
 	struct sink *sink = work->data;
-	sink->opened = insert_open(&sink->insert, &sink->options, sink->opened_us);
+	sink->opened = insert_open(&sink->opening, &sink->options, sink->opened_us);
 }
 
 static void on_again(uv_timer_t *timer);
@@ -63,6 +64,8 @@ static void open_done(uv_work_t *work, int status)
 	int before = sink->trouble;
 	(void)status;
 	sink->trouble = sink->opened;
+	if (sink->opened == 0)
+		sink->insert = sink->opening;
 	if (sink->closing)
 		return;
 	if (sink->opened == -EBUSY) {

@@ -190,7 +190,8 @@ def test_the_publisher_lets_refused_readings_go(lab, local, central):
     eventually(lambda: outbox.count() == 50, "50 readings wait in the outbox")
     # Together they are larger than this ingest reads.
     lab.ingest(central, MAX_MESSAGE_BYTES=1024)
-    eventually(lambda: lab.database.dead_letters(), "the refused batch is kept")
+    # It is sent again after 3, 9, 21 and 45 s, until somebody is there to read it.
+    eventually(lambda: lab.database.dead_letters(), "the refused batch is kept", 60)
     eventually(lambda: outbox.count() == 0, "the outbox lets them go")
     lab.sampler(local, "fresh=sim@43,count=5", PERIOD_MS=100)
     eventually(
