@@ -1,11 +1,13 @@
 """retention-pruner: what is older than RETENTION goes, the rest stays."""
 
+import json
 import sqlite3
 import time
 
 import pytest
 
 from harness import Peer, eventually
+from harness.client import publish_properties
 from harness.clock import BoardClock
 from harness.peer import new_stream, senml
 from harness.pruning import DAY_S, at, minutes, order, reports, store, temperatures, watching
@@ -118,6 +120,73 @@ def test_a_dry_run_says_what_would_go(lab, central):
     assert (report["readings"], report["rows_before"], report["rows_after"]) == (1, 3, 2)
     assert report["oldest"] == min(ts for _, ts, _ in lab.database.readings()) // 1_000_000
     eventually(lambda: reports(client)[-1] == report, "it is published as well")
+
+
+LEASE_RENEWED_S = 11  # the pruner trusts its lease for ten seconds, then asks the database
+
+
+def lock_out(lab):
+    """Somebody holds the database; returns how to end that."""
+    if lab.postgres is not None:
+        other = lab.postgres.connect()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT FROM lease WHERE name = 'prune' FOR UPDATE")
+        return other.rollback
+    other = sqlite3.connect(lab.database_path, isolation_level=None, timeout=10)
+    other.execute("BEGIN IMMEDIATE")
+    return lambda: other.execute("ROLLBACK")
+
+
+def cannot(pruner):
+    return [e for e in pruner.events() if e["msg"] == "cannot prune now, trying again"]
+
+
+@pytest.mark.stores
+@pytest.mark.parametrize("members", [{"dry_run": True}, {"confirm": True}])
+def test_an_order_while_the_database_is_locked(lab, central, members):
+    """It is carried out as what it is when the lock is gone, and answered once: a dry run
+    that has to wait deletes nothing."""
+    clock = BoardClock(lab.directory)
+    store(lab, central, [at(0, 1)])
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d", CLOCK_FILE=clock.path)
+    eventually(lambda: reports(client), "the first run")
+    began = time.monotonic()
+    if members.get("confirm"):  # a clock three days ahead: only that deletes anything
+        clock.set(wall_s=time.time() + 3 * DAY_S)
+    else:
+        old = [at(3 * DAY_S, 2), at(4 * DAY_S, 3)]
+        assert "stored" in Peer(lab.client(central)).ask(new_stream(), 1, senml(old), 2)
+    eventually(lambda: time.monotonic() - began > LEASE_RENEWED_S, "the lease is to be renewed", 20)
+    unlock = lock_out(lab)
+    client.subscribe("answers/me")
+    properties = publish_properties(response="answers/me", correlation=b"order")
+    client.post("retention/run", json.dumps(members).encode(), properties=properties)
+    eventually(lambda: cannot(pruner), "it could not begin", 40)
+    before = temperatures(lab)
+    unlock()
+    message = client.wait_message("answers/me")
+    assert json.loads(message.payload)["outcome"] == ("dry_run" if "dry_run" in members else "done")
+    assert temperatures(lab) == ([] if "confirm" in members else before)
+    assert len(client.messages("answers/me")) == 1
+
+
+def test_an_order_at_a_stop_is_refused(lab, central):
+    """Who waits for a run hears that there is none."""
+    store(lab, central, [at(0, 1)])
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d")
+    eventually(lambda: reports(client), "the first run")
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > LEASE_RENEWED_S, "the lease is to be renewed", 20)
+    unlock = lock_out(lab)
+    client.subscribe("answers/me")
+    properties = publish_properties(response="answers/me", correlation=b"order")
+    client.post("retention/run", b'{"confirm":true}', properties=properties)
+    eventually(lambda: cannot(pruner), "it could not begin", 40)
+    pruner.stop()
+    assert "stopped" in json.loads(client.wait_message("answers/me").payload)["error"]
+    unlock()
 
 
 @pytest.mark.stores
