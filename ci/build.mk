@@ -61,7 +61,7 @@ CLOCKED := sampler publisher ingest retention-pruner retention-pruner-postgres
 FAKED := sampler
 
 FAULT_TESTS := $(OUT)/test/power_cut $(OUT)/test/outbox_ladder $(OUT)/test/outbox_flips \
-	$(OUT)/test/store_flips $(OUT)/test/nodes
+	$(OUT)/test/store_flips $(OUT)/test/store_ladder $(OUT)/test/nodes
 
 RIG := $(OUT)/rig/init
 
@@ -197,6 +197,14 @@ $(OUT)/test/store_flips: $(OUT)/obj/tests/fault/store_flips.o $(STORE_SCENE)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The store's own calls of the system, beside SQLite's.
+LADDER_CALLS := open flock rename unlink fsync pwrite
+$(OUT)/obj/tests/fault/store_ladder.o: $(OUT)/gen/schema.sql.h
+$(OUT)/test/store_ladder: $(OUT)/obj/tests/fault/store_ladder.o $(OUT)/obj/tests/fault/fail_vfs.o $(STORE_SCENE)
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) $(LADDER_CALLS:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS)
 
 $(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
 	@mkdir -p $(@D)
