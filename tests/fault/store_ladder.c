@@ -28,7 +28,8 @@
 
 #define LIMIT_S 120 /* for one run; it takes milliseconds */
 
-/* Calls of the store's own, beside SQLite's; the linker puts these in their place. */
+/* Calls of the store's own, beside SQLite's; the linker puts these in their place.
+ * NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c) */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_flock(int fd, int how);
@@ -84,6 +85,7 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
 	return refuse("pwrite", ENOSPC) ? -1 : __real_pwrite(fd, bytes, n, at);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c) */
 
 /* ---- the files to begin with ---- */
 
