@@ -185,10 +185,12 @@ def test_a_message_without_any_property(lab, central, peer):
 def test_the_publisher_lets_refused_readings_go(lab, local, central):
     """Readings that the centre can never read leave the outbox and block nothing behind them."""
     publisher = lab.publisher(local, central, SPILL_AFTER_MS=50)
+    central.kill()
     lab.sampler(local, "refused=sim@42,count=50", PERIOD_MS=1)
     outbox = Database(publisher.outbox_path)
     eventually(lambda: outbox.count() == 50, "50 readings wait in the outbox")
-    # Together they are larger than this ingest reads.
+    central.start()
+    # In one batch they are larger than this ingest reads.
     lab.ingest(central, MAX_MESSAGE_BYTES=1024)
     # It is sent again after 3, 9, 21 and 45 s, until somebody is there to read it.
     eventually(lambda: lab.database.dead_letters(), "the refused batch is kept", 60)
