@@ -2,8 +2,8 @@
 
 BEGIN {
 	# A library's header, and the files that may include it.
-	only["mosquitto.h"] = "^common/bus[.]c$"
-	only["mqtt_protocol.h"] = "^common/bus[.]c$"
+	only["mosquitto.h"] = "^common/(bus|mqtt_[a-z]+|broker_answers)[.][ch]$"
+	only["mqtt_protocol.h"] = "^common/(bus|mqtt_[a-z]+|broker_answers)[.][ch]$"
 	only["gpiod.h"] = "^services/sampler/gpio_libgpiod[.]c$"
 	only["libpq-fe.h"] = "^(common/postgres|services/ingest/postgres/pg|services/retention-pruner/postgres/db)[.]c$"
 	# A unit test may look into the file that it made.

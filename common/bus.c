@@ -1,46 +1,33 @@
 /*
- * Longer than other files, as it alone knows libmosquitto and its traps: names are
- * resolved and TCP waits on the work queue; the polled descriptor is a dup(), since the
- * library closes its own early; a handle serves one connection, so that nothing of the
- * last one is sent again behind the caller's back.
+ * The states of a connection. A handle of the library serves one connection, so that
+ * nothing of the last one is sent again behind the caller's back.
  */
 #include "bus.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <openssl/ssl.h>
 
 #include "backoff.h"
-#include "in_flight.h"
+#include "broker_answers.h"
 #include "log.h"
+#include "mqtt_connect.h"
+#include "mqtt_handle.h"
+#include "mqtt_message.h"
+#include "mqtt_socket.h"
 #include "random.h"
-#include "refusals.h"
-#include "subscriptions.h"
 #include "url.h"
 
-#define KEEPALIVE_S 30
 #define MISC_PERIOD_MS 5000
 #define HANDSHAKE_TIMEOUT_MS 10000
-#define NUDGE_PERIOD_MS 200
 #define LEAVE_MS 500
 #define YIELD_FIRST_MS 30000
 #define YIELD_LIMIT_MS 600000
-#define MAX_PACKET_BYTES (8u << 20)
-#define MAX_PROPERTIES 16
-#define QUOTA 65535
 #define PACKETS_A_TURN 1000
-#define NUDGE_SIGNAL SIGUSR1
 
 enum bus_state {
 	BUS_WAITING,	/* for the next attempt */
@@ -67,63 +54,18 @@ struct dp_bus {
 	int refused;	/* CONNACK's reason code */
 	char trouble[512]; /* why it is down, or what is not granted */
 	struct dp_backoff backoff;
-	struct dp_subscriptions subscriptions;
-	struct dp_in_flight in_flight; /* with on_refused */
-	struct dp_refusals refusals;
+	struct dp_broker_answers answers;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
 	uint64_t random;
 	uv_timer_t timer; /* back-off, handshake or housekeeping, by state */
 	uv_poll_t *poll;  /* on a dup() of the socket: the library closes its own early */
-	uv_work_t work;
-	int connect_result;
-	int connect_errno;
-	int64_t connect_since_ms, up_since_ms;
-	pthread_t worker;
-	atomic_int worker_state; /* 0 not yet in connect, 1 in it, 2 done */
+	struct dp_mqtt_connect connect;
+	int64_t up_since_ms;
 	void (*closed)(void *data);
-};
-
-/* A polled descriptor goes with its handle. */
-struct watched {
-	uv_poll_t poll;
-	int fd;
 };
 
 static void begin_connect(struct dp_bus *bus);
 static void settle(struct dp_bus *bus);
-
-/* libmosquitto's codes stop here. */
-static int translate(int code)
-{
-	switch (code) {
-	case MOSQ_ERR_SUCCESS:
-		return 0;
-	case MOSQ_ERR_NOMEM:
-		return -ENOMEM;
-	case MOSQ_ERR_NO_CONN:
-	case MOSQ_ERR_CONN_LOST:
-	case MOSQ_ERR_CONN_PENDING:
-	case MOSQ_ERR_CONN_REFUSED:
-		return -ENOTCONN;
-	case MOSQ_ERR_PAYLOAD_SIZE:
-	case MOSQ_ERR_OVERSIZE_PACKET:
-		return -EMSGSIZE;
-	case MOSQ_ERR_ERRNO:
-		return errno != 0 ? -errno : -EIO;
-	case MOSQ_ERR_INVAL:
-	case MOSQ_ERR_MALFORMED_UTF8:
-	case MOSQ_ERR_DUPLICATE_PROPERTY:
-		return -EINVAL;
-	case MOSQ_ERR_NOT_SUPPORTED:
-	case MOSQ_ERR_QOS_NOT_SUPPORTED:
-	case MOSQ_ERR_RETAIN_NOT_SUPPORTED:
-		return -ENOTSUP;
-	default:
-		dp_log(DP_LOG_ERROR, "the MQTT library failed", "code=%d error=\"%s\"",
-			code, mosquitto_strerror(code));
-		return -EREMOTEIO;
-	}
-}
 
 static void set_trouble(struct dp_bus *bus, const char *what, const char *detail)
 {
@@ -131,26 +73,9 @@ static void set_trouble(struct dp_bus *bus, const char *what, const char *detail
 		bus->url.port, detail[0] != '\0' ? ": " : "", detail);
 }
 
-static bool wants_write(struct dp_bus *bus)
-{
-	if (!mosquitto_want_write(bus->mosq))
-		return false;
-	/* While TLS waits for its peer the library always wants to write: 95% CPU. */
-	SSL *ssl = mosquitto_ssl_get(bus->mosq);
-	return ssl == NULL || SSL_is_init_finished(ssl) || SSL_in_before(ssl) ||
-	       SSL_want_write(ssl);
-}
-
 static bool reads(const struct dp_bus *bus)
 {
 	return !bus->held && (!bus->paused || bus->state != BUS_UP);
-}
-
-/* What TLS has decrypted is no longer in the socket: nothing will say that it is there. */
-static bool decrypted(const struct dp_bus *bus)
-{
-	SSL *ssl = mosquitto_ssl_get(bus->mosq);
-	return ssl != NULL && SSL_pending(ssl) > 0;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -160,52 +85,19 @@ static void update_poll(struct dp_bus *bus)
 	if (bus->poll == NULL)
 		return;
 	int events = reads(bus) ? UV_READABLE : 0;
-	if (!bus->held && (wants_write(bus) || (reads(bus) && decrypted(bus))))
+	if (!bus->held && (dp_mqtt_wants_write(bus->mosq) ||
+				  (reads(bus) && dp_mqtt_decrypted(bus->mosq))))
 		events |= UV_WRITABLE;
 	/* Also while nothing is read the end of the connection must be seen. */
 	uv_poll_start(bus->poll, events != 0 ? events : UV_DISCONNECT, on_ready);
 }
 
-static void watched_closed(uv_handle_t *handle)
-{
-	struct watched *watched = (struct watched *)handle;
-	close(watched->fd);
-	free(watched);
-}
-
-static void stop_poll(struct dp_bus *bus)
-{
-	if (bus->poll == NULL)
-		return;
-	uv_close((uv_handle_t *)bus->poll, watched_closed);
-	bus->poll = NULL;
-}
-
-static int start_poll(struct dp_bus *bus)
-{
-	struct watched *watched = calloc(1, sizeof(*watched));
-	if (watched == NULL)
-		dp_log_out_of_memory("a socket's watcher");
-	watched->fd = dup(mosquitto_socket(bus->mosq));
-	int err = watched->fd < 0 ? -errno
-				  : uv_poll_init(bus->loop, &watched->poll, watched->fd);
-	if (err != 0) {
-		if (watched->fd >= 0)
-			close(watched->fd);
-		free(watched);
-		return err;
-	}
-	watched->poll.data = bus;
-	bus->poll = &watched->poll;
-	return 0;
-}
-
 static void drop_handle(struct dp_bus *bus)
 {
-	stop_poll(bus);
+	dp_mqtt_unwatch(&bus->poll);
 	mosquitto_destroy(bus->mosq);
 	bus->mosq = NULL;
-	dp_in_flight_clear(&bus->in_flight);
+	dp_in_flight_clear(&bus->answers.in_flight);
 }
 
 static void on_backoff(uv_timer_t *timer)
@@ -241,7 +133,7 @@ static void timer_closed(uv_handle_t *handle)
 	struct dp_bus *bus = handle->data;
 	void (*closed)(void *) = bus->closed;
 	void *data = bus->options.data;
-	dp_subscriptions_finish(&bus->subscriptions);
+	dp_broker_answers_finish(&bus->answers);
 	free(bus);
 	if (closed != NULL)
 		closed(data);
@@ -262,13 +154,8 @@ static void on_leave_timeout(uv_timer_t *timer)
 /* What the broker still sends is read until it hangs up. */
 static void on_leaving(uv_poll_t *poll, int status, int events)
 {
-	char bytes[512];
-	ssize_t n;
 	(void)events;
-	do {
-		n = recv(((struct watched *)poll)->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	} while (n > 0);
-	if (status < 0 || n == 0 || (errno != EAGAIN && errno != EINTR))
+	if (dp_mqtt_drain(poll) || status < 0)
 		finish_close(poll->data);
 }
 
@@ -281,7 +168,7 @@ static void go_on_leaving(struct dp_bus *bus)
 	bool out = mosquitto_socket(bus->mosq) < 0;
 	if (bus->lost && !out)
 		finish_close(bus);
-	else if (!out && wants_write(bus))
+	else if (!out && dp_mqtt_wants_write(bus->mosq))
 		/* Nothing is read: it would be acknowledged and lost. */
 		uv_poll_start(bus->poll, UV_WRITABLE, on_ready);
 	else
@@ -327,7 +214,7 @@ static int read_packets(struct dp_bus *bus)
 		errno = 0;
 		code = mosquitto_loop_read(bus->mosq, 1);
 	} while (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->closing && !bus->paused &&
-		 ++n < PACKETS_A_TURN && (errno != EAGAIN || decrypted(bus)));
+		 ++n < PACKETS_A_TURN && (errno != EAGAIN || dp_mqtt_decrypted(bus->mosq)));
 	return code;
 }
 
@@ -339,9 +226,11 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	if (status < 0 || (events & UV_DISCONNECT) != 0)
 		code = MOSQ_ERR_CONN_LOST;
 	if (code == MOSQ_ERR_SUCCESS &&
-		((events & UV_READABLE) != 0 || (reads(bus) && decrypted(bus))))
+		((events & UV_READABLE) != 0 ||
+			(reads(bus) && dp_mqtt_decrypted(bus->mosq))))
 		code = read_packets(bus);
-	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->held && wants_write(bus))
+	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->held &&
+		dp_mqtt_wants_write(bus->mosq))
 		code = mosquitto_loop_write(bus->mosq, 1);
 	check_result(bus, code);
 	bus->depth--;
@@ -355,25 +244,10 @@ const char *dp_bus_reason(int reason)
 	return mosquitto_reason_string(reason);
 }
 
-/* What is not granted is trouble, as long as the connection itself is well. */
+/* What is not granted keeps us from working, as long as the connection itself is well. */
 static void note_lacking(struct dp_bus *bus)
 {
-	const struct dp_subscription *lacking =
-		dp_subscriptions_lacking(&bus->subscriptions);
-	if (lacking == NULL)
-		bus->trouble[0] = '\0';
-	else if (lacking->answer < 0)
-		snprintf(bus->trouble, sizeof(bus->trouble),
-			"subscription to %s not answered yet (broker %s:%d)",
-			lacking->filter, bus->url.host, bus->url.port);
-	else if (lacking->answer < MQTT_RC_UNSPECIFIED)
-		snprintf(bus->trouble, sizeof(bus->trouble),
-			"subscription to %s granted with QoS 0 only (broker %s:%d)",
-			lacking->filter, bus->url.host, bus->url.port);
-	else
-		snprintf(bus->trouble, sizeof(bus->trouble),
-			"subscription to %s refused: %s (broker %s:%d)", lacking->filter,
-			dp_bus_reason(lacking->answer), bus->url.host, bus->url.port);
+	dp_broker_answers_lacking(&bus->answers, bus->trouble, sizeof(bus->trouble));
 }
 
 static int send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
@@ -388,8 +262,8 @@ static void subscribe_again(struct dp_bus *bus)
 	struct dp_subscription *s;
 	int64_t now_ms = (int64_t)uv_now(bus->loop);
 	while (dp_bus_connected(bus) &&
-		(s = dp_subscriptions_due(&bus->subscriptions, now_ms)) != NULL)
-		(void)translate(
+		(s = dp_subscriptions_due(&bus->answers.subscriptions, now_ms)) != NULL)
+		(void)dp_mqtt_error(
 			send_subscribe(bus, s)); /* an error is logged or tried again */
 }
 
@@ -397,34 +271,9 @@ static void mosq_subscribed(struct mosquitto *mosq, void *data, int mid, int n,
 	const int *answers, const mosquitto_property *properties)
 {
 	struct dp_bus *bus = data;
-	const struct dp_subscription *s = NULL;
 	(void)mosq, (void)properties;
-	int answer = n > 0 ? answers[0] : MQTT_RC_UNSPECIFIED;
-	switch (dp_subscriptions_answered(
-		&bus->subscriptions, mid, answer, (int64_t)uv_now(bus->loop), &s)) {
-	case DP_SUBSCRIPTION_REFUSED:
-		dp_log(DP_LOG_ERROR,
-			"the broker refuses a subscription: allow it in the broker's "
-			"rights; "
-			"it is asked for again from time to time",
-			"filter=\"%s\" reason=\"%s\" client_id=%s broker=%s:%d", s->filter,
-			dp_bus_reason(answer), bus->options.client_id, bus->url.host,
-			bus->url.port);
-		break;
-	case DP_SUBSCRIPTION_WEAKER:
-		dp_log(DP_LOG_ERROR,
-			"the broker grants a subscription with QoS 0 only, so messages may "
-			"be "
-			"lost: allow QoS 1 in the broker's settings",
-			"filter=\"%s\" client_id=%s broker=%s:%d", s->filter,
-			bus->options.client_id, bus->url.host, bus->url.port);
-		break;
-	case DP_SUBSCRIPTION_GRANTED:
-		dp_log(DP_LOG_DEBUG, "subscribed", "filter=\"%s\"", s->filter);
-		break;
-	case DP_SUBSCRIPTION_SAME:
-		break;
-	}
+	dp_broker_answers_subscribed(&bus->answers, mid,
+		n > 0 ? answers[0] : MQTT_RC_UNSPECIFIED, (int64_t)uv_now(bus->loop));
 	if (dp_bus_connected(bus))
 		note_lacking(bus);
 }
@@ -434,22 +283,10 @@ static void mosq_published(struct mosquitto *mosq, void *data, int mid, int reas
 {
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
-	char *topic = dp_in_flight_answered(&bus->in_flight, mid);
-	if (reason >= MQTT_RC_UNSPECIFIED) {
-		const char *known = topic != NULL ? topic : "";
-		uint64_t n =
-			dp_refusals_note(&bus->refusals, known, (int64_t)uv_now(bus->loop));
-		if (n > 0)
-			dp_log(DP_LOG_ERROR,
-				"the broker refuses what is published: allow it in the "
-				"broker's rights",
-				"topic=\"%s\" reason=\"%s\" refused=%llu client_id=%s "
-				"broker=%s:%d",
-				known, dp_bus_reason(reason), (unsigned long long)n,
-				bus->options.client_id, bus->url.host, bus->url.port);
-		if (bus->options.on_refused != NULL && !bus->closing)
-			bus->options.on_refused(bus->options.data, known, reason);
-	}
+	char *topic = dp_broker_answers_published(
+		&bus->answers, mid, reason, (int64_t)uv_now(bus->loop));
+	if (topic != NULL && bus->options.on_refused != NULL && !bus->closing)
+		bus->options.on_refused(bus->options.data, topic, reason);
 	free(topic);
 }
 
@@ -489,7 +326,7 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	bus->up_since_ms = (int64_t)uv_now(bus->loop);
 	bus->attempted = false;
 	bus->trouble[0] = '\0';
-	dp_subscriptions_begin(&bus->subscriptions);
+	dp_subscriptions_begin(&bus->answers.subscriptions);
 	uv_timer_start(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
 	dp_log(DP_LOG_INFO, "connected", "broker=%s:%d", bus->url.host, bus->url.port);
 	if (!bus->closing)
@@ -529,44 +366,6 @@ static void mosq_disconnected(
 		yield_name(bus);
 }
 
-/* The strings that a received message's properties were copied into. */
-struct received {
-	char *content_type, *response_topic;
-	void *correlation;
-	char *names[MAX_PROPERTIES], *values[MAX_PROPERTIES];
-	struct dp_property properties[MAX_PROPERTIES];
-};
-
-static void take_properties(
-	const mosquitto_property *list, struct received *r, struct dp_bus_message *message)
-{
-	uint16_t len = 0;
-	mosquitto_property_read_string(
-		list, MQTT_PROP_CONTENT_TYPE, &r->content_type, false);
-	mosquitto_property_read_string(
-		list, MQTT_PROP_RESPONSE_TOPIC, &r->response_topic, false);
-	mosquitto_property_read_binary(
-		list, MQTT_PROP_CORRELATION_DATA, &r->correlation, &len, false);
-	mosquitto_property_read_int32(
-		list, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, &message->expiry_s, false);
-	const mosquitto_property *at = list;
-	bool skip = false;
-	size_t n = 0;
-	while (n < MAX_PROPERTIES &&
-		(at = mosquitto_property_read_string_pair(at, MQTT_PROP_USER_PROPERTY,
-			 &r->names[n], &r->values[n], skip)) != NULL) {
-		r->properties[n] = (struct dp_property){r->names[n], r->values[n]};
-		n++;
-		skip = true;
-	}
-	message->content_type = r->content_type;
-	message->response_topic = r->response_topic;
-	message->correlation = r->correlation;
-	message->correlation_len = len;
-	message->properties = r->properties;
-	message->n_properties = n;
-}
-
 static void mosq_message(struct mosquitto *mosq, void *data,
 	const struct mosquitto_message *in, const mosquitto_property *properties)
 {
@@ -575,99 +374,42 @@ static void mosq_message(struct mosquitto *mosq, void *data,
 	if (bus->closing || bus->lost)
 		return;
 	bus->held = bus->options.hold_acks;
-	struct dp_bus_message message = {
-		.topic = in->topic,
-		.payload = in->payload != NULL ? in->payload : "",
-		.len = (size_t)in->payloadlen,
-		.qos = in->qos,
-		.retain = in->retain,
-	};
-	struct received received = {.content_type = NULL};
-	take_properties(properties, &received, &message);
-	bus->options.on_message(bus->options.data, &message);
-	free(received.content_type);
-	free(received.response_topic);
-	free(received.correlation);
-	for (size_t i = 0; i < message.n_properties; i++) {
-		free(received.names[i]);
-		free(received.values[i]);
-	}
-}
-
-/* ---- connecting, on the work queue: names are resolved and TCP waits there ---- */
-
-static pthread_mutex_t tls_setup = PTHREAD_MUTEX_INITIALIZER;
-
-static void nudged(int number)
-{
-	(void)number; /* its only effect is EINTR */
-}
-
-static void connect_work(uv_work_t *work)
-{
-	struct dp_bus *bus = work->data;
-	mosquitto_property *properties = NULL;
-	sigset_t nudge;
-	sigemptyset(&nudge);
-	sigaddset(&nudge, NUDGE_SIGNAL);
-	pthread_sigmask(SIG_UNBLOCK, &nudge, NULL);
-	/* The library sets TLS up at the first connection, and without a lock. */
-	if (bus->url.tls)
-		pthread_mutex_lock(&tls_setup);
-	bus->worker = pthread_self();
-	atomic_store(&bus->worker_state, 1);
-
-	mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-		bus->options.session_expiry_s);
-	mosquitto_property_add_int32(
-		&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, MAX_PACKET_BYTES);
-	errno = 0;
-	bus->connect_result = mosquitto_connect_bind_v5(
-		bus->mosq, bus->url.host, bus->url.port, KEEPALIVE_S, NULL, properties);
-	bus->connect_errno = errno;
-	mosquitto_property_free_all(&properties);
-	atomic_store(&bus->worker_state, 2);
-	if (bus->url.tls)
-		pthread_mutex_unlock(&tls_setup);
-	pthread_sigmask(SIG_BLOCK, &nudge, NULL);
+	struct dp_mqtt_received received;
+	dp_mqtt_receive(&received, in, properties);
+	bus->options.on_message(bus->options.data, &received.message);
+	dp_mqtt_received_free(&received);
 }
 
 /*
- * connect() waits two minutes for a host that drops packets; a signal ends it. It
- * may arrive just before the system call, so it is sent again until it is heard.
+ * How long connecting takes is watched with the timer that all states share.
  */
 static void on_connect_slow(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;
-	bool overdue =
-		(int64_t)uv_now(bus->loop) - bus->connect_since_ms > HANDSHAKE_TIMEOUT_MS;
-	if ((overdue || bus->closing) && atomic_load(&bus->worker_state) == 1)
-		pthread_kill(bus->worker, NUDGE_SIGNAL);
+	dp_mqtt_connect_nudge(&bus->connect, bus->loop, bus->closing);
 }
 
-static void connect_done(uv_work_t *work, int status)
+static void on_connect_done(void *data, int code, int error)
 {
-	struct dp_bus *bus = work->data;
-	(void)status;
+	struct dp_bus *bus = data;
 	uv_timer_stop(&bus->timer);
 	bus->state = BUS_HANDSHAKE;
 	bus->lost = false;
-	int code = bus->connect_result;
 	if (bus->closing) {
 		settle(bus);
 		return;
 	}
 	if (code != MOSQ_ERR_SUCCESS) {
-		const char *detail = code == MOSQ_ERR_ERRNO ? strerror(bus->connect_errno)
-							    : mosquitto_strerror(code);
-		if (code == MOSQ_ERR_ERRNO && bus->connect_errno == EINTR)
+		const char *detail =
+			code == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(code);
+		if (code == MOSQ_ERR_ERRNO && error == EINTR)
 			detail = "no answer within 10 s";
 		set_trouble(bus, "no connection", detail);
 		bus->lost = true;
 		settle(bus);
 		return;
 	}
-	int err = start_poll(bus);
+	int err = dp_mqtt_watch(bus->loop, bus->mosq, bus, &bus->poll);
 	if (err != 0) {
 		set_trouble(bus, "cannot watch the socket", uv_strerror(err));
 		bus->lost = true;
@@ -679,35 +421,12 @@ static void connect_done(uv_work_t *work, int status)
 
 static int make_handle(struct dp_bus *bus)
 {
-	const struct dp_bus_options *o = &bus->options;
-	int err = 0;
-	bus->mosq = mosquitto_new(o->client_id, o->clean_start, bus);
-	if (bus->mosq == NULL)
-		dp_log_out_of_memory("an MQTT connection");
-	mosquitto_int_option(bus->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
-	mosquitto_int_option(bus->mosq, MOSQ_OPT_TCP_NODELAY, 1);
-	/* The windows are the callers' and the broker's to bound, not the library's 20. */
-	mosquitto_int_option(bus->mosq, MOSQ_OPT_RECEIVE_MAXIMUM, QUOTA);
-	mosquitto_int_option(bus->mosq, MOSQ_OPT_SEND_MAXIMUM, QUOTA);
-	/*
-	 * A handle for threads queues its packets, PUBACKs too, until the next
-	 * mosquitto_loop_write(); others write at once. Not documented: a test that
-	 * kills ingest between the two pins it.
-	 */
-	mosquitto_threaded_set(bus->mosq, o->hold_acks);
+	int err = dp_mqtt_handle(&bus->mosq, &bus->options, &bus->url, bus);
 	mosquitto_connect_v5_callback_set(bus->mosq, mosq_connected);
 	mosquitto_disconnect_v5_callback_set(bus->mosq, mosq_disconnected);
 	mosquitto_message_v5_callback_set(bus->mosq, mosq_message);
 	mosquitto_subscribe_v5_callback_set(bus->mosq, mosq_subscribed);
 	mosquitto_publish_v5_callback_set(bus->mosq, mosq_published);
-	if (bus->url.user[0] != '\0')
-		err = mosquitto_username_pw_set(bus->mosq, bus->url.user,
-			bus->url.password[0] != '\0' ? bus->url.password : NULL);
-	if (err == 0 && bus->url.tls)
-		err = mosquitto_tls_set(bus->mosq, o->ca_file, NULL, NULL, NULL, NULL);
-	if (err == 0 && o->will_topic != NULL)
-		err = mosquitto_will_set_v5(bus->mosq, o->will_topic,
-			(int)strlen(o->will_payload), o->will_payload, 1, true, NULL);
 	return err;
 }
 
@@ -721,18 +440,19 @@ static void begin_connect(struct dp_bus *bus)
 		return;
 	}
 	bus->state = BUS_CONNECTING;
-	bus->work.data = bus;
-	bus->connect_since_ms = (int64_t)uv_now(bus->loop);
-	atomic_store(&bus->worker_state, 0);
-	uv_timer_start(&bus->timer, on_connect_slow, HANDSHAKE_TIMEOUT_MS, NUDGE_PERIOD_MS);
-	err = uv_queue_work(bus->loop, &bus->work, connect_work, connect_done);
-	assert(err == 0);
-	(void)err;
+	bus->connect = (struct dp_mqtt_connect){
+		.mosq = bus->mosq,
+		.url = &bus->url,
+		.session_expiry_s = bus->options.session_expiry_s,
+		.data = bus,
+		.done = on_connect_done,
+	};
+	uv_timer_start(&bus->timer, on_connect_slow, DP_MQTT_CONNECT_MS, DP_MQTT_NUDGE_MS);
+	dp_mqtt_connect_begin(&bus->connect, bus->loop);
 }
 
 int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_options *options)
 {
-	struct sigaction nudge = {.sa_handler = nudged};
 	struct dp_bus *bus = calloc(1, sizeof(*bus));
 	const char *why;
 	if (bus == NULL)
@@ -741,12 +461,13 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 		free(bus);
 		return -EINVAL;
 	}
-	/* Both are process-wide and harmless to do for each bus. */
-	mosquitto_lib_init();
-	sigaction(NUDGE_SIGNAL, &nudge, NULL);
+	dp_mqtt_connect_prepare();
 	bus->options = *options;
 	bus->loop = loop;
 	bus->state = BUS_WAITING;
+	bus->answers = (struct dp_broker_answers){.client_id = options->client_id,
+		.host = bus->url.host,
+		.port = bus->url.port};
 	dp_backoff_init(&bus->backoff);
 	bus->yield_ms = YIELD_FIRST_MS;
 	dp_random(&bus->random, sizeof(bus->random));
@@ -759,36 +480,13 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	return 0;
 }
 
-static int message_properties(
-	const struct dp_bus_message *message, mosquitto_property **properties)
-{
-	int code = 0;
-	if (message->content_type != NULL)
-		code = mosquitto_property_add_string(
-			properties, MQTT_PROP_CONTENT_TYPE, message->content_type);
-	if (code == 0 && message->response_topic != NULL)
-		code = mosquitto_property_add_string(
-			properties, MQTT_PROP_RESPONSE_TOPIC, message->response_topic);
-	if (code == 0 && message->correlation_len > 0)
-		code = mosquitto_property_add_binary(properties, MQTT_PROP_CORRELATION_DATA,
-			message->correlation, (uint16_t)message->correlation_len);
-	if (code == 0 && message->expiry_s > 0)
-		code = mosquitto_property_add_int32(
-			properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, message->expiry_s);
-	for (size_t i = 0; i < message->n_properties && code == 0; i++)
-		code = mosquitto_property_add_string_pair(properties,
-			MQTT_PROP_USER_PROPERTY, message->properties[i].name,
-			message->properties[i].value);
-	return code;
-}
-
 int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 {
 	/* Offline, the library would queue it and say that it did not. */
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
 	mosquitto_property *properties = NULL;
-	int code = message_properties(message, &properties);
+	int code = dp_mqtt_properties(message, &properties);
 	int mid = 0;
 	bus->depth++;
 	if (code == 0)
@@ -798,11 +496,11 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	bus->depth--;
 	mosquitto_property_free_all(&properties);
 	if (code == 0 && message->qos > 0 && bus->options.on_refused != NULL)
-		dp_in_flight_sent(&bus->in_flight, mid, message->topic);
+		dp_in_flight_sent(&bus->answers.in_flight, mid, message->topic);
 	/* A connection found broken here is noticed by the poll soon after. */
 	if (bus->depth == 0 && !bus->lost)
 		update_poll(bus);
-	return translate(code);
+	return dp_mqtt_error(code);
 }
 
 int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
@@ -810,21 +508,21 @@ int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
 	struct dp_subscription *s = dp_subscriptions_ask(
-		&bus->subscriptions, filter, (int64_t)uv_now(bus->loop));
+		&bus->answers.subscriptions, filter, (int64_t)uv_now(bus->loop));
 	if (s == NULL)
 		dp_log_out_of_memory("a subscription");
 	int code = send_subscribe(bus, s);
 	note_lacking(bus);
-	return translate(code);
+	return dp_mqtt_error(code);
 }
 
 int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
-	dp_subscriptions_drop(&bus->subscriptions, filter);
+	dp_subscriptions_drop(&bus->answers.subscriptions, filter);
 	note_lacking(bus);
-	return translate(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
+	return dp_mqtt_error(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
 }
 
 bool dp_bus_connected(const struct dp_bus *bus)
@@ -834,7 +532,7 @@ bool dp_bus_connected(const struct dp_bus *bus)
 
 bool dp_bus_congested(struct dp_bus *bus)
 {
-	return dp_bus_connected(bus) && wants_write(bus);
+	return dp_bus_connected(bus) && dp_mqtt_wants_write(bus->mosq);
 }
 
 const char *dp_bus_trouble(const struct dp_bus *bus)
@@ -882,6 +580,6 @@ void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 	bus->closing = true;
 	bus->closed = closed;
 	if (bus->state == BUS_CONNECTING)
-		uv_timer_start(&bus->timer, on_connect_slow, 0, NUDGE_PERIOD_MS);
+		uv_timer_start(&bus->timer, on_connect_slow, 0, DP_MQTT_NUDGE_MS);
 	settle(bus);
 }

@@ -8,54 +8,12 @@
 #define DP_BUS_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include <uv.h>
 
-#include "identity.h"
+#include "bus_types.h"
 
 struct dp_bus;
-
-/** A message in either direction; nothing in it is owned. */
-struct dp_bus_message {
-	const char *topic;
-	const void *payload;
-	size_t len;
-	int qos;
-	bool retain;
-	uint32_t expiry_s;	  /**< 0: never */
-	const char *content_type; /**< NULL: none, and so below */
-	const char *response_topic;
-	const void *correlation;
-	size_t correlation_len;
-	const struct dp_property *properties; /**< user properties */
-	size_t n_properties;
-};
-
-struct dp_bus_options {
-	const char *url;     /**< checked by dp_check_mqtt_url() */
-	const char *ca_file; /**< for mqtts:// */
-	const char *client_id;
-	bool clean_start;
-	/** Acknowledge what was received only when dp_bus_release() says so. */
-	bool hold_acks;
-	uint32_t session_expiry_s;
-	const char *will_topic; /**< retained, QoS 1; NULL: none */
-	const char *will_payload;
-	void *data;
-	void (*on_connect)(void *data);
-	void (*on_disconnect)(void *data); /**< only after on_connect */
-	/** The message lives for the call. */
-	void (*on_message)(void *data, const struct dp_bus_message *message);
-	/**
-	 * May be NULL. The broker did not take a QoS 1 publish: its PUBACK had a reason
-	 * from 0x80 on, such as 0x87 (not authorized) or 0x97 (quota exceeded). `topic` is
-	 * as given to dp_bus_publish() and lives for the call; it is empty when more than a
-	 * thousand later publishes were on their way. The bus logs it.
-	 */
-	void (*on_refused)(void *data, const char *topic, int reason);
-};
 
 /**
  * Make a bus and start connecting. Callbacks come from the loop, never from within

@@ -1,0 +1,25 @@
+/*
+ * A handle of libmosquitto, set up as a bus wants it, and the library's codes. Only bus.c
+ * uses it, on the loop's thread.
+ */
+#ifndef DP_MQTT_HANDLE_H
+#define DP_MQTT_HANDLE_H
+
+#include <mosquitto.h>
+
+#include "bus_types.h"
+#include "url.h"
+
+/**
+ * Make one, which the caller destroys whatever is returned; memory that is missing ends
+ * the process.
+ * @param data  handed to the library's callbacks
+ * @return a code of libmosquitto: what it does not like about user, CA file or will
+ */
+int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
+	const struct dp_mqtt_url *url, void *data);
+
+/** A code of libmosquitto as a negative errno, as dp_bus_publish() lists them. */
+int dp_mqtt_error(int code);
+
+#endif
