@@ -84,8 +84,11 @@ static int check_file(
 	if (err == 0)
 		err = dp_sqlite_int(db, "PRAGMA application_id", &id);
 	/* A file without a version is ours to fill only when nothing is in it. */
-	if (err == 0 && *version == 0)
-		err = dp_sqlite_int(db, "SELECT count(*) FROM sqlite_master", &objects);
+	if (err == 0)
+		err = dp_sqlite_int(db, "SELECT count(*) FROM sqlite_schema", &objects);
+	/* A schema of a format that SQLite does not know: no statement of ours is wrong. */
+	if (err == -EIO && sqlite3_errcode(db) == SQLITE_ERROR)
+		return -EUCLEAN;
 	if (err != 0)
 		return err;
 	/* Version and id are written together, from 1 up. */

@@ -157,6 +157,18 @@ static void test_a_version_that_nobody_writes_is_damage(void **state)
 	assert_int_equal(open_version(path, 3), -EUCLEAN);
 }
 
+/* One bit of the header: "unsupported file format" is SQLITE_ERROR, as bad SQL is. */
+static void test_a_schema_format_that_sqlite_does_not_know_is_damage(void **state)
+{
+	char path[PATH_SIZE];
+	assert_int_equal(open_version(path_in(state, "a.db", path), 3), 0);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &(char){4 | 1 << 4}, 1, 47), 1);
+	close(fd);
+	assert_int_equal(open_version(path, 3), -EUCLEAN);
+}
+
 static void test_what_is_no_database_is_told_apart_from_what_is_not_there(void **state)
 {
 	char path[PATH_SIZE], garbage[8192];
@@ -292,6 +304,7 @@ int main(void)
 		IN_DIRECTORY(test_another_programs_file_with_neither_is_refused),
 		IN_DIRECTORY(test_a_failing_migration_leaves_the_file_as_it_was),
 		IN_DIRECTORY(test_a_version_that_nobody_writes_is_damage),
+		IN_DIRECTORY(test_a_schema_format_that_sqlite_does_not_know_is_damage),
 		IN_DIRECTORY(test_what_is_no_database_is_told_apart_from_what_is_not_there),
 		IN_DIRECTORY(test_an_empty_file_is_a_new_file),
 		IN_DIRECTORY(test_several_processes_may_make_the_file_at_once),
