@@ -2,23 +2,8 @@
 #ifndef SAMPLER_SAMPLER_H
 #define SAMPLER_SAMPLER_H
 
-#include <stdint.h>
-
 #include "service.h"
-
-struct sampler_config {
-	struct dp_service_config service;
-	const char *mqtt_url;
-	const char *sensors;
-	const char *outputs;
-	const char *board; /**< "": found by its chips */
-	const char *boards_dir;
-	const char *ledger;
-	const char *clock_trust;
-	int64_t period_ms;
-	int64_t ring_size;
-	int64_t window;
-};
+#include "settings.h"
 
 struct sampler;
 
@@ -42,8 +27,5 @@ void sampler_destroy(struct sampler *sampler);
  * @return the exit code, or -1: neither of them
  */
 int sampler_tool(int argc, char **argv, const void *config);
-
-/** Check SENSORS, OUTPUTS and BOARD; logs. @return 0 or -EINVAL */
-int sampler_check(const void *config);
 
 #endif

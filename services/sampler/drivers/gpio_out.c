@@ -9,7 +9,7 @@
 #include "log.h"
 #include "sampler/gpio.h"
 #include "sampler/gpio_trouble.h"
-#include "sampler/output.h"
+#include "sampler/output_driver.h"
 #include "topic.h"
 
 enum mode { MODE_OFF, MODE_ON, MODE_AS_IS, MODES };
