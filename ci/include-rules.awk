@@ -11,7 +11,7 @@ BEGIN {
 		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"
 
 	# Bytes, numbers and a time in, results out.
-	pure_files = "^(common/(number|url|topic|reading|identity|ack|intervals|delivery|resolution)" \
+	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|delivery|resolution)" \
 		"|services/ingest/postgres/(wire|multirange)" \
 		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream)" \
 		"|services/retention-pruner/(policy|bucket|stride))[.][ch]$"

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "nearest.h"
 #include "number.h"
 #include "topic.h"
 #include "url.h"
@@ -192,30 +193,6 @@ static int load_option(
 	return -EINVAL;
 }
 
-/* Edit distance with transpositions, for names of at most 31 bytes. */
-static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	unsigned d[32][32];
-	for (unsigned i = 0; i <= a_len; i++)
-		d[i][0] = i;
-	for (unsigned j = 0; j <= b_len; j++)
-		d[0][j] = j;
-	for (size_t i = 1; i <= a_len; i++) {
-		for (size_t j = 1; j <= b_len; j++) {
-			unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-			if (d[i - 1][j] + 1 < best)
-				best = d[i - 1][j] + 1;
-			if (d[i][j - 1] + 1 < best)
-				best = d[i][j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-				a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
-				best = d[i - 2][j - 2] + 1;
-			d[i][j] = best;
-		}
-	}
-	return d[a_len][b_len];
-}
-
 static bool known(const struct dp_config_table *table, const char *name, size_t len)
 {
 	for (size_t i = 0; i < table->n; i++) {
@@ -248,17 +225,19 @@ static int find_misspelt(const struct dp_config_table *table)
 	int err = 0;
 	for (char **entry = environ; *entry != NULL; entry++) {
 		size_t len = strcspn(*entry, "=");
-		if (len > 31 || len < 5 || known(table, *entry, len))
+		char name[32];
+		if (len >= sizeof(name) || len < 5 || known(table, *entry, len))
 			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len, *entry);
 		for (size_t i = 0; i < table->n; i++) {
 			const char *option = table->options[i].name;
-			size_t n = strlen(option);
-			if (n > 31 || distance(*entry, len, option, n) > (n < 8 ? 1u : 2u))
+			if (dp_nearest_distance(name, option) >
+				(strlen(option) < 8 ? 1u : 2u))
 				continue;
 			dp_log(DP_LOG_ERROR, "bad setting",
-				"name=%.*s value=\"%s\" allowed=\"no such setting; did you "
+				"name=%s value=\"%s\" allowed=\"no such setting; did you "
 				"mean %s?\"",
-				(int)len, *entry, shown(*entry + len), option);
+				name, shown(*entry + len), option);
 			err = -EINVAL;
 			break;
 		}

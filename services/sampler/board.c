@@ -226,7 +226,7 @@ static int unknown(const struct board *board, const char *text, char *why, size_
 				names[n++] = board->pins[i].names[k];
 		}
 	}
-	const char *close = nearest(text, names, n);
+	const char *close = dp_nearest(text, names, n);
 	snprintf(why, why_size, "%s has no pin %.40s%s%s%s", board->id, text,
 		close != NULL ? "; did you mean " : "", close != NULL ? close : "",
 		close != NULL ? "?" : "; sampler --board shows its pins");

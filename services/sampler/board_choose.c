@@ -87,7 +87,7 @@ static int unknown(const struct names *names, const char *name, char *why)
 	const char *candidates[BOARDS_MAX] = {NULL};
 	for (size_t i = 0; i < names->n; i++)
 		candidates[i] = names->at[i];
-	const char *close = nearest(name, candidates, names->n);
+	const char *close = dp_nearest(name, candidates, names->n);
 	size_t len = (size_t)snprintf(why, BOARD_WHY_MAX, "there is no board %.40s", name);
 	if (close != NULL) {
 		snprintf(why + len, BOARD_WHY_MAX - len, "; did you mean %s?", close);

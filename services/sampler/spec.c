@@ -91,7 +91,7 @@ int spec_unknown_option(const struct spec *spec, const char *name,
 int spec_unknown_driver(const struct spec *spec, const char *const *names, size_t n,
 	char *why, size_t why_size)
 {
-	const char *close = nearest(spec->driver, names, n);
+	const char *close = dp_nearest(spec->driver, names, n);
 	if (close != NULL) {
 		snprintf(why, why_size, "there is no driver %.40s; did you mean %s?",
 			spec->driver, close);

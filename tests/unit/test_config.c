@@ -268,6 +268,7 @@ static void test_a_misspelt_setting_is_not_ignored(void **state)
 	assert_refused("UPSTREM_ULR=x", "UPSTREM_ULR", "did you mean UPSTREAM_URL?");
 	assert_refused("PERIODMS=500", "PERIODMS", "did you mean PERIOD_MS?");
 	assert_refused("NODENAME=x", "NODENAME", "did you mean NODE_NAME?");
+	assert_refused("node_name=x", "node_name", "did you mean NODE_NAME?");
 }
 
 static void test_other_peoples_variables_are_none_of_ours(void **state)

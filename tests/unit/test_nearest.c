@@ -1,6 +1,6 @@
 #include <limits.h>
 
-#include "sampler/nearest.h"
+#include "nearest.h"
 #include "support.h"
 
 static void test_distances(void **state)
@@ -14,24 +14,24 @@ static void test_distances(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		assert_int_equal(
-			nearest_distance(cases[i].a, cases[i].b), cases[i].distance);
+			dp_nearest_distance(cases[i].a, cases[i].b), cases[i].distance);
 		assert_int_equal(
-			nearest_distance(cases[i].b, cases[i].a), cases[i].distance);
+			dp_nearest_distance(cases[i].b, cases[i].a), cases[i].distance);
 	}
 	assert_int_equal(
-		nearest_distance("a", "a word of more than thirty-one letters"), UINT_MAX);
+		dp_nearest_distance("a", "a word of more than thirty-one letters"), UINT_MAX);
 }
 
 static void test_what_is_close_is_suggested_and_what_is_far_is_not(void **state)
 {
 	static const char *const drivers[] = {"dht11", "dht22", "gpio-in", "sim"};
 	(void)state;
-	assert_string_equal(nearest("dth22", drivers, 4), "dht22");
-	assert_string_equal(nearest("gpioin", drivers, 4), "gpio-in");
-	assert_string_equal(nearest("sm", drivers, 4), "sim");
-	assert_null(nearest("bme280", drivers, 4));
-	assert_null(nearest("x", drivers, 4));
-	assert_null(nearest("dht22", NULL, 0));
+	assert_string_equal(dp_nearest("dth22", drivers, 4), "dht22");
+	assert_string_equal(dp_nearest("gpioin", drivers, 4), "gpio-in");
+	assert_string_equal(dp_nearest("sm", drivers, 4), "sim");
+	assert_null(dp_nearest("bme280", drivers, 4));
+	assert_null(dp_nearest("x", drivers, 4));
+	assert_null(dp_nearest("dht22", NULL, 0));
 }
 
 int main(void)

@@ -11,7 +11,7 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-unsigned nearest_distance(const char *a, const char *b)
+unsigned dp_nearest_distance(const char *a, const char *b)
 {
 	unsigned d[WORD_MAX + 1][WORD_MAX + 1];
 	size_t n = strlen(a), m = strlen(b);
@@ -36,12 +36,12 @@ unsigned nearest_distance(const char *a, const char *b)
 	return d[n][m];
 }
 
-const char *nearest(const char *word, const char *const *candidates, size_t n)
+const char *dp_nearest(const char *word, const char *const *candidates, size_t n)
 {
 	const char *found = NULL;
 	unsigned best = ((unsigned)strlen(word) + 2) / 3 + 1;
 	for (size_t i = 0; i < n; i++) {
-		unsigned distance = nearest_distance(word, candidates[i]);
+		unsigned distance = dp_nearest_distance(word, candidates[i]);
 		if (distance < best) {
 			best = distance;
 			found = candidates[i];
