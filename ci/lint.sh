@@ -110,6 +110,8 @@ check warnings warnings
 check clang-tidy tidy
 check cppcheck static_analysis
 check include-rules ci/include-rules.sh
+check structure ci/structure.py "$out/obj"
+check structure-can-fail tests/lint/structure.py
 check include-rules-can-fail tests/lint/include-rules.sh
 check unfinished-words unfinished_words
 check shellcheck shell
