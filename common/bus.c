@@ -18,9 +18,9 @@
 #include "mqtt_connect.h"
 #include "mqtt_handle.h"
 #include "mqtt_message.h"
-#include "mqtt_socket.h"
 #include "random.h"
 #include "url.h"
+#include "watch.h"
 
 #define MISC_PERIOD_MS 5000
 #define HANDSHAKE_TIMEOUT_MS 10000
@@ -94,7 +94,7 @@ static void update_poll(struct dp_bus *bus)
 
 static void drop_handle(struct dp_bus *bus)
 {
-	dp_mqtt_unwatch(&bus->poll);
+	dp_unwatch(&bus->poll);
 	mosquitto_destroy(bus->mosq);
 	bus->mosq = NULL;
 	dp_in_flight_clear(&bus->answers.in_flight);
@@ -155,7 +155,7 @@ static void on_leave_timeout(uv_timer_t *timer)
 static void on_leaving(uv_poll_t *poll, int status, int events)
 {
 	(void)events;
-	if (dp_mqtt_drain(poll) || status < 0)
+	if (dp_watch_drain(poll) || status < 0)
 		finish_close(poll->data);
 }
 
@@ -409,7 +409,7 @@ static void on_connect_done(void *data, int code, int error)
 		settle(bus);
 		return;
 	}
-	int err = dp_mqtt_watch(bus->loop, bus->mosq, bus, &bus->poll);
+	int err = dp_watch(bus->loop, mosquitto_socket(bus->mosq), bus, &bus->poll);
 	if (err != 0) {
 		set_trouble(bus, "cannot watch the socket", uv_strerror(err));
 		bus->lost = true;

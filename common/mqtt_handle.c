@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <openssl/ssl.h>
+
 #include "log.h"
 
 #define QUOTA 65535
@@ -37,6 +39,22 @@ int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 			(int)strlen(options->will_payload), options->will_payload, 1, true,
 			NULL);
 	return err;
+}
+
+bool dp_mqtt_wants_write(struct mosquitto *mosq)
+{
+	if (!mosquitto_want_write(mosq))
+		return false;
+	/* While TLS waits for its peer the library always wants to write: 95% CPU. */
+	SSL *ssl = mosquitto_ssl_get(mosq);
+	return ssl == NULL || SSL_is_init_finished(ssl) || SSL_in_before(ssl) ||
+	       SSL_want_write(ssl);
+}
+
+bool dp_mqtt_decrypted(struct mosquitto *mosq)
+{
+	SSL *ssl = mosquitto_ssl_get(mosq);
+	return ssl != NULL && SSL_pending(ssl) > 0;
 }
 
 int dp_mqtt_error(int code)

@@ -5,6 +5,8 @@
 #ifndef DP_MQTT_HANDLE_H
 #define DP_MQTT_HANDLE_H
 
+#include <stdbool.h>
+
 #include <mosquitto.h>
 
 #include "bus_types.h"
@@ -18,6 +20,15 @@
  */
 int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 	const struct dp_mqtt_url *url, void *data);
+
+/** Whether there is something to write that the peer will take. */
+bool dp_mqtt_wants_write(struct mosquitto *mosq);
+
+/**
+ * Whether TLS has decrypted what nobody has read yet: that is no longer in the socket, and
+ * no event will say that it is there.
+ */
+bool dp_mqtt_decrypted(struct mosquitto *mosq);
 
 /** A code of libmosquitto as a negative errno, as dp_bus_publish() lists them. */
 int dp_mqtt_error(int code);

@@ -7,6 +7,7 @@
 
 #include <libpq-fe.h>
 
+#include "log.h"
 #include "url.h"
 
 static const char *option(const PQconninfoOption *options, const char *name)
@@ -44,6 +45,47 @@ void dp_postgres_name(const char *url, char *name, size_t size)
 	snprintf(name, size, "postgresql://%s%s%s/%s", host, port[0] != '\0' ? ":" : "",
 		port, option(options, "dbname"));
 	PQconninfoFree(options);
+}
+
+void dp_postgres_param(
+	struct dp_postgres_params *params, const char *name, const char *value)
+{
+	/* libpq knows some fifty. */
+	if (params->n + 1 >= DP_POSTGRES_PARAMS)
+		return;
+	params->names[params->n] = name;
+	params->values[params->n++] = value;
+}
+
+void dp_postgres_params(
+	struct dp_postgres_params *params, const char *url, const char *application)
+{
+	static const char *const ours[][2] = {{"client_encoding", "UTF8"},
+		{"gssencmode", "disable"}, {"keepalives_idle", "15"},
+		{"keepalives_interval", "5"}, {"keepalives_count", "3"},
+		{"tcp_user_timeout", "20000"}};
+	PQconninfoOption *options = PQconninfoParse(url, NULL);
+	if (options == NULL)
+		dp_log_out_of_memory("a connection");
+	*params = (struct dp_postgres_params){.options = options};
+	dp_postgres_param(params, "fallback_application_name", application);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		dp_postgres_param(params, ours[i][0], ours[i][1]);
+	for (PQconninfoOption *o = options; o->keyword != NULL; o++) {
+		if (o->val != NULL)
+			dp_postgres_param(params, o->keyword, o->val);
+	}
+}
+
+const char *dp_postgres_param_of(const struct dp_postgres_params *params, const char *name)
+{
+	return option(params->options, name);
+}
+
+void dp_postgres_params_free(struct dp_postgres_params *params)
+{
+	PQconninfoFree(params->options);
+	*params = (struct dp_postgres_params){.n = 0};
 }
 
 void dp_postgres_line(char *to, size_t size, const char *text)

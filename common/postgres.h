@@ -25,6 +25,29 @@ const char *dp_postgres_check_url(const char *value);
 /** A checked URL without user, password and parameters. */
 void dp_postgres_name(const char *url, char *name, size_t size);
 
+#define DP_POSTGRES_PARAMS 64
+
+/** What a session is opened with: PQconnectStartParams(). */
+struct dp_postgres_params {
+	const char *names[DP_POSTGRES_PARAMS],
+		*values[DP_POSTGRES_PARAMS]; /**< NULL ends */
+	size_t n;
+	void *options; /**< what the strings point into */
+};
+
+/** Of a checked URL. Ours come first, as what the URL says of the same wins. */
+void dp_postgres_params(
+	struct dp_postgres_params *params, const char *url, const char *application);
+
+/** One more, which wins; neither is copied. */
+void dp_postgres_param(
+	struct dp_postgres_params *params, const char *name, const char *value);
+
+/** What the URL says, "" when nothing; lives until dp_postgres_params_free(). */
+const char *dp_postgres_param_of(const struct dp_postgres_params *params, const char *name);
+
+void dp_postgres_params_free(struct dp_postgres_params *params);
+
 /** The first line of the server's or libpq's words, fit for a quoted field of the log. */
 void dp_postgres_line(char *to, size_t size, const char *text);
 

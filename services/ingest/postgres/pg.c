@@ -6,11 +6,11 @@
  */
 #include "pg.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libpq-fe.h>
 
@@ -18,21 +18,15 @@
 #include "log.h"
 #include "postgres.h"
 #include "random.h"
+#include "watch.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LIMIT_MS 5000
 #define CONNECT_MS 10000
 #define ANSWER_MS 30000
 #define COPY_CHUNK 65536
-#define OPTIONS_MAX 64
 
 enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_UP, PG_CLOSED };
-
-/* A descriptor that is ours and lives as long as its handle. */
-struct watch {
-	uv_poll_t handle;
-	int fd;
-};
 
 struct pg {
 	uv_loop_t *loop;
@@ -40,7 +34,7 @@ struct pg {
 	struct pg_events events;
 	enum pg_state state;
 	PGconn *conn;
-	struct watch *watch;
+	uv_poll_t *poll;
 	int watched;	  /* UV_READABLE, UV_WRITABLE */
 	uv_timer_t timer; /* the next attempt, or the end of patience */
 	uint64_t backoff_ms;
@@ -89,45 +83,18 @@ static void on_notice(void *data, const PGresult *result)
 
 /* ---- the socket ---- */
 
-static void on_watch_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
-static void unwatch(struct pg *pg)
-{
-	struct watch *watch = pg->watch;
-	if (watch == NULL)
-		return;
-	pg->watch = NULL;
-	watch->handle.data = watch;
-	uv_close((uv_handle_t *)&watch->handle, on_watch_closed);
-	close(watch->fd);
-}
-
 static int watch(struct pg *pg, int events)
 {
-	if (pg->watch == NULL) {
-		struct watch *fresh = calloc(1, sizeof(*fresh));
-		if (fresh == NULL)
-			dp_log_out_of_memory("a connection");
-		fresh->fd = dup(PQsocket(pg->conn));
-		int err = fresh->fd < 0 ? -errno
-					: uv_poll_init(pg->loop, &fresh->handle, fresh->fd);
-		if (err != 0) {
-			if (fresh->fd >= 0)
-				close(fresh->fd);
-			free(fresh);
+	if (pg->poll == NULL) {
+		int err = dp_watch(pg->loop, PQsocket(pg->conn), pg, &pg->poll);
+		if (err != 0)
 			return err;
-		}
-		fresh->handle.data = pg;
-		pg->watch = fresh;
 		pg->watched = 0;
 	}
 	if (pg->watched == events)
 		return 0;
 	pg->watched = events;
-	return uv_poll_start(&pg->watch->handle, events, on_poll);
+	return uv_poll_start(pg->poll, events, on_poll);
 }
 
 /* ---- the end of a request, the end of a session ---- */
@@ -147,7 +114,7 @@ static void finish_request(struct pg *pg, int err)
 
 static void end_session(struct pg *pg)
 {
-	unwatch(pg);
+	dp_unwatch(&pg->poll);
 	PQfinish(pg->conn);
 	pg->conn = NULL;
 	uv_timer_stop(&pg->timer);
@@ -320,7 +287,7 @@ static void on_connecting(struct pg *pg)
 {
 	PostgresPollingStatusType status = PQconnectPoll(pg->conn);
 	/* The socket may be another one now. */
-	unwatch(pg);
+	dp_unwatch(&pg->poll);
 	if (status == PGRES_POLLING_FAILED) {
 		drop_broken(pg);
 		return;
@@ -354,33 +321,17 @@ static void on_poll(uv_poll_t *handle, int status, int events)
 
 static void start_connecting(struct pg *pg)
 {
-	/* Ours first: what the URL says of the same wins. */
-	const char *names[OPTIONS_MAX] = {"fallback_application_name", "client_encoding",
-		"gssencmode", "keepalives_idle", "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout"};
-	const char *values[OPTIONS_MAX] = {
-		PG_APPLICATION, "UTF8", "disable", "15", "5", "3", "20000"};
-	size_t n = 7;
-	PQconninfoOption *options = PQconninfoParse(pg->url, NULL);
-	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
-		if (o->val == NULL || n >= OPTIONS_MAX - 4)
-			continue;
-		names[n] = o->keyword;
-		values[n++] = o->val;
-	}
+	struct dp_postgres_params params;
+	dp_postgres_params(&params, pg->url, PG_APPLICATION);
 	if (pg->host != NULL) {
-		const char *const more[] = {"host", "hostaddr", "port"};
-		const char *const lists[] = {
-			pg->hosts.host, pg->hosts.hostaddr, pg->hosts.port};
-		for (int i = 0; i < 3; i++) {
-			names[n] = more[i];
-			values[n++] = lists[i];
-		}
+		dp_postgres_param(&params, "host", pg->hosts.host);
+		dp_postgres_param(&params, "hostaddr", pg->hosts.hostaddr);
+		dp_postgres_param(&params, "port", pg->hosts.port);
 	}
 	pg->error[0] = '\0';
 	pg->state = PG_CONNECTING;
-	pg->conn = PQconnectStartParams(names, values, 0);
-	PQconninfoFree(options);
+	pg->conn = PQconnectStartParams(params.names, params.values, 0);
+	dp_postgres_params_free(&params);
 	if (pg->conn == NULL)
 		dp_log_out_of_memory("a connection");
 	PQsetNoticeReceiver(pg->conn, on_notice, pg);
@@ -420,7 +371,9 @@ static void on_attempt(uv_timer_t *timer)
 	}
 	pg->state = PG_RESOLVING;
 	pg->work.data = pg;
-	uv_queue_work(pg->loop, &pg->work, do_look_up, look_up_done);
+	int err = uv_queue_work(pg->loop, &pg->work, do_look_up, look_up_done);
+	assert(err == 0);
+	(void)err;
 }
 
 static void connect_later(struct pg *pg)
@@ -436,36 +389,26 @@ static void connect_later(struct pg *pg)
 
 /* ---- life ---- */
 
-static const char *option(const PQconninfoOption *options, const char *name)
-{
-	for (; options->keyword != NULL; options++) {
-		if (strcmp(options->keyword, name) == 0)
-			return options->val != NULL ? options->val : "";
-	}
-	return "";
-}
-
 void pg_open(
 	struct pg **out, uv_loop_t *loop, const char *url, const struct pg_events *events)
 {
 	struct pg *pg = calloc(1, sizeof(*pg));
-	PQconninfoOption *options = PQconninfoParse(url, NULL);
-	if (pg == NULL || options == NULL)
+	struct dp_postgres_params params;
+	if (pg == NULL)
 		dp_log_out_of_memory("the store");
+	dp_postgres_params(&params, url, PG_APPLICATION);
 	pg->loop = loop;
 	pg->url = url;
 	pg->events = *events;
 	pg->backoff_ms = BACKOFF_FIRST_MS;
-	const char *host = option(options, "host"), *port = option(options, "port"),
-		   *hostaddr = option(options, "hostaddr");
 	dp_postgres_name(url, pg->name, sizeof(pg->name));
-	if (hostaddr[0] == '\0') {
-		pg->host = strdup(host);
-		pg->port = strdup(port);
+	if (dp_postgres_param_of(&params, "hostaddr")[0] == '\0') {
+		pg->host = strdup(dp_postgres_param_of(&params, "host"));
+		pg->port = strdup(dp_postgres_param_of(&params, "port"));
 		if (pg->host == NULL || pg->port == NULL)
 			dp_log_out_of_memory("the store");
 	}
-	PQconninfoFree(options);
+	dp_postgres_params_free(&params);
 	uv_timer_init(loop, &pg->timer);
 	pg->timer.data = pg;
 	uv_timer_start(&pg->timer, on_attempt, 0, 0);

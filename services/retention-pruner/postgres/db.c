@@ -18,7 +18,6 @@
 #define ANSWER_MS 60000
 #define PATIENCE_MS 3600000
 #define HURRY_MS 500
-#define OPTIONS_MAX 64
 #define VALUES_MAX 8
 #define INT8 20 /* the type's number, which is part of the protocol */
 
@@ -125,22 +124,10 @@ static int wait_for(struct db *db, short events, int64_t until_ms)
 
 static PGconn *start_connecting(const char *url)
 {
-	/* Ours first: what the URL says of the same wins. */
-	const char *names[OPTIONS_MAX] = {"fallback_application_name", "client_encoding",
-		"gssencmode", "keepalives_idle", "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout"};
-	const char *values[OPTIONS_MAX] = {
-		"dewpoint-pruner", "UTF8", "disable", "15", "5", "3", "20000"};
-	size_t n = 7;
-	PQconninfoOption *options = PQconninfoParse(url, NULL);
-	for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++) {
-		if (o->val == NULL || n >= OPTIONS_MAX - 1)
-			continue;
-		names[n] = o->keyword;
-		values[n++] = o->val;
-	}
-	PGconn *conn = PQconnectStartParams(names, values, 0);
-	PQconninfoFree(options);
+	struct dp_postgres_params params;
+	dp_postgres_params(&params, url, "dewpoint-pruner");
+	PGconn *conn = PQconnectStartParams(params.names, params.values, 0);
+	dp_postgres_params_free(&params);
 	if (conn == NULL)
 		dp_log_out_of_memory("a connection");
 	return conn;
