@@ -253,8 +253,10 @@ static void note_lacking(struct dp_bus *bus)
 static int send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
 {
 	/* A session that goes on is not sent retained messages anew. */
-	return mosquitto_subscribe_v5(bus->mosq, &s->mid, s->filter, DP_SUBSCRIBE_QOS,
-		MQTT_SUB_OPT_SEND_RETAIN_NEW, NULL);
+	int retained = bus->options.live_only ? MQTT_SUB_OPT_SEND_RETAIN_NEVER
+					      : MQTT_SUB_OPT_SEND_RETAIN_NEW;
+	return mosquitto_subscribe_v5(
+		bus->mosq, &s->mid, s->filter, DP_SUBSCRIBE_QOS, retained, NULL);
 }
 
 static void subscribe_again(struct dp_bus *bus)

@@ -31,6 +31,8 @@ struct dp_bus_options {
 	bool clean_start;
 	/** Acknowledge what was received only when dp_bus_release() says so. */
 	bool hold_acks;
+	/** Subscriptions bring what is published from now on, never what is retained. */
+	bool live_only;
 	uint32_t session_expiry_s;
 	const char *will_topic; /**< retained, QoS 1; NULL: none */
 	const char *will_payload;

@@ -456,6 +456,9 @@ static void open_plain(struct ingest *in)
 		.client_id = in->plain_id,
 		.clean_start = false,
 		.hold_acks = true,
+		/* Of what is retained nobody knows when it was said, or whether it was
+		 * stored: common/README.md. */
+		.live_only = true,
 		.session_expiry_s = PLAIN_SESSION_S,
 		.data = in,
 		.on_connect = on_plain_connect,
