@@ -124,6 +124,15 @@ bool dp_utf8_valid(const char *bytes, size_t len)
 	return true;
 }
 
+size_t dp_utf8_cut(const char *text, size_t most)
+{
+	size_t len = strnlen(text, most);
+	/* What begins in the middle of a character, begins before. */
+	while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	return len;
+}
+
 void dp_hex_encode(const uint8_t *bytes, size_t n, char *hex)
 {
 	static const char digits[] = "0123456789abcdef";

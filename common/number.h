@@ -29,6 +29,12 @@ size_t dp_format_double(char *buf, double value);
 /** Whether the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool dp_utf8_valid(const char *bytes, size_t len);
 
+/**
+ * Bytes of the longest beginning of a well-formed text that has at most `most` bytes and
+ * ends with a whole character.
+ */
+size_t dp_utf8_cut(const char *text, size_t most);
+
 /** Bytes as lower-case hexadecimal; hex has room for 2 * n + 1. */
 void dp_hex_encode(const uint8_t *bytes, size_t n, char *hex);
 

@@ -8,6 +8,7 @@
 #include <libpq-fe.h>
 
 #include "log.h"
+#include "number.h"
 #include "url.h"
 
 static const char *option(const PQconninfoOption *options, const char *name)
@@ -91,7 +92,8 @@ void dp_postgres_params_free(struct dp_postgres_params *params)
 void dp_postgres_line(char *to, size_t size, const char *text)
 {
 	size_t len = strcspn(text, "\n");
-	snprintf(to, size, "%.*s", (int)(len < size ? len : size - 1), text);
+	snprintf(to, size, "%.*s", (int)dp_utf8_cut(text, len < size ? len : size - 1),
+		text);
 	for (char *at = to; *at != '\0'; at++) {
 		if (*at == '"')
 			*at = '\'';
@@ -106,7 +108,9 @@ int dp_postgres_error(const char *state)
 	} table[] = {{"53100", -ENOSPC}, {"25006", -EROFS}, {"42501", -EACCES},
 		{"28", -EACCES}, {"40001", -EAGAIN}, {"40P01", -EAGAIN}, {"55P03", -EBUSY},
 		{"53", -EBUSY}, {"57014", -EBUSY}, {"57P", -ENOTCONN}, {"08", -ENOTCONN},
-		{"25P03", -ENOTCONN}, {"XX001", -EUCLEAN}, {"XX002", -EUCLEAN}};
+		{"25P03", -ENOTCONN}, {"XX001", -EUCLEAN}, {"XX002", -EUCLEAN},
+		/* Values, constraints, checks of views, limits, what a trigger raises. */
+		{"22", -EDOM}, {"23", -EDOM}, {"44", -EDOM}, {"54", -EDOM}, {"P0", -EDOM}};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		if (state != NULL &&
 			strncmp(state, table[i].state, strlen(table[i].state)) == 0)

@@ -54,7 +54,8 @@ void dp_postgres_line(char *to, size_t size, const char *text);
 /**
  * @param state  an SQLSTATE, or NULL
  * @return -ENOTCONN the session is gone; -ENOSPC, -EROFS, -EACCES, -EBUSY, -EAGAIN (worth
- *         trying again at once), -EUCLEAN (damaged), -EIO
+ *         trying again at once), -EUCLEAN (damaged), -EDOM (refused for what the data are),
+ *         -EIO
  */
 int dp_postgres_error(const char *state);
 

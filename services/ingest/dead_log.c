@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "log.h"
+#include "number.h"
 
 static const char many[] = "(more topics than are told apart)";
 
@@ -22,10 +23,10 @@ static bool is_due(const struct dead_line *line, int64_t now_us)
 /* Somebody's topic, fit for a quoted field. */
 static void copy_topic(struct dead_line *line, const char *topic)
 {
-	size_t i;
-	for (i = 0; topic[i] != '\0' && i + 1 < sizeof(line->topic); i++)
+	size_t len = dp_utf8_cut(topic, sizeof(line->topic) - 1);
+	for (size_t i = 0; i < len; i++)
 		line->topic[i] = topic[i] == '"' || topic[i] == '\\' ? '?' : topic[i];
-	line->topic[i] = '\0';
+	line->topic[len] = '\0';
 }
 
 static struct dead_line *find(

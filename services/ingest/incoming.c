@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "number.h"
+
 static const char *copy_text(char **at, const char *text)
 {
 	size_t len = strlen(text) + 1;
@@ -97,9 +99,29 @@ void incoming_free(struct incoming *list)
 {
 	while (list != NULL) {
 		struct incoming *next = list->next;
+		free(list->refused);
 		free(list);
 		list = next;
 	}
+}
+
+bool incoming_refuse(struct incoming *in, const char *why)
+{
+	static const char prefix[] = REFUSED ": ";
+	if (in->refusals == REFUSALS_MAX)
+		return false;
+	in->refusals++;
+	size_t len = strlen(why);
+	while (!dp_utf8_valid(why, len))
+		len--;
+	char *text = in->refused == NULL ? malloc(sizeof(prefix) + len) : NULL;
+	if (text == NULL)
+		return true; /* the words of the first time, or none */
+	memcpy(text, prefix, sizeof(prefix) - 1);
+	memcpy(text + sizeof(prefix) - 1, why, len);
+	text[sizeof(prefix) - 1 + len] = '\0';
+	in->refused = text;
+	return true;
 }
 
 void queue_init(struct queue *queue)
@@ -130,6 +152,20 @@ void queue_move(struct queue *from, struct queue *to, size_t most_bytes)
 		from->end = &from->first;
 }
 
+void queue_cut(struct queue *queue, size_t n, struct queue *rest)
+{
+	struct queue all;
+	queue_init(&all);
+	queue_prepend(&all, queue);
+	queue_init(queue);
+	while (all.first != NULL) {
+		struct incoming *in = all.first;
+		all.first = in->next;
+		in->next = NULL;
+		queue_add(queue->n < n ? queue : rest, in);
+	}
+}
+
 void queue_prepend(struct queue *queue, struct queue *before)
 {
 	if (before->first == NULL)
@@ -157,7 +193,8 @@ void queue_forget_plain(struct queue *queue)
 		*at = message->next;
 		queue->n--;
 		queue->bytes -= incoming_size(message);
-		free(message);
+		message->next = NULL;
+		incoming_free(message);
 	}
 }
 

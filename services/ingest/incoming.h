@@ -25,7 +25,9 @@ struct incoming {
 	struct dp_identity identity;
 	size_t correlation_len;
 	uint8_t correlation[CORRELATION_MAX];
-	bool condensed; /**< the payload is, and all of it is of that form */
+	unsigned refusals; /**< of incoming_refuse() */
+	char *refused;	   /**< the reason in words if there are any */
+	bool condensed;	   /**< the payload is, and all of it is of that form */
 	size_t len;
 	const char *payload;
 	const char *topic;
@@ -68,6 +70,17 @@ size_t incoming_size(const struct incoming *in);
 /** Free a list. */
 void incoming_free(struct incoming *list);
 
+#define REFUSALS_MAX 2
+#define REFUSED "the database does not take it" /**< the reason without its words */
+
+/**
+ * The database refuses a message for what is in it. After the first time it becomes a
+ * dead letter; after the second, one that touches nothing of its stream either.
+ * @param why  the database's words, of which what is well-formed UTF-8 is kept
+ * @return false: it was refused REFUSALS_MAX times before
+ */
+bool incoming_refuse(struct incoming *in, const char *why);
+
 void queue_init(struct queue *queue);
 
 /** Append a message, which changes hands. */
@@ -78,6 +91,9 @@ void queue_add(struct queue *queue, struct incoming *in);
  * together.
  */
 void queue_move(struct queue *from, struct queue *to, size_t most_bytes);
+
+/** Keep the first n messages of a queue; the others go to `rest`, which is empty. */
+void queue_cut(struct queue *queue, size_t n, struct queue *rest);
 
 /** Put all messages of `before`, which becomes empty, before those of `queue`. */
 void queue_prepend(struct queue *queue, struct queue *before);

@@ -43,6 +43,7 @@ struct ingest {
 	struct sink_turn turn;
 	bool working;
 	int trouble;	   /* why the last commit failed, 0 */
+	bool refused;	   /* for what it is: it was tried again as it was */
 	size_t most_bytes; /* of a batch, as large as could be stored in time */
 	int64_t turn_ms;   /* when the turn began */
 	int64_t retry_ms, retry_at_ms;
@@ -168,17 +169,37 @@ static void acknowledge_plain(struct ingest *in)
 		dp_bus_release(in->plain);
 }
 
-/* What the database had no time for is tried again in halves. */
+/* What the database had no time for, or refuses something of, is tried again in halves. */
 static void split_batch(struct ingest *in)
 {
-	struct queue all;
-	queue_init(&all);
-	queue_prepend(&all, &in->batch);
-	in->most_bytes = all.bytes / 2;
-	queue_move(&all, &in->batch, in->most_bytes);
-	queue_prepend(&in->queue, &all);
+	struct queue rest;
+	queue_init(&rest);
+	queue_cut(&in->batch, in->batch.n / 2, &rest);
+	in->most_bytes = in->batch.bytes;
+	queue_prepend(&in->queue, &rest);
 	/* If one is: it does not become more by waiting. */
 	in->plain_waits = true;
+}
+
+/*
+ * The database refuses something of the batch for what it is. The same once more, as
+ * replicas may have met; then in halves, so that the others are stored; then the message
+ * that is left, as a dead letter.
+ * @return false: not even that is taken. It stays behind the others and comes again.
+ */
+static bool single_out(struct ingest *in)
+{
+	if (!in->refused)
+		in->refused = true;
+	else if (in->batch.n > 1)
+		split_batch(in);
+	else if (in->batch.n == 1 && !incoming_refuse(in->batch.first, in->turn.why)) {
+		queue_add(&in->queue, in->batch.first);
+		queue_init(&in->batch);
+		in->plain_waits = true;
+		return false;
+	}
+	return true;
 }
 
 static void grow_batches(struct ingest *in)
@@ -199,6 +220,12 @@ static void note_commit(struct ingest *in)
 	int err = in->turn.stored;
 	if (err == -ENOMEM)
 		dp_log_out_of_memory("a transaction");
+	if (err != 0 && in->plain_gone)
+		queue_forget_plain(&in->batch);
+	if (err == -EDOM && single_out(in)) {
+		in->retry_at_ms = 0;
+		return;
+	}
 	if (err != in->trouble) {
 		if (err != 0 && err != -ENOTCONN)
 			dp_log(DP_LOG_ERROR,
@@ -213,6 +240,7 @@ static void note_commit(struct ingest *in)
 	if (err == -EPROTO)
 		leave(in);
 	if (err == 0) {
+		in->refused = false;
 		in->retry_ms = RETRY_FIRST_MS;
 		grow_batches(in);
 		answer_all(in->native, &in->results);
@@ -224,8 +252,6 @@ static void note_commit(struct ingest *in)
 		in->counts = *sink_counts(in->sink);
 		return;
 	}
-	if (in->plain_gone)
-		queue_forget_plain(&in->batch);
 	if (in->batch.n > 1 && (err == -EBUSY || now_ms(in) - in->turn_ms >= SLOW_MS))
 		split_batch(in);
 	in->retry_at_ms = now_ms(in) + in->retry_ms;
@@ -637,6 +663,9 @@ const char *ingest_health(void *data)
 	struct ingest *in = data;
 	if (sink_trouble(in->sink) != NULL)
 		return sink_trouble(in->sink);
+	if (in->trouble == -EDOM)
+		return "the database refuses a message, and the dead letter of it as well; "
+		       "the log says why";
 	if (in->claim == NULL)
 		return "the store is being opened";
 	if (claim_trouble(in->claim) != NULL)

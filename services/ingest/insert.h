@@ -30,7 +30,8 @@ void insert_close(struct insert *insert);
  * @param results  added to; to be answered when this returns 0
  * @param now_us   wall clock
  * @return 0 or a negative errno as dp_sqlite_error(), with nothing done;
- *         -EPROTO a newer version has changed the database: not to be tried again
+ *         -EPROTO a newer version has changed the database: not to be tried again;
+ *         -EDOM it takes readings, but refuses something of these for what it is
  */
 int insert_commit(struct insert *insert, const struct incoming *list,
 	struct dp_lease *fence, struct results *results, int64_t now_us);

@@ -176,6 +176,46 @@ static int add_condensed(
 	return err;
 }
 
+/*
+ * The database refuses something of the batch: all that is not stored of it is buried.
+ * @param stream  NULL: what is known of its stream is left as it is
+ */
+static int bury_refused(struct context *c, const struct stream_row *stream)
+{
+	const struct dp_identity *id = &c->in->identity;
+	struct condensed batch;
+	bool fresh;
+	int err = 0;
+	if (!c->in->condensed && stream != NULL)
+		return bury_batch(c, stream, REFUSED);
+	if (!c->in->condensed) {
+		err = insert_dead_letter(c, REFUSED, id->first, c->in->payload, c->in->len);
+		return err != 0 ? err
+				: add_range(c, DP_ACK_REJECTED, id->first, id->count,
+					  REFUSED);
+	}
+	condensed_open(&batch, c->in->payload);
+	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
+		const struct dp_reading *reading = condensed_next(&batch, &fresh);
+		if (stream != NULL && dp_intervals_contains(stream->set, seq)) {
+			c->counts->duplicates++;
+			err = add_range(c, DP_ACK_STORED, seq, 1, NULL);
+		} else {
+			err = bury_condensed(c, seq, reading, REFUSED);
+		}
+	}
+	return err;
+}
+
+/* Nor does it take what the stream's rows become: only dead letters are left. */
+static int bury_alone(struct context *c)
+{
+	if (c->in->identity.count > 0)
+		return bury_refused(c, NULL);
+	int err = insert_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
+	return err != 0 ? err : add_heard(c);
+}
+
 static int add_batch_readings(struct context *c, const struct stream_row *stream)
 {
 	const struct dp_identity *id = &c->in->identity;
@@ -186,6 +226,8 @@ static int add_batch_readings(struct context *c, const struct stream_row *stream
 	const char *why = "";
 	memcpy(topic, c->in->topic, topic_len);
 	topic[topic_len] = '\0';
+	if (c->in->refusals > 0)
+		return bury_refused(c, stream);
 	if (c->in->condensed)
 		return add_condensed(c, stream, topic);
 	if (c->in->len > c->options->max_message_bytes)
@@ -238,6 +280,8 @@ int insert_batch(struct context *c)
 			c, c->in->identity_why, 0, c->in->payload, c->in->len);
 		return err != 0 ? err : add_whole(c, c->in->identity_why);
 	}
+	if (c->in->refusals == REFUSALS_MAX)
+		return bury_alone(c);
 	int err = insert_find_stream(c, &stream);
 	if (err != 0)
 		return err;

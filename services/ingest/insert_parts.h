@@ -48,9 +48,20 @@ int insert_lost(
  */
 int insert_save_stream(struct context *c, struct stream_row *stream);
 
-/* Keep a dead letter. seq 0: about the whole message. @return 0 or a negative errno */
+/*
+ * Keep a dead letter, of a topic as much as DEAD_TOPIC_MAX bytes. seq 0: about the whole
+ * message. @return 0 or a negative errno
+ */
 int insert_dead_letter(
 	struct context *c, const char *reason, uint64_t seq, const char *text, size_t len);
+
+#define DEAD_TOPIC_MAX 1024
+
+/* The reason in a dead letter's row: the database's own words if it was one for them. */
+static inline const char *insert_reason(const struct context *c, const char *reason)
+{
+	return c->in->refused != NULL ? c->in->refused : reason;
+}
 
 /* Where a sensor's readings go. */
 struct place {

@@ -46,6 +46,8 @@ int insert_plain(struct context *c)
 	struct dp_reading reading;
 	char names[PLAIN_NAMES];
 	const char *why = "larger than MAX_MESSAGE_BYTES";
+	if (c->in->refusals > 0)
+		return insert_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
 	int err = c->in->len > c->options->max_message_bytes ? -EBADMSG : 0;
 	/* An index of PostgreSQL has no room for more. */
 	if (err == 0 && strlen(c->in->topic) > PLAIN_TOPIC_MAX) {

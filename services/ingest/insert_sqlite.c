@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "log.h"
+#include "number.h"
 
 #define NEXT_ID_MAX (INT64_MAX / 2)
 #define TRIM_SHARE 2000
@@ -171,8 +172,9 @@ int insert_dead_letter(
 			      ? len
 			      : insert->options.max_message_bytes;
 	sqlite3_bind_int64(statement, 1, c->in->received_us);
-	sqlite3_bind_text(statement, 2, c->in->topic, -1, SQLITE_STATIC);
-	sqlite3_bind_text(statement, 3, reason, -1, SQLITE_STATIC);
+	sqlite3_bind_text(statement, 2, c->in->topic,
+		(int)dp_utf8_cut(c->in->topic, DEAD_TOPIC_MAX), SQLITE_STATIC);
+	sqlite3_bind_text(statement, 3, insert_reason(c, reason), -1, SQLITE_STATIC);
 	if (c->in->plain || c->in->identity_error != 0)
 		sqlite3_bind_null(statement, 4);
 	else
@@ -287,9 +289,11 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	if (err != 0)
 		return err;
 	err = write_all(insert, list, fence, results, now_us);
-	if (err == -EIO)
+	if (err == -EIO) {
 		snprintf(insert->why, sizeof(insert->why), "%s",
 			sqlite3_errmsg(insert->store.db));
+		err = insert_is_refused(insert) ? -EDOM : err;
+	}
 	if (err == 0)
 		err = dp_store_commit(&insert->store);
 	else
@@ -309,6 +313,8 @@ int insert_commit(struct insert *insert, const struct incoming *list,
 			  : try_commit(insert, list, fence, results, now_us);
 	if (err != 0 && mend(insert, err, now_us, &err))
 		err = try_commit(insert, list, fence, results, now_us);
+	if (err == -EDOM)
+		err = insert_judge(insert);
 	if (err != 0)
 		return err;
 	insert_add_counts(&insert->counts, &insert->pending);

@@ -1,10 +1,13 @@
 /*
  * The parts of the SQLite store, among themselves: insert_sqlite.c has the
  * transaction, insert_stream.c a stream's rows, insert_reading.c a reading's, insert_rows.c
- * what hands rows over, insert_late.c what tells the pruner of late ones.
+ * what hands rows over, insert_late.c what tells the pruner of late ones, insert_judge.c
+ * whose fault a refusal is.
  */
 #ifndef INGEST_INSERT_SQLITE_H
 #define INGEST_INSERT_SQLITE_H
+
+#include <stdbool.h>
 
 #include "dead_log.h"
 #include "insert.h"
@@ -61,7 +64,8 @@ struct insert {
 	bool dead;		  /* the transaction made dead letters */
 	uint64_t untrimmed; /* dead letters since they were last held to their limit */
 	struct dead_log dead_log;
-	char why[256]; /* what SQLite said when a transaction failed with -EIO; or empty */
+	char why[256]; /* what SQLite said when a transaction failed with -EIO, -EDOM; or
+			  empty */
 	struct printed printed;
 	struct insert_counts counts, pending;
 };
@@ -81,6 +85,16 @@ int insert_late(struct insert *insert);
 
 /* Write the rows collected so far. @return as dp_sqlite_error() */
 int insert_flush(struct insert *insert);
+
+/*
+ * A transaction was refused for what it is (SQLITE_CONSTRAINT and the like), and is rolled
+ * back. @return -EDOM an ordinary message is taken, so something of that one is at fault;
+ * or what is wrong with the database: as dp_store_begin(), insert->why says more
+ */
+int insert_judge(struct insert *insert);
+
+/* Whether the last call to SQLite failed for what was to be stored. */
+bool insert_is_refused(const struct insert *insert);
 
 /* Write what has changed of the stream at hand, and let it go. @return as dp_sqlite_error()
  */

@@ -49,7 +49,8 @@ struct sink_turn {
 	/**
 	 * 0, all of the batch is committed; or a negative errno, with nothing done:
 	 * -ENOTCONN the database is away, which is logged; -EPROTO a newer version has
-	 * changed it, logged: not to be tried again
+	 * changed it, logged: not to be tried again; -EDOM the database takes readings, but
+	 * refuses something of this batch for what it is
 	 */
 	int stored;
 	const char *why; /**< when it is none of these: in words, until the next turn */

@@ -133,10 +133,12 @@ static void work_done(uv_work_t *work, int status)
 	struct sink *sink = work->data;
 	(void)status;
 	if (sink->turn->batch != NULL) {
-		sink->trouble = sink->turn->stored;
+		int err = sink->turn->stored;
+		sink->trouble =
+			err == -EDOM ? 0 : err; /* a message's, not the database's */
 		sink->turn->why = insert_why(sink->insert);
 		if (sink->turn->why == NULL)
-			sink->turn->why = strerror(-sink->trouble);
+			sink->turn->why = strerror(-err);
 	}
 	sink->turn = NULL;
 	snprintf(sink->store, sizeof(sink->store), "%s", insert_store(sink->insert));

@@ -16,13 +16,15 @@ class PostgresProxy:
     kind  "cut": the k-th message of either side is lost, and the connection with it;
           "refuse": the k-th statement becomes one that the server refuses
     about  only statements with these bytes in them count
+    instead  what the server refuses, ended by a NUL
     """
 
-    def __init__(self, target_port, kind, k, about=b""):
+    def __init__(self, target_port, kind, k, about=b"", instead=REFUSED):
         self.target_port = target_port
         self.kind = kind
         self.k = k
         self.about = about
+        self.instead = instead
         self.count = 0
         self.spoiled = None  # what the k-th was
         self._lock = threading.Lock()
@@ -87,10 +89,10 @@ class PostgresProxy:
         if self.kind == "cut":
             return None
         if kind == b"Q":
-            body = REFUSED
+            body = self.instead
         else:  # Parse: a name, the statement, the types
             name, _, rest = body.partition(b"\0")
-            body = name + b"\0" + REFUSED + rest.partition(b"\0")[2]
+            body = name + b"\0" + self.instead + rest.partition(b"\0")[2]
         return kind + struct.pack("!I", len(body) + 4) + body
 
 

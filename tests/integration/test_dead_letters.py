@@ -182,6 +182,28 @@ def test_a_message_without_any_property(lab, central, peer):
     assert (letter["topic"], letter["payload"]) == (TOPIC, GOOD)
 
 
+def test_a_topic_of_any_length(lab, central, peer):
+    """Of a longer one the first 1,024 bytes are kept, as whole characters; the others are as they are."""
+    device = lab.client(central)
+
+    def kept():
+        return {letter["topic"] for letter in lab.database.dead_letters()}
+
+    def taken():
+        device.publish("/data/probe", "no reading")
+        return "/data/probe" in kept()
+
+    eventually(taken, "plain messages are taken")
+    topics = {"/data/" + letter * (n // len(letter.encode())) for letter in "aé€😀" for n in (1018, 1022, 65000)}
+    for topic in topics:
+        device.publish(topic, "no reading")
+        device.publish(f"{topic}/batch", "no batch")
+    every = {topic + end for topic in topics for end in ("", "/batch")}
+    cut = {topic.encode()[:1024].decode(errors="ignore") for topic in every}
+    eventually(lambda: kept() == {"/data/probe"} | cut, "all are kept")
+    assert "stored" in peer.batch(new_stream(), 1, 1)
+
+
 def test_the_publisher_lets_refused_readings_go(lab, local, central):
     """Readings that the centre can never read leave the outbox and block nothing behind them."""
     publisher = lab.publisher(local, central, SPILL_AFTER_MS=50)

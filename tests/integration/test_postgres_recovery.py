@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from fault.postgres_proxy import PostgresProxy
 from fault.proxy import Proxy
 from harness import Peer, eventually
 from harness.peer import new_stream, readings, senml
@@ -153,3 +154,19 @@ def test_limits_of_the_url_stay(lab, central, postgres):
     holder.rollback()
     holder.close()
     assert peer.answer(sent)["stored"] == [[stream, 2, 1]]
+
+
+@pytest.mark.parametrize("about", [b"COPY reading", b"UPDATE stream", b"INSERT INTO sensor"])
+def test_what_is_refused_once_is_stored(lab, central, postgres, about):
+    """As when two replicas meet: a value that is refused once is no dead letter."""
+    way = PostgresProxy(postgres.port, "refuse", 1, about, instead=b"SELECT 1 / 0\0")
+    try:
+        url = postgres.url().replace(f":{postgres.port}/", f":{way.port}/") + "?sslmode=disable"
+        ingest = lab.ingest(central, STORE_URL=url)
+        peer, stream = Peer(lab.client(central)), new_stream()
+        assert peer.batch(stream, 1, 3) == {"stored": [[stream, 1, 3]]}
+        assert way.spoiled, "it was not refused"
+        assert lab.database.count() == 3 and lab.database.dead_letters() == []
+        ingest.stop()
+    finally:
+        way.close()

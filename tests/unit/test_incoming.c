@@ -315,6 +315,45 @@ static void test_a_queue_is_moved_up_to_a_size(void **state)
 	incoming_free(to.first);
 }
 
+static void test_a_queue_is_cut_by_number(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < 6; n++) {
+		struct queue queue, rest;
+		queue_init(&queue);
+		queue_init(&rest);
+		add_all(&queue, "pnpnn");
+		queue_cut(&queue, n, &rest);
+		assert_int_equal(queue.n, n < 5 ? n : 5);
+		assert_int_equal(rest.n, n < 5 ? 5 - n : 0);
+		/* Together again they are in their order. */
+		add_all(&rest, "p");
+		queue_prepend(&rest, &queue);
+		assert_queue(&rest, "pnpnnp");
+		incoming_free(rest.first);
+	}
+}
+
+static void test_a_message_is_refused_twice_at_most(void **state)
+{
+	(void)state;
+	struct queue queue;
+	queue_init(&queue);
+	add_all(&queue, "p");
+	struct incoming *in = queue.first;
+	/* Somebody has cut the words in the middle of a character. */
+	assert_true(incoming_refuse(in, "trop chaud: 50 \xc2\xb0\xc2"));
+	assert_int_equal(in->refusals, 1);
+	assert_string_equal(in->refused, REFUSED ": trop chaud: 50 \xc2\xb0");
+	assert_true(incoming_refuse(in, "something else"));
+	assert_int_equal(in->refusals, REFUSALS_MAX);
+	assert_string_equal(in->refused, REFUSED ": trop chaud: 50 \xc2\xb0");
+	assert_false(incoming_refuse(in, "again"));
+	assert_int_equal(in->refusals, REFUSALS_MAX);
+	queue_forget_plain(&queue);
+	assert_queue(&queue, "");
+}
+
 static void test_plain_messages_are_forgotten_and_batches_kept(void **state)
 {
 	(void)state;
@@ -422,6 +461,8 @@ int main(void)
 		cmocka_unit_test(test_a_list_is_freed_as_a_whole),
 		cmocka_unit_test(test_a_queue_keeps_its_order_and_counts_its_bytes),
 		cmocka_unit_test(test_a_queue_is_moved_up_to_a_size),
+		cmocka_unit_test(test_a_queue_is_cut_by_number),
+		cmocka_unit_test(test_a_message_is_refused_twice_at_most),
 		cmocka_unit_test(test_plain_messages_are_forgotten_and_batches_kept),
 		cmocka_unit_test(test_messages_of_a_stream_are_brought_together_in_order),
 		cmocka_unit_test(test_results_are_kept_in_order),

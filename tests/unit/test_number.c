@@ -249,6 +249,17 @@ static void test_well_formed_utf8_is_recognised(void **state)
 			dp_utf8_valid(cases[i].bytes, cases[i].len), cases[i].valid);
 }
 
+static void test_a_text_is_cut_between_characters(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"; /* 1 to 4 bytes */
+	static const size_t cut[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10, 10};
+	for (size_t most = 0; most < LENGTH(cut); most++)
+		assert_int_equal(dp_utf8_cut(text, most), cut[most]);
+	assert_int_equal(dp_utf8_cut("", 5), 0);
+}
+
 static void test_hexadecimal_is_lower_case_and_of_exact_length(void **state)
 {
 	(void)state;
@@ -287,6 +298,7 @@ int main(void)
 		cmocka_unit_test(
 			test_any_double_is_read_back_exactly_and_none_is_longer_than_needed),
 		cmocka_unit_test(test_well_formed_utf8_is_recognised),
+		cmocka_unit_test(test_a_text_is_cut_between_characters),
 		cmocka_unit_test(test_hexadecimal_is_lower_case_and_of_exact_length),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "number.h"
 
 #define ROW_COLUMNS (3 + SERIES_COLUMNS)
 #define LATE_COLUMNS (2 + SERIES_COLUMNS)
@@ -140,8 +141,9 @@ int insert_dead_letter(
 	size_t kept =
 		len < c->options->max_message_bytes ? len : c->options->max_message_bytes;
 	wire_time_field(wire_array_next(&insert->dead_ts), c->in->received_us);
-	wire_text_field(wire_array_next(&insert->dead_topic), c->in->topic);
-	wire_text_field(wire_array_next(&insert->dead_reason), reason);
+	wire_bytes_field(wire_array_next(&insert->dead_topic), c->in->topic,
+		dp_utf8_cut(c->in->topic, DEAD_TOPIC_MAX));
+	wire_text_field(wire_array_next(&insert->dead_reason), insert_reason(c, reason));
 	struct wire *stream = wire_array_next(&insert->dead_stream);
 	if (c->in->plain || c->in->identity_error != 0)
 		wire_null_field(stream);

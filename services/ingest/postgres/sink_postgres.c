@@ -147,7 +147,7 @@ static void count(struct sink *sink)
 static void on_stored(void *data, int err)
 {
 	struct sink *sink = data;
-	sink->trouble = err;
+	sink->trouble = err == -EDOM ? 0 : err; /* a message's, not the database's */
 	next_part(sink);
 }
 

@@ -41,7 +41,7 @@ static void add(struct streams *streams, const struct incoming *in)
 void streams_collect(struct streams *streams, const struct incoming *list)
 {
 	for (const struct incoming *in = list; in != NULL; in = in->next) {
-		if (!in->plain && in->identity_error == 0)
+		if (!in->plain && in->identity_error == 0 && in->refusals < REFUSALS_MAX)
 			add(streams, in);
 	}
 	if (streams->n == 0)

@@ -54,11 +54,53 @@ static void free_locks(struct transaction *t)
 	pg_end(t->pg);
 }
 
+static void on_judged(void *data, int err)
+{
+	struct transaction *t = data;
+	if (err != 0 && err != -ENOTCONN)
+		snprintf(t->why, sizeof(t->why), "%s", pg_error(t->pg));
+	if (err == 0)
+		err = -EDOM;
+	else if (err == -EDOM)
+		err = -EIO;
+	finish(t, err);
+}
+
+/*
+ * Something was refused for what it is. Is it the batch's fault? Not if an ordinary
+ * message were refused as well, as when somebody has changed the tables: then all wait for
+ * the database to be mended, and nobody's readings become dead letters.
+ */
+static void judge(struct transaction *t)
+{
+	pg_script(t->pg,
+		SESSION_BEGIN
+		";"
+		"INSERT INTO sensor (id, topic, name) OVERRIDING SYSTEM VALUE"
+		" VALUES (-1, '', '');"
+		"INSERT INTO channel (sensor, col, quantity, unit)"
+		" VALUES (-1, 0, 'temperature', 'Cel');"
+		"WITH new AS (INSERT INTO stream (stream, node, created, seen, stored)"
+		"  VALUES (decode(md5(random()::text), 'hex'), 'n', now(), now(), "
+		"'{[1,2)}')"
+		"  RETURNING stream)"
+		" INSERT INTO lost (stream, first, count, ts) SELECT stream, 2, 1, now() "
+		"FROM new;"
+		"INSERT INTO reading (sensor, ts, clock, temperature, humidity)"
+		" VALUES (-1, now(), 0, 20, 50);"
+		"INSERT INTO late (sensor, ts, temperature, humidity)"
+		" VALUES (-1, now(), 20, 50);"
+		"ROLLBACK",
+		on_judged, t);
+}
+
 static void on_rolled_back(void *data, int err)
 {
 	struct transaction *t = data;
 	if (err == 0 && t->outcome == -EAGAIN && t->again++ < AGAIN_MAX)
 		attempt(t);
+	else if (err == 0 && t->outcome == -EDOM)
+		judge(t);
 	else if (err == 0 && t->outcome == -EBUSY)
 		free_locks(t);
 	else

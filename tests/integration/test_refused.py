@@ -1,0 +1,189 @@
+"""What the database itself refuses: the message is a dead letter, all others are stored, and answered."""
+
+import json
+import sqlite3
+
+import pytest
+
+from harness import Peer, eventually
+from harness.peer import new_stream, reading, readings, senml
+
+pytestmark = pytest.mark.stores
+
+HOT = 5000  # degrees, which an administrator has forbidden
+WORDS = "too hot to be true"
+
+
+class Rules:
+    """An administrator's own rules, in either database; `when` says what is refused of a new row."""
+
+    def __init__(self, lab):
+        self.lab = lab
+
+    def forbid(self, table, when, words=WORDS):
+        name = f"forbid_{table}"
+        if self.lab.postgres is None:
+            self._sqlite(
+                f"CREATE TRIGGER {name} BEFORE INSERT ON {table} WHEN {when}"
+                f" BEGIN SELECT RAISE(ABORT, '{words}'); END"
+            )
+            return
+        self.lab.postgres.execute(
+            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN IF {when} THEN RAISE EXCEPTION '{words}'; END IF; RETURN new; END $$"
+        )
+        self.lab.postgres.execute(
+            f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
+        )
+
+    def allow(self, table):
+        if self.lab.postgres is None:
+            self._sqlite(f"DROP TRIGGER forbid_{table}")
+        else:
+            self.lab.postgres.execute(f"DROP TRIGGER forbid_{table} ON {table}")
+
+    def _sqlite(self, sql):
+        connection = sqlite3.connect(self.lab.database_path, timeout=10)
+        connection.execute(sql)
+        connection.commit()
+        connection.close()
+
+
+@pytest.fixture
+def ingest(lab, central):
+    """It takes plain messages, and there are tables."""
+    ingest = lab.ingest(central)
+    client = lab.client(central)
+
+    def taken():
+        client.publish("/data/probe", '{"probe":1}')
+        return lab.database.count() > 0
+
+    eventually(taken, "plain messages are taken", poll_s=0.2)
+    # Acknowledged too: the next one is the last that is on its way.
+    client.publish("/data/last", '{"probe":2}')
+    eventually(lambda: 2 in [v.get("probe") for _, _, v in lab.database.readings()], "the last is stored")
+    return ingest
+
+
+@pytest.fixture
+def rules(lab, ingest):
+    return Rules(lab)
+
+
+def temperatures(lab, topic):
+    sql = "SELECT temperature FROM reading JOIN sensor ON sensor.id = sensor WHERE topic = ? ORDER BY 1"
+    return [value for (value,) in lab.database.query(sql, topic)]
+
+
+def hot(seq):
+    return senml([reading(seq, temperature=HOT)])
+
+
+def answered(peer, what):
+    """{(stream, first, count)} of all answers; one may cover many batches."""
+    return {tuple(entry[:3]) for answer in peer.answers() for entry in answer.get(what, [])}
+
+
+def lines(ingest, topic):
+    return [e for e in ingest.events() if e.get("topic") == topic and "letters" in e]
+
+
+def test_the_offenders_of_a_group_alone_are_dead_letters(lab, central, ingest, rules):
+    """Among 40 batches and 40 plain messages that arrive together, three of either are refused."""
+    rules.forbid("reading", f"new.temperature >= {HOT}")
+    peer, device = Peer(lab.client(central)), lab.client(central)
+    streams = [new_stream() for _ in range(40)]
+    refused = {0, 17, 39}
+    ingest.freeze()  # so that they are one group
+    for n, stream in enumerate(streams):
+        payload, count = (hot(1), 1) if n in refused else (senml(readings(1, 5)), 5)
+        peer.send(stream, 1, payload, count)
+        value = HOT if n in refused else n
+        device.publish("/data/oven", json.dumps({"temperature": value}))
+    ingest.thaw()
+    eventually(lambda: len(answered(peer, "stored") | answered(peer, "rejected")) == 40, "all are answered")
+    bad = {streams[n] for n in refused}
+    assert answered(peer, "rejected") == {(stream, 1, 1) for stream in bad}
+    assert answered(peer, "stored") == {(stream, 1, 5) for stream in streams if stream not in bad}
+    for stream in streams:
+        assert lab.database.intervals(stream) == [(1, 1 if stream in bad else 5)]
+    expected = sorted(n for n in range(40) if n not in refused)
+    eventually(lambda: temperatures(lab, "/data/oven") == expected, "the others are stored, once")
+    assert len(temperatures(lab, "/data/bench")) == 37 * 5
+    eventually(lambda: len(lab.database.dead_letters()) == 6, "the six are kept")
+    for letter in lab.database.dead_letters():
+        assert letter["topic"] in ("/data/bench/batch", "/data/oven")
+        assert letter["reason"] == f"the database does not take it: {WORDS}"
+        assert b"5000" in letter["payload"] and letter["bytes"] == len(letter["payload"])
+    assert len(lines(ingest, "/data/oven")) == len(lines(ingest, "/data/bench/batch")) == 1
+    ingest.wait_healthy()
+    # All are acknowledged: nothing comes again to who comes next.
+    ingest.restart()
+    device.publish("/data/oven", json.dumps({"temperature": 99}))
+    eventually(lambda: temperatures(lab, "/data/oven") == [*expected, 99], "and nothing else")
+    assert len(lab.database.dead_letters()) == 6
+
+
+def test_what_was_refused_and_is_sent_again(lab, central, ingest, rules):
+    """The answer was lost: it is answered again, and neither stored nor kept again."""
+    rules.forbid("reading", f"new.temperature >= {HOT}")
+    peer, stream = Peer(lab.client(central)), new_stream()
+    assert "rejected" in peer.ask(stream, 1, hot(1), 1)
+    rules.allow("reading")
+    peer.ask(stream, 1, hot(1), 1)
+    assert temperatures(lab, "/data/bench") == []
+    assert len(lab.database.dead_letters()) == 1
+    assert peer.batch(stream, 2, 1) == {"stored": [[stream, 2, 1]]}
+
+
+@pytest.mark.parametrize("table", ["reading", "stream"])
+def test_a_database_that_refuses_everything(lab, central, ingest, rules, table):
+    """It is not the messages' fault: they wait, nothing becomes a dead letter, and health says so."""
+    rules.forbid(table, "new.sensor IS NOT NULL" if table == "reading" else "new.node <> ''", "closed")
+    peer, device, stream = Peer(lab.client(central)), lab.client(central), new_stream()
+    sent = peer.send(stream, 1, senml(readings(1, 3)), 3)
+    device.publish("/data/oven", '{"temperature":1}')
+    eventually(lambda: any("closed" in e.get("error", "") for e in ingest.events()), "it says why")
+    eventually(lambda: ingest.health()[0] != 0, "health says so")
+    assert lab.database.dead_letters() == [] and peer.answers() == []
+    rules.allow(table)
+    assert peer.answer(sent) == {"stored": [[stream, 1, 3]]}
+    eventually(lambda: temperatures(lab, "/data/oven") == [1], "the plain message is stored")
+    ingest.wait_healthy()
+    assert lab.database.dead_letters() == []
+
+
+def test_a_stream_that_the_database_refuses(lab, central, ingest, rules):
+    """Nor can its loss be noted: the batch is a dead letter alone, others are stored."""
+    rules.forbid("lost", "new.count = 41")
+    peer, bad, good = Peer(lab.client(central)), new_stream(), new_stream()
+    ingest.freeze()
+    first = peer.send(bad, 42, senml(readings(42, 2)), 2, low=42)
+    second = peer.send(good, 1, senml(readings(1, 2)), 2)
+    ingest.thaw()
+    assert peer.answer(second) == {"stored": [[good, 1, 2]]}
+    assert [entry[:3] for entry in peer.answer(first)["rejected"]] == [[bad, 42, 2]]
+    letters = lab.database.dead_letters()
+    # Our own publishers' form is kept as numbers: a dead letter is a reading.
+    assert letters and all(WORDS in letter["reason"] for letter in letters)
+    assert lab.database.lost_count(bad) == 0
+    assert peer.ask(bad, 44, b"", 0, low=42) == {}
+    ingest.wait_healthy()
+
+
+def test_a_dead_letter_that_is_refused_as_well(lab, central, ingest, rules):
+    """It stays behind the others, which are stored, and is kept once it may be."""
+    rules.forbid("reading", f"new.temperature >= {HOT}")
+    rules.forbid("dead_letter", "new.reason LIKE '%too hot%'", "no letters")
+    peer, stream = Peer(lab.client(central)), new_stream()
+    sent = peer.send(stream, 1, hot(1), 1)
+    eventually(lambda: any("no letters" in e.get("error", "") for e in ingest.events()), "it says why")
+    for _ in range(3):
+        other = new_stream()
+        assert peer.batch(other, 1, 2) == {"stored": [[other, 1, 2]]}
+    assert lab.database.dead_letters() == []
+    rules.allow("dead_letter")
+    assert [entry[:3] for entry in peer.answer(sent)["rejected"]] == [[stream, 1, 1]]
+    assert len(lab.database.dead_letters()) == 1
+    ingest.wait_healthy()
