@@ -1,52 +1,17 @@
 """What the database itself refuses: the message is a dead letter, all others are stored, and answered."""
 
 import json
-import sqlite3
 
 import pytest
 
 from harness import Peer, eventually
 from harness.peer import new_stream, reading, readings, senml
+from harness.rules import Rules
 
 pytestmark = pytest.mark.stores
 
 HOT = 5000  # degrees, which an administrator has forbidden
 WORDS = "too hot to be true"
-
-
-class Rules:
-    """An administrator's own rules, in either database; `when` says what is refused of a new row."""
-
-    def __init__(self, lab):
-        self.lab = lab
-
-    def forbid(self, table, when, words=WORDS):
-        name = f"forbid_{table}"
-        if self.lab.postgres is None:
-            self._sqlite(
-                f"CREATE TRIGGER {name} BEFORE INSERT ON {table} WHEN {when}"
-                f" BEGIN SELECT RAISE(ABORT, '{words}'); END"
-            )
-            return
-        self.lab.postgres.execute(
-            f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN IF {when} THEN RAISE EXCEPTION '{words}'; END IF; RETURN new; END $$"
-        )
-        self.lab.postgres.execute(
-            f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
-        )
-
-    def allow(self, table):
-        if self.lab.postgres is None:
-            self._sqlite(f"DROP TRIGGER forbid_{table}")
-        else:
-            self.lab.postgres.execute(f"DROP TRIGGER forbid_{table} ON {table}")
-
-    def _sqlite(self, sql):
-        connection = sqlite3.connect(self.lab.database_path, timeout=10)
-        connection.execute(sql)
-        connection.commit()
-        connection.close()
 
 
 @pytest.fixture
@@ -91,7 +56,7 @@ def lines(ingest, topic):
 
 def test_the_offenders_of_a_group_alone_are_dead_letters(lab, central, ingest, rules):
     """Among 40 batches and 40 plain messages that arrive together, three of either are refused."""
-    rules.forbid("reading", f"new.temperature >= {HOT}")
+    rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
     peer, device = Peer(lab.client(central)), lab.client(central)
     streams = [new_stream() for _ in range(40)]
     refused = {0, 17, 39}
@@ -127,7 +92,7 @@ def test_the_offenders_of_a_group_alone_are_dead_letters(lab, central, ingest, r
 
 def test_what_was_refused_and_is_sent_again(lab, central, ingest, rules):
     """The answer was lost: it is answered again, and neither stored nor kept again."""
-    rules.forbid("reading", f"new.temperature >= {HOT}")
+    rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
     peer, stream = Peer(lab.client(central)), new_stream()
     assert "rejected" in peer.ask(stream, 1, hot(1), 1)
     rules.allow("reading")
@@ -156,7 +121,7 @@ def test_a_database_that_refuses_everything(lab, central, ingest, rules, table):
 
 def test_a_stream_that_the_database_refuses(lab, central, ingest, rules):
     """Nor can its loss be noted: the batch is a dead letter alone, others are stored."""
-    rules.forbid("lost", "new.count = 41")
+    rules.forbid("lost", "new.count = 41", WORDS)
     peer, bad, good = Peer(lab.client(central)), new_stream(), new_stream()
     ingest.freeze()
     first = peer.send(bad, 42, senml(readings(42, 2)), 2, low=42)
@@ -174,7 +139,7 @@ def test_a_stream_that_the_database_refuses(lab, central, ingest, rules):
 
 def test_a_dead_letter_that_is_refused_as_well(lab, central, ingest, rules):
     """It stays behind the others, which are stored, and is kept once it may be."""
-    rules.forbid("reading", f"new.temperature >= {HOT}")
+    rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
     rules.forbid("dead_letter", "new.reason LIKE '%too hot%'", "no letters")
     peer, stream = Peer(lab.client(central)), new_stream()
     sent = peer.send(stream, 1, hot(1), 1)

@@ -1,0 +1,140 @@
+/* What SQLite refuses for what it is: whose fault it is, and what becomes of the message.
+ */
+#include "ingest_store.h"
+
+#define WORDS "not that one"
+
+static void run_sql(const struct store *store, const char *sql)
+{
+	sqlite3 *db;
+	assert_int_equal(sqlite3_open(store->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void forbid(const struct store *store, const char *table, const char *when)
+{
+	char sql[256];
+	snprintf(sql, sizeof(sql),
+		"CREATE TRIGGER no_%s BEFORE INSERT ON %s WHEN %s"
+		" BEGIN SELECT RAISE(ABORT, '" WORDS "'); END",
+		table, table, when);
+	run_sql(store, sql);
+}
+
+/* Commit batches, the last of which was refused so often. @return as insert_commit() */
+static int commit_refused(
+	struct store *store, const struct batch *batches, size_t n, int refusals)
+{
+	struct incoming *list = NULL, **end = &list, *last = NULL;
+	for (size_t i = 0; i < n; i++) {
+		*end = last = batch_message(&batches[i]);
+		end = &last->next;
+	}
+	for (int i = 0; i < refusals; i++)
+		assert_true(incoming_refuse(last, WORDS));
+	return store_commit(store, list, NOW_US);
+}
+
+static void test_a_refused_batch_is_singled_out_and_buried(void **state)
+{
+	struct store store;
+	const struct batch batches[] = {{.stream = 2, .first = 1, .count = 2},
+		{.stream = 4, .first = 1, .count = 3}};
+	store_open(state, &store);
+	store_batch(&store, &(struct batch){.stream = 4, .first = 1, .count = 1});
+	/* Of stream 2 nothing has this time. */
+	forbid(&store, "reading", "new.ts = 1732300003000000");
+	assert_int_equal(commit_refused(&store, batches, 2, 0), -EDOM);
+	assert_string_equal(insert_why(store.insert), WORDS);
+	assert_string_equal(store.answers, "");
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
+	/* What was stored of it stays so; of the rest each reading is a letter. */
+	assert_int_equal(commit_refused(&store, batches, 2, 1), 0);
+	assert_string_equal(store.answers,
+		"#0 stored 1+2; #1 stored 1+1; #1 rejected 2+2 (" REFUSED ")");
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 3);
+	assert_db_text(store.path, "SELECT seq, reason FROM dead_letter ORDER BY id",
+		"2|" REFUSED ": " WORDS " 3|" REFUSED ": " WORDS);
+	assert_intervals(&store, 2, "1-2");
+	assert_intervals(&store, 4, "1-3");
+	/* Sent again as nobody has heard the answer, it is not refused again. */
+	assert_int_equal(commit_refused(&store, &batches[1], 1, 0), 0);
+	assert_string_equal(store.answers, "#0 stored 1+3");
+	assert_int_equal(insert_counts(store.insert)->dead_letters, 2);
+	insert_close(store.insert);
+}
+
+static void test_a_refused_batch_of_another_form_is_buried_whole(void **state)
+{
+	struct store store;
+	const struct batch batch = {.stream = 1, .first = 1, .count = 3};
+	store_open(state, &store);
+	forbid(&store, "reading", "new.ts = 1732300003000000");
+	assert_int_equal(commit_refused(&store, &batch, 1, 0), -EDOM);
+	assert_int_equal(commit_refused(&store, &batch, 1, 1), 0);
+	assert_string_equal(store.answers, "#0 rejected 1+3 (" REFUSED ")");
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 1);
+	assert_intervals(&store, 1, "1-3");
+	insert_close(store.insert);
+}
+
+static void assert_buried_alone(void **state, uint8_t stream, int letters)
+{
+	struct store store;
+	const struct batch batch = {.stream = stream, .first = 9, .count = 2, .low = 9};
+	const struct batch heard = {.stream = stream, .first = 11, .low = 9, .payload = ""};
+	store_open(state, &store);
+	forbid(&store, "lost", "new.count = 8");
+	assert_int_equal(commit_refused(&store, &batch, 1, 0), -EDOM);
+	assert_int_equal(commit_refused(&store, &batch, 1, 1), -EDOM);
+	assert_int_equal(commit_refused(&store, &batch, 1, 2), 0);
+	assert_string_equal(store.answers, "#0 rejected 9+2 (" REFUSED ")");
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), letters);
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
+	assert_int_equal(commit_refused(&store, &heard, 1, 2), 0);
+	assert_string_equal(store.answers, "#0 heard");
+	insert_close(store.insert);
+}
+
+static void test_when_its_stream_is_refused_only_letters_are_written(void **state)
+{
+	assert_buried_alone(state, 2, 2);
+}
+
+static void test_the_same_of_another_form(void **state)
+{
+	assert_buried_alone(state, 1, 1);
+}
+
+static void test_a_store_that_refuses_everything_is_at_fault_itself(void **state)
+{
+	static const char *const tables[] = {
+		"sensor", "channel", "stream", "stream_interval", "lost", "reading"};
+	const struct batch batch = {.stream = 2, .first = 9, .count = 2, .low = 9};
+	struct store store;
+	store_open(state, &store);
+	for (size_t i = 0; i < LENGTH(tables); i++) {
+		char sql[64];
+		forbid(&store, tables[i], "true");
+		assert_int_equal(commit_refused(&store, &batch, 1, 0), -EIO);
+		assert_string_equal(insert_why(store.insert), WORDS);
+		snprintf(sql, sizeof(sql), "DROP TRIGGER no_%s", tables[i]);
+		run_sql(&store, sql);
+	}
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM sensor"), 0);
+	assert_string_equal(store_batch(&store, &batch), "#0 stored 9+2");
+	insert_close(store.insert);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_DIRECTORY(test_a_refused_batch_is_singled_out_and_buried),
+		IN_DIRECTORY(test_a_refused_batch_of_another_form_is_buried_whole),
+		IN_DIRECTORY(test_when_its_stream_is_refused_only_letters_are_written),
+		IN_DIRECTORY(test_the_same_of_another_form),
+		IN_DIRECTORY(test_a_store_that_refuses_everything_is_at_fault_itself),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
