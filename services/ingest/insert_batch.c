@@ -9,7 +9,6 @@
 #include "version.h"
 
 #define GAPS_MAX 1024
-#define TOO_MANY_QUANTITIES "the sensor has more than 8 quantities"
 #define AHEAD_US INT64_C(86400000000)
 #define SEEN_EVERY_US 3600000000
 
@@ -136,20 +135,31 @@ static int bury_condensed(
 	return bury_reading(c, seq, text, (size_t)len + 2, why);
 }
 
+/* Of readings that share their names. */
+struct shared_place {
+	bool looked_up;
+	int found; /* what insert_place() said */
+	struct place place;
+};
+
 static int add_condensed_reading(struct context *c, const struct stream_row *stream,
 	const char *topic, const struct dp_reading *reading, uint64_t seq,
-	const struct place *place)
+	struct shared_place *at)
 {
 	if (dp_intervals_contains(stream->set, seq)) {
 		c->counts->duplicates++;
-	} else if (place == NULL) {
-		return bury_condensed(c, seq, reading, TOO_MANY_QUANTITIES);
-	} else {
-		int err = insert_row(c, topic, reading, place, c->in->identity.clock);
-		if (err != 0)
-			return err;
+		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 	}
-	return add_range(c, DP_ACK_STORED, seq, 1, NULL);
+	/* Only now: a reading that is not stored leaves no sensor and no column behind. */
+	if (!at->looked_up)
+		at->found = insert_place(c, topic, reading, &at->place);
+	at->looked_up = true;
+	if (at->found == -E2BIG)
+		return bury_condensed(c, seq, reading, TOO_MANY_QUANTITIES);
+	int err = at->found;
+	if (err == 0)
+		err = insert_row(c, topic, reading, &at->place, c->in->identity.clock);
+	return err != 0 ? err : add_range(c, DP_ACK_STORED, seq, 1, NULL);
 }
 
 /* What our own publishers send: names are looked up once for all readings that share them.
@@ -159,19 +169,16 @@ static int add_condensed(
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct condensed batch;
-	struct place places[SCAN_SHAPES];
-	int placed[SCAN_SHAPES], err = 0;
+	struct shared_place places[SCAN_SHAPES];
+	int err = 0;
 	bool fresh;
 	condensed_open(&batch, c->in->payload);
 	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
 		const struct dp_reading *reading = condensed_next(&batch, &fresh);
-		int *found = &placed[batch.last];
+		struct shared_place *at = &places[batch.last];
 		if (fresh)
-			*found = insert_place(c, topic, reading, &places[batch.last]);
-		if (*found != 0 && *found != -E2BIG)
-			return *found;
-		err = add_condensed_reading(c, stream, topic, reading, seq,
-			*found == 0 ? &places[batch.last] : NULL);
+			at->looked_up = false;
+		err = add_condensed_reading(c, stream, topic, reading, seq, at);
 	}
 	return err;
 }

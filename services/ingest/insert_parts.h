@@ -63,21 +63,22 @@ static inline const char *insert_reason(const struct context *c, const char *rea
 	return c->in->refused != NULL ? c->in->refused : reason;
 }
 
-/* Where a sensor's readings go. */
-struct place {
-	struct series *series;
-	int columns[DP_READING_VALUES]; /* -1: it has to be made first */
-};
+/* Why a reading is refused for which series_place() finds no room. */
+#define TOO_MANY_QUANTITIES                                                                \
+	"the sensor has no room for a new quantity: it has 192 besides temperature and "   \
+	"humidity at most"
+_Static_assert(
+	SERIES_PARTS *(SERIES_COLUMNS - SERIES_RESERVED) == 192, "or say it otherwise");
 
 /*
  * Find the place of a reading's sensor and quantities; new ones are added. Readings with
  * the same names have the same place in this transaction.
- * @return 0; -E2BIG the sensor has no column left; another negative errno
+ * @return 0; -E2BIG there is no room, and nothing was added; another negative errno
  */
 int insert_place(struct context *c, const char *topic, const struct dp_reading *reading,
 	struct place *place);
 
-/* Store a reading's row and print it. @return 0 or a negative errno */
+/* Store a reading, a row for each part, and print it. @return 0 or a negative errno */
 int insert_row(struct context *c, const char *topic, const struct dp_reading *reading,
 	const struct place *place, enum dp_clock_mark clock);
 

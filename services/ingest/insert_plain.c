@@ -27,7 +27,7 @@ static int add_plain_senml(struct context *c)
 			err = insert_reading(c, c->in->topic, &reading, c->in->clock);
 			if (err != -E2BIG)
 				continue;
-			why = "the sensor has more than 8 quantities";
+			why = TOO_MANY_QUANTITIES;
 		}
 		char *text = dp_senml_text(pack);
 		err = text == NULL ? -ENOMEM
@@ -67,7 +67,7 @@ int insert_plain(struct context *c)
 		err = insert_reading(c, c->in->topic, &reading, c->in->clock);
 		if (err != -E2BIG)
 			return err;
-		why = "the sensor has more than 8 quantities";
+		why = TOO_MANY_QUANTITIES;
 		err = -EBADMSG;
 	}
 	return err == -EBADMSG ? insert_dead_letter(c, why, 0, c->in->payload, c->in->len)

@@ -12,9 +12,12 @@
 #define TRIM_SHARE 2000
 
 static const char *const sql[STATEMENTS] = {
-	[FIND_SENSOR] = "SELECT id FROM sensor WHERE topic = ? AND name = ?",
-	[ADD_SENSOR] = "INSERT INTO sensor (topic, name) VALUES (?, ?) RETURNING id",
-	[FIND_CHANNELS] = "SELECT col, quantity, unit FROM channel WHERE sensor = ?",
+	/* A row a column, part by part; one without, if a part has none. */
+	[FIND_SENSOR] = "SELECT id, part, col, quantity, unit FROM sensor"
+			" LEFT JOIN channel ON channel.sensor = sensor.id"
+			" WHERE topic = ? AND name = ? ORDER BY part, col",
+	[ADD_SENSOR] =
+		"INSERT INTO sensor (topic, name, part) VALUES (?, ?, ?) RETURNING id",
 	[ADD_CHANNEL] =
 		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
 	[ADD_READINGS] = ROWS_INSERT(ROWS_COLUMNS),
@@ -282,7 +285,7 @@ static int try_commit(struct insert *insert, const struct incoming *list,
 	insert->rows.n = 0;
 	insert->rows.set = 0;
 	insert->stream.id = 0;
-	if (insert->series.n > SERIES_MAX)
+	if (insert->series.parts > SERIES_MAX)
 		series_clear(&insert->series);
 	/* What is read in it stays true until the commit, replicas or not. */
 	int err = dp_store_begin(&insert->store);

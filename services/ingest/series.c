@@ -1,12 +1,17 @@
 #include "series.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANNELS_SEARCHED 64 /* the newest; what is not found there is kept twice */
+#define OTHERS (SERIES_COLUMNS - SERIES_RESERVED) /* of a part, for any quantity */
+/* The newest; what is not found there is kept twice. More than a sensor can have, so that
+ * sensors of one kind share theirs. */
+#define CHANNELS_SEARCHED 256
+
+_Static_assert(CHANNELS_SEARCHED > SERIES_PARTS * SERIES_COLUMNS - 1,
+	"a sensor's quantities would be kept again whenever they are read");
 
 static uint32_t hash_bytes(uint32_t hash, const char *bytes, size_t len)
 {
@@ -49,7 +54,7 @@ struct series *series_find(
 	return NULL;
 }
 
-static void place(struct series_cache *cache, struct series *series)
+static void put(struct series_cache *cache, struct series *series)
 {
 	size_t i = series->hash & (cache->size - 1);
 	while (cache->slots[i] != NULL)
@@ -68,32 +73,68 @@ static int grow(struct series_cache *cache)
 		return -1;
 	for (size_t i = 0; i < cache->size; i++) {
 		if (cache->slots[i] != NULL)
-			place(&larger, cache->slots[i]);
+			put(&larger, cache->slots[i]);
 	}
 	free(cache->slots);
 	*cache = larger;
 	return 0;
 }
 
-struct series *series_add(
-	struct series_cache *cache, const char *topic, struct dp_slice name, int64_t sensor)
+static struct series *make(
+	struct series_cache *cache, size_t text, uint32_t part, int64_t sensor)
+{
+	struct series *series = calloc(1, sizeof(*series) + text);
+	if (series == NULL)
+		return NULL;
+	series->sensor = sensor;
+	series->part = part;
+	cache->parts++;
+	return series;
+}
+
+struct series *series_add(struct series_cache *cache, const char *topic,
+	struct dp_slice name, uint32_t part, int64_t sensor)
 {
 	size_t topic_len = strlen(topic);
 	if (grow(cache) != 0)
 		return NULL;
-	struct series *series = calloc(1, sizeof(*series) + topic_len + name.len + 2);
+	struct series *series = make(cache, topic_len + name.len + 2, part, sensor);
 	if (series == NULL)
 		return NULL;
-	series->sensor = sensor;
 	series->hash = hash_key(topic, name);
 	series->name_at = (uint32_t)(topic_len + 1);
 	series->name_len = (uint32_t)name.len;
 	memcpy(series->topic, topic, topic_len);
 	if (name.len > 0)
 		memcpy(series->topic + series->name_at, name.at, name.len);
-	place(cache, series);
+	put(cache, series);
 	cache->n++;
 	return series;
+}
+
+struct series *series_add_part(
+	struct series_cache *cache, struct series *first, uint32_t part, int64_t sensor)
+{
+	struct series *last = first;
+	while (last->next != NULL)
+		last = last->next;
+	last->next = make(cache, 1, part, sensor);
+	return last->next;
+}
+
+struct series *series_part(struct series *first, uint32_t part)
+{
+	struct series *series = first;
+	while (series != NULL && series->part != part)
+		series = series->next;
+	return series;
+}
+
+uint32_t series_next_part(const struct series *first)
+{
+	while (first->next != NULL)
+		first = first->next;
+	return first->part + 1;
 }
 
 /* Without looking for the end of `text` first. */
@@ -109,18 +150,29 @@ static bool is_channel(const struct channel *channel, const struct dp_value *val
 	       same(channel->unit, sizeof(channel->unit), value->unit);
 }
 
-int series_column(const struct series_cache *cache, const struct series *series,
-	const struct dp_value *value)
+/* @return the column and its part, or -1 */
+static int column_of(const struct series_cache *cache, const struct series *first,
+	const struct dp_value *value, const struct series **part)
 {
-	for (int i = 0; i < SERIES_COLUMNS; i++) {
-		uint32_t channel = series->columns[i];
-		if (channel != 0 && is_channel(&cache->channels[channel - 1], value))
-			return i;
+	for (*part = first; *part != NULL; *part = (*part)->next) {
+		for (int i = 0; i < SERIES_COLUMNS; i++) {
+			uint32_t channel = (*part)->columns[i];
+			if (channel != 0 &&
+				is_channel(&cache->channels[channel - 1], value))
+				return i;
+		}
 	}
 	return -1;
 }
 
-static int add_channel(struct series_cache *cache, const char *quantity, const char *unit)
+bool series_has(const struct series_cache *cache, const struct series *first,
+	const struct dp_value *value)
+{
+	const struct series *part;
+	return column_of(cache, first, value, &part) >= 0;
+}
+
+static int add_channel(struct series_cache *cache, const struct dp_value *value)
 {
 	if (cache->n_channels == cache->channels_size) {
 		size_t size = cache->channels_size == 0 ? 8 : 2 * cache->channels_size;
@@ -132,27 +184,32 @@ static int add_channel(struct series_cache *cache, const char *quantity, const c
 		cache->channels_size = size;
 	}
 	struct channel *channel = &cache->channels[cache->n_channels++];
-	snprintf(channel->quantity, sizeof(channel->quantity), "%s", quantity);
-	snprintf(channel->unit, sizeof(channel->unit), "%s", unit);
+	snprintf(channel->quantity, sizeof(channel->quantity), "%.*s",
+		(int)value->quantity.len, value->quantity.at);
+	snprintf(channel->unit, sizeof(channel->unit), "%.*s", (int)value->unit.len,
+		value->unit.len > 0 ? value->unit.at : "");
 	return 0;
 }
 
-int series_set_column(struct series_cache *cache, struct series *series, int column,
-	const char *quantity, const char *unit)
+int series_set_column(struct series_cache *cache, struct series *part, int column,
+	const struct dp_value *value)
 {
-	const struct dp_value value = {dp_slice(quantity), dp_slice(unit), 0};
-	size_t i = cache->n_channels, searched = 0;
+	size_t i = part->columns[column], searched = 0;
+	/* Whatever is read again is found here. */
+	if (i > 0 && is_channel(&cache->channels[i - 1], value))
+		return 0;
+	i = cache->n_channels;
 	while (i > 0 && searched < CHANNELS_SEARCHED &&
-		!is_channel(&cache->channels[i - 1], &value)) {
+		!is_channel(&cache->channels[i - 1], value)) {
 		i--;
 		searched++;
 	}
 	if (i == 0 || searched == CHANNELS_SEARCHED) {
-		if (add_channel(cache, quantity, unit) != 0)
+		if (add_channel(cache, value) != 0)
 			return -ENOMEM;
 		i = cache->n_channels;
 	}
-	series->columns[column] = (uint32_t)i;
+	part->columns[column] = (uint32_t)i;
 	return 0;
 }
 
@@ -167,22 +224,81 @@ static int reserved_column(const struct dp_value *value)
 	return -1;
 }
 
-int series_free_column(const struct series *series, const struct dp_value *value)
+/* How many quantities besides temperature and humidity still find a column. */
+static unsigned room(const struct series *first)
+{
+	unsigned parts = 0, free_columns = 0;
+	for (const struct series *part = first; part != NULL; part = part->next) {
+		parts++;
+		for (int i = SERIES_RESERVED; i < SERIES_COLUMNS; i++)
+			free_columns += part->columns[i] == 0;
+	}
+	return parts < SERIES_PARTS ? free_columns + (SERIES_PARTS - parts) * OTHERS
+				    : free_columns;
+}
+
+static uint8_t row_of(struct place *place, const struct series *part)
+{
+	unsigned row = 0;
+	while (row < place->n && place->parts[row] != part)
+		row++;
+	if (row == place->n)
+		place->parts[place->n++] = part;
+	return (uint8_t)row;
+}
+
+int series_place(const struct series_cache *cache, const struct series *first,
+	const struct dp_reading *reading, struct place *place)
+{
+	unsigned missing = 0, others = 0;
+	place->n = 0;
+	for (unsigned i = 0; i < reading->n; i++) {
+		const struct dp_value *value = &reading->values[i];
+		const struct series *part;
+		int column = column_of(cache, first, value, &part);
+		if (column < 0) {
+			missing++;
+			others += reserved_column(value) < 0;
+			continue;
+		}
+		place->row[i] = row_of(place, part);
+		place->column[i] = (uint8_t)column;
+	}
+	if (missing == 0)
+		return 0;
+	place->n = 0;
+	return others > room(first) ? -E2BIG : -ENOENT;
+}
+
+int series_free_column(
+	struct series *first, const struct dp_value *value, struct series **part)
 {
 	int reserved = reserved_column(value);
+	*part = first;
 	if (reserved >= 0)
 		return reserved;
-	for (int i = 2; i < SERIES_COLUMNS; i++) {
-		if (series->columns[i] == 0)
-			return i;
+	for (; *part != NULL; *part = (*part)->next) {
+		for (int i = SERIES_RESERVED; i < SERIES_COLUMNS; i++) {
+			if ((*part)->columns[i] == 0)
+				return i;
+		}
 	}
-	return -1;
+	return SERIES_RESERVED;
+}
+
+static void free_parts(struct series *series)
+{
+	while (series != NULL) {
+		struct series *next = series->next;
+		free(series);
+		series = next;
+	}
 }
 
 void series_clear(struct series_cache *cache)
 {
 	for (size_t i = 0; i < cache->size; i++)
-		free(cache->slots[i]);
+		free_parts(cache->slots[i]);
 	free(cache->slots);
 	free(cache->channels);
 	*cache = (struct series_cache){.size = 0};

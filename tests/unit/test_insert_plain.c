@@ -169,24 +169,6 @@ static void test_an_oversized_message_is_a_dead_letter_with_its_beginning(void *
 	insert_close(store.insert);
 }
 
-static void test_a_device_with_too_many_quantities_does_not_block_the_others(void **state)
-{
-	struct store store;
-	char payload[64];
-	open_with_lease(state, &store, &defaults);
-	for (int i = 0; i < 8; i++) {
-		snprintf(payload, sizeof(payload), "{\"q%d\":1}", i);
-		store_plain(&store, payload);
-	}
-	store_plain(&store, "[{\"n\":\"q8\",\"u\":\"V\",\"v\":1}]");
-	store_plain(&store, "Temp=1");
-	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 7);
-	assert_db_text(store.path, "SELECT DISTINCT reason FROM dead_letter",
-		"the sensor has more than 8 quantities");
-	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 3);
-	insert_close(store.insert);
-}
-
 /* A list of a plain message and a batch. */
 static struct incoming *both(void)
 {
@@ -273,8 +255,6 @@ int main(void)
 		IN_DIRECTORY(test_a_topic_is_at_most_1024_bytes_long),
 		IN_DIRECTORY(test_a_bad_reading_of_a_pack_does_not_spoil_the_others),
 		IN_DIRECTORY(test_an_oversized_message_is_a_dead_letter_with_its_beginning),
-		IN_DIRECTORY(
-			test_a_device_with_too_many_quantities_does_not_block_the_others),
 		IN_DIRECTORY(test_without_the_lease_plain_messages_are_left_out),
 		IN_DIRECTORY(test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up),
 		IN_DIRECTORY(test_an_earlier_holding_of_the_same_name_counts_no_more),

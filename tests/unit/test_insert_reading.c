@@ -95,56 +95,6 @@ static void test_a_column_that_another_replica_added_is_respected(void **state)
 	insert_close(b.insert);
 }
 
-static void test_a_reading_for_which_no_column_is_left_is_a_dead_letter(void **state)
-{
-	struct store store;
-	char records[64];
-	store_open(state, &store);
-	for (uint64_t i = 0; i < 6; i++) {
-		snprintf(records, sizeof(records), "\"n\":\"q%d\",\"u\":\"V\",\"v\":%d",
-			(int)i, (int)i);
-		store_values(&store, 1 + i, records);
-	}
-	assert_string_equal(store_values(&store, 7, "\"n\":\"q6\",\"u\":\"V\",\"v\":6"),
-		"#0 rejected 7+1 (the sensor has more than 8 quantities)");
-	assert_string_equal(
-		store_values(&store, 8, TEMPERATURE "},{" HUMIDITY), "#0 stored 8+1");
-	assert_db_text(store.path, "SELECT seq, reason FROM dead_letter",
-		"7|the sensor has more than 8 quantities");
-	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 7);
-	assert_int_equal(insert_counts(store.insert)->readings, 7);
-	insert_close(store.insert);
-}
-
-static void test_the_readings_around_one_without_a_column_are_stored(void **state)
-{
-	struct store store;
-	char payload[2048] = "[";
-	size_t len = 1;
-	store_open(state, &store);
-	for (int i = 1; i <= 9; i++) {
-		const char *quantity[] = {
-			"q1", "q2", "q3", "q4", "q5", "q6", "q7", "q1", "q7"};
-		len += (size_t)snprintf(payload + len, sizeof(payload) - len,
-			"%s{\"bn\":\"a/\",\"bt\":1732312345.%06d,\"n\":\"%s\",\"v\":%d}",
-			i > 1 ? "," : "", i, quantity[i - 1], i);
-	}
-	snprintf(payload + len, sizeof(payload) - len, "]");
-	assert_string_equal(
-		store_batch(&store,
-			&(struct batch){.first = 1, .count = 9, .payload = payload}),
-		"#0 stored 1+6; #0 rejected 7+1 (the sensor has more than 8 quantities); "
-		"#0 stored 8+1; #0 rejected 9+1 (the sensor has more than 8 quantities)");
-	assert_db_text(store.path, "SELECT seq, CAST(payload AS TEXT) FROM dead_letter",
-		"7|[{\"bn\":\"a/\",\"bt\":1732312345.000007,\"n\":\"q7\",\"v\":7}] "
-		"9|[{\"bn\":\"a/\",\"bt\":1732312345.000009,\"n\":\"q7\",\"v\":9}]");
-	assert_db_text(store.path,
-		"SELECT id, ts, v2, v7 FROM reading WHERE id > 5 ORDER BY id",
-		"6|1732312345000006|NULL|6.0 7|1732312345000008|8.0|NULL");
-	assert_db_text(store.path, "SELECT first, last FROM stream_interval", "1|9");
-	insert_close(store.insert);
-}
-
 static void test_the_clock_mark_is_stored(void **state)
 {
 	struct store store;
@@ -253,8 +203,6 @@ int main(void)
 		IN_DIRECTORY(test_a_value_without_a_unit_is_stored),
 		IN_DIRECTORY(test_columns_are_known_after_a_restart),
 		IN_DIRECTORY(test_a_column_that_another_replica_added_is_respected),
-		IN_DIRECTORY(test_a_reading_for_which_no_column_is_left_is_a_dead_letter),
-		IN_DIRECTORY(test_the_readings_around_one_without_a_column_are_stored),
 		IN_DIRECTORY(test_the_clock_mark_is_stored),
 		IN_DIRECTORY(test_two_readings_of_one_instant_are_two_rows),
 		IN_DIRECTORY(test_ids_are_never_used_again),

@@ -17,9 +17,11 @@
 
 #define DAY_US INT64_C(86400000000)
 
-/* A column that a sensor does not have yet. */
+/* A column that a sensor does not have yet. Those that one reading wants stand together:
+ * it gets all of them or none. */
 struct wanted_channel {
-	struct series *series;
+	struct series *series; /* the sensor's first part */
+	bool begins;	       /* the first one of a reading */
 	struct channel channel;
 };
 

@@ -14,27 +14,13 @@
  * outbox holds a year at most. */
 #define DAYS_BACK 400
 #define DAYS_AHEAD 2
-#define SAME_WANTED 16
+#define SAME_WANTED 64
 
 /* ---- what has to be made first ---- */
 
-static void want_channel(
-	struct insert *insert, struct series *series, const struct dp_value *value)
+static void want_channel(struct insert *insert, struct series *series, bool begins,
+	const struct dp_value *value)
 {
-	struct wanted_channel wanted = {.series = series};
-	snprintf(wanted.channel.quantity, sizeof(wanted.channel.quantity), "%.*s",
-		(int)value->quantity.len, value->quantity.at);
-	snprintf(wanted.channel.unit, sizeof(wanted.channel.unit), "%.*s",
-		(int)value->unit.len, value->unit.at);
-	/* Readings of one sensor come in runs and want the same. */
-	for (size_t i = insert->n_wanted; i > 0 && insert->n_wanted - i < SAME_WANTED;
-		i--) {
-		const struct wanted_channel *old = &insert->wanted[i - 1];
-		if (old->series == series &&
-			strcmp(old->channel.quantity, wanted.channel.quantity) == 0 &&
-			strcmp(old->channel.unit, wanted.channel.unit) == 0)
-			return;
-	}
 	if (insert->n_wanted == insert->wanted_size) {
 		size_t size = insert->wanted_size == 0 ? 64 : insert->wanted_size * 2;
 		struct wanted_channel *at = realloc(insert->wanted, size * sizeof(*at));
@@ -43,7 +29,46 @@ static void want_channel(
 		insert->wanted = at;
 		insert->wanted_size = size;
 	}
-	insert->wanted[insert->n_wanted++] = wanted;
+	struct wanted_channel *wanted = &insert->wanted[insert->n_wanted++];
+	*wanted = (struct wanted_channel){.series = series, .begins = begins};
+	snprintf(wanted->channel.quantity, sizeof(wanted->channel.quantity), "%.*s",
+		(int)value->quantity.len, value->quantity.at);
+	snprintf(wanted->channel.unit, sizeof(wanted->channel.unit), "%.*s",
+		(int)value->unit.len, value->unit.at);
+}
+
+static bool same_channels(
+	const struct wanted_channel *a, const struct wanted_channel *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (a[i].series != b[i].series || a[i].begins != b[i].begins ||
+			strcmp(a[i].channel.quantity, b[i].channel.quantity) != 0 ||
+			strcmp(a[i].channel.unit, b[i].channel.unit) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Want the columns that a reading does not have. */
+static void want_columns(
+	struct insert *insert, struct series *series, const struct dp_reading *reading)
+{
+	size_t begin = insert->n_wanted;
+	for (unsigned i = 0; i < reading->n; i++) {
+		if (!series_has(&insert->series, series, &reading->values[i]))
+			want_channel(insert, series, insert->n_wanted == begin,
+				&reading->values[i]);
+	}
+	/* Readings of one sensor come in runs and want the same. */
+	size_t n = insert->n_wanted - begin;
+	for (size_t back = n; back <= begin && back < SAME_WANTED; back++) {
+		const struct wanted_channel *old = &insert->wanted[begin - back];
+		bool whole = back == n || insert->wanted[begin - back + n].begins;
+		if (whole && same_channels(old, &insert->wanted[begin], n)) {
+			insert->n_wanted = begin;
+			return;
+		}
+	}
 }
 
 static int want_day(struct insert *insert, int64_t ts_us)
@@ -67,27 +92,29 @@ int insert_place(struct context *c, const char *topic, const struct dp_reading *
 	struct insert *insert = c->insert;
 	struct series *series = series_find(&insert->series, topic, reading->sensor);
 	if (series == NULL)
-		series = series_add(&insert->series, topic, reading->sensor, 0);
+		series = series_add(&insert->series, topic, reading->sensor, 0, 0);
 	if (series == NULL)
 		return -ENOMEM;
-	place->series = series;
-	for (unsigned i = 0; i < reading->n; i++) {
-		const struct dp_value *value = &reading->values[i];
-		place->columns[i] = series_column(&insert->series, series, value);
-		if (place->columns[i] >= 0)
-			continue;
-		if (series_free_column(series, value) < 0)
-			return -E2BIG;
-		want_channel(insert, series, value);
-	}
+	int err = series_place(&insert->series, series, reading, place);
+	if (err != -ENOENT)
+		return err;
+	want_columns(insert, series, reading);
+	insert->wants_series = true;
 	return 0;
 }
 
-static void add_values(struct wire *copy, const double *values, const bool *present)
+/* The values of one of a reading's rows. */
+static void add_values(struct wire *copy, const struct dp_reading *reading,
+	const struct place *place, unsigned row)
 {
+	const struct dp_value *values[SERIES_COLUMNS] = {NULL};
+	for (unsigned i = 0; i < reading->n; i++) {
+		if (place->row[i] == row)
+			values[place->column[i]] = &reading->values[i];
+	}
 	for (int i = 0; i < SERIES_COLUMNS; i++) {
-		if (present[i])
-			wire_double_field(copy, values[i]);
+		if (values[i] != NULL)
+			wire_double_field(copy, values[i]->value);
 		else
 			wire_null_field(copy);
 	}
@@ -98,36 +125,29 @@ int insert_row(struct context *c, const char *topic, const struct dp_reading *re
 {
 	struct insert *insert = c->insert;
 	struct wire *copy = &insert->copy;
-	double values[SERIES_COLUMNS];
-	bool present[SERIES_COLUMNS] = {false};
-	bool known = place->series->sensor != 0;
-	for (unsigned i = 0; i < reading->n; i++) {
-		int column = place->columns[i];
-		known = known && column >= 0;
-		if (column >= 0) {
-			values[column] = reading->values[i].value;
-			present[column] = true;
-		}
-	}
-	insert->wants_series = insert->wants_series || !known;
 	int err = want_day(insert, reading->ts_us);
 	if (err != 0)
 		return err;
 	insert->pending.readings++;
 	if (insert->wants_series)
 		return 0;
-	wire_int16(copy, ROW_COLUMNS);
-	wire_int32_field(copy, (int32_t)place->series->sensor);
-	wire_time_field(copy, reading->ts_us);
-	wire_int16_field(copy, (int16_t)insert_mark(c, reading->ts_us, clock));
-	add_values(copy, values, present);
+	int16_t mark = (int16_t)insert_mark(c, reading->ts_us, clock);
 	/* Too late to be counted with the others of its time: the pruner merges it. */
-	if (reading->ts_us < insert->late_before_us) {
+	bool late = reading->ts_us < insert->late_before_us;
+	for (unsigned row = 0; row < place->n; row++) {
+		int32_t sensor = (int32_t)place->parts[row]->sensor;
+		wire_int16(copy, ROW_COLUMNS);
+		wire_int32_field(copy, sensor);
+		wire_time_field(copy, reading->ts_us);
+		wire_int16_field(copy, mark);
+		add_values(copy, reading, place, row);
+		if (!late)
+			continue;
 		insert->n_late++;
 		wire_int16(&insert->late, LATE_COLUMNS);
-		wire_int32_field(&insert->late, (int32_t)place->series->sensor);
+		wire_int32_field(&insert->late, sensor);
 		wire_time_field(&insert->late, reading->ts_us);
-		add_values(&insert->late, values, present);
+		add_values(&insert->late, reading, place, row);
 	}
 	if (insert->options.print)
 		printed_add(&insert->printed, topic, reading);

@@ -13,8 +13,14 @@
 #define DAYS_AGAIN_US INT64_C(60000000)
 #define WANTED "unnest($1, $2) WITH ORDINALITY AS wanted (topic, name, n)"
 
-/* Statements of the first group, by their number. */
+/* Of all that are wanted, counted by n: their parts. */
+#define PARTS                                                                              \
+	"SELECT n, part, id FROM " WANTED " JOIN sensor USING (topic, name) ORDER BY n, "  \
+	"part"
+
+/* Statements of the first group, by their number; and of the second, with new parts. */
 enum { BEGIN, LOCK, ADD_SENSORS, FIND_SENSORS, FIND_CHANNELS };
+enum { ADD_PARTS, FIND_PARTS };
 
 static void give_up(struct provision *p, int err)
 {
@@ -85,34 +91,111 @@ static void on_made(void *data, int err)
 		make_days(p);
 }
 
-static void set_column(struct provision *p, struct series *series, int column,
-	const char *quantity, const char *unit)
+static int compare_series(const void *a, const void *b)
 {
-	if (series_set_column(&p->insert->series, series, column, quantity, unit) != 0)
+	const struct series *left = *(struct series *const *)a,
+			    *right = *(struct series *const *)b;
+	return (left > right) - (left < right);
+}
+
+/* Which of p->series it is, counted from 1 as the database counts them. */
+static int32_t number_of(const struct provision *p, const struct series *series)
+{
+	struct series **at =
+		bsearch(&series, p->series, p->n, sizeof(struct series *), compare_series);
+	return (int32_t)(at - p->series) + 1;
+}
+
+static struct series *remember_part(
+	struct provision *p, struct series *series, uint32_t number, int64_t id)
+{
+	struct series *part = series_add_part(&p->insert->series, series, number, id);
+	if (part == NULL)
+		dp_log_out_of_memory("new sensors");
+	return part;
+}
+
+static void set_column(
+	struct provision *p, struct series *part, int column, const struct dp_value *value)
+{
+	if (series_set_column(&p->insert->series, part, column, value) != 0)
 		dp_log_out_of_memory("new columns");
 }
 
-/* A column for each wanted quantity that still has none and for which one is free. */
+/* A column for a quantity, whose names end in a NUL; in one more part of its sensor if none
+ * is left. */
+static void assign_column(
+	struct provision *p, struct series *series, const struct dp_value *value)
+{
+	struct series *part;
+	int32_t number = number_of(p, series);
+	int column = series_free_column(series, value, &part);
+	if (part == NULL) {
+		part = remember_part(p, series, series_next_part(series), 0);
+		wire_int32_field(wire_array_next(&p->part_of), number);
+		wire_int32_field(wire_array_next(&p->parts), (int32_t)part->part);
+	}
+	set_column(p, part, column, value);
+	wire_int32_field(wire_array_next(&p->channel_of), number);
+	wire_int32_field(wire_array_next(&p->channel_parts), (int32_t)part->part);
+	wire_int32_field(wire_array_next(&p->columns), column);
+	wire_text_field(wire_array_next(&p->quantities), value->quantity.at);
+	wire_text_field(wire_array_next(&p->units), value->unit.at);
+}
+
+/*
+ * Columns for the quantities that readings want, where they still have none: all that a
+ * reading wants, or none of it, so that one that is refused leaves nothing.
+ */
 static void assign_columns(struct provision *p)
 {
-	for (size_t i = 0; i < p->insert->n_wanted; i++) {
-		const struct wanted_channel *wanted = &p->insert->wanted[i];
-		const struct dp_value value = {
-			.quantity = dp_slice(wanted->channel.quantity),
-			.unit = dp_slice(wanted->channel.unit)};
-		if (series_column(&p->insert->series, wanted->series, &value) >= 0)
+	const struct insert *insert = p->insert;
+	struct place place;
+	for (size_t i = 0; i < insert->n_wanted;) {
+		struct series *series = insert->wanted[i].series;
+		struct dp_reading reading = {.n = 0};
+		do {
+			const struct channel *channel = &insert->wanted[i].channel;
+			reading.values[reading.n++] =
+				(struct dp_value){.quantity = dp_slice(channel->quantity),
+					.unit = dp_slice(channel->unit)};
+		} while (++i < insert->n_wanted && !insert->wanted[i].begins);
+		if (series_place(&p->insert->series, series, &reading, &place) != -ENOENT)
 			continue;
-		int column = series_free_column(wanted->series, &value);
-		if (column < 0)
-			continue;
-		set_column(p, wanted->series, column, wanted->channel.quantity,
-			wanted->channel.unit);
-		wire_int32_field(
-			wire_array_next(&p->sensors), (int32_t)wanted->series->sensor);
-		wire_int32_field(wire_array_next(&p->columns), column);
-		wire_text_field(wire_array_next(&p->quantities), wanted->channel.quantity);
-		wire_text_field(wire_array_next(&p->units), wanted->channel.unit);
+		for (unsigned j = 0; j < reading.n; j++) {
+			if (!series_has(&p->insert->series, series, &reading.values[j]))
+				assign_column(p, series, &reading.values[j]);
+		}
 	}
+}
+
+static void take_parts(struct provision *p, const struct pg_rows *rows)
+{
+	for (size_t i = 0; i < pg_count(rows); i++) {
+		struct series *series = p->series[pg_int(rows, i, 0) - 1];
+		uint32_t number = (uint32_t)pg_int(rows, i, 1);
+		struct series *part = series_part(series, number);
+		if (part == NULL)
+			part = remember_part(p, series, number, 0);
+		part->sensor = pg_int(rows, i, 2);
+	}
+}
+
+static void take_channels(struct provision *p, const struct pg_rows *rows)
+{
+	for (size_t i = 0; i < pg_count(rows); i++) {
+		struct series *part = series_part(
+			p->series[pg_int(rows, i, 0) - 1], (uint32_t)pg_int(rows, i, 1));
+		const struct dp_value value = {.quantity = dp_slice(pg_text(rows, i, 3)),
+			.unit = dp_slice(pg_text(rows, i, 4))};
+		set_column(p, part, (int)pg_int(rows, i, 2), &value);
+	}
+}
+
+static void on_new_parts(void *data, int statement, const struct pg_rows *rows)
+{
+	if (statement == FIND_PARTS)
+		take_parts(data, rows);
 }
 
 static void on_looked(void *data, int err)
@@ -122,41 +205,43 @@ static void on_looked(void *data, int err)
 		give_up(p, err);
 		return;
 	}
-	wire_array_begin(&p->sensors, WIRE_INT4_ARRAY);
-	wire_array_begin(&p->columns, WIRE_INT4_ARRAY);
+	struct wire_array *const numbers[] = {
+		&p->part_of, &p->parts, &p->channel_of, &p->channel_parts, &p->columns};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		wire_array_begin(numbers[i], WIRE_INT4_ARRAY);
 	wire_array_begin(&p->quantities, WIRE_TEXT_ARRAY);
 	wire_array_begin(&p->units, WIRE_TEXT_ARRAY);
 	assign_columns(p);
-	const struct pg_value channels[] = {pg_array(&p->sensors), pg_array(&p->columns),
-		pg_array(&p->quantities), pg_array(&p->units)};
-	pg_begin(p->pg, NULL, on_made, p);
+	const struct pg_value parts[] = {pg_array(&p->topics), pg_array(&p->names),
+		pg_array(&p->part_of), pg_array(&p->parts)};
+	const struct pg_value channels[] = {pg_array(&p->topics), pg_array(&p->names),
+		pg_array(&p->channel_of), pg_array(&p->channel_parts),
+		pg_array(&p->columns), pg_array(&p->quantities), pg_array(&p->units)};
+	bool more = p->parts.n > 0;
+	pg_begin(p->pg, more ? on_new_parts : NULL, on_made, p);
+	if (more) {
+		pg_add(p->pg,
+			"INSERT INTO sensor (topic, name, part) SELECT topic, name, part"
+			" FROM " WANTED " JOIN unnest($3, $4) AS new (n, part) USING (n)",
+			parts, 4);
+		pg_add(p->pg, PARTS, parts, 2);
+	}
 	pg_add(p->pg,
 		"INSERT INTO channel (sensor, col, quantity, unit)"
-		" SELECT * FROM unnest($1, $2, $3, $4)",
-		channels, 4);
+		" SELECT id, col, quantity, unit FROM " WANTED
+		" JOIN unnest($3, $4, $5, $6, $7) AS new (n, part, col, quantity, unit)"
+		" USING (n) JOIN sensor USING (topic, name, part)",
+		channels, 7);
 	pg_add(p->pg, "COMMIT", NULL, 0);
 	pg_end(p->pg);
 }
 
 static void on_rows(void *data, int statement, const struct pg_rows *rows)
 {
-	struct provision *p = data;
-	for (size_t i = 0; statement >= FIND_SENSORS && i < pg_count(rows); i++) {
-		struct series *series = p->series[pg_int(rows, i, 0) - 1];
-		if (statement == FIND_SENSORS) {
-			series->sensor = pg_int(rows, i, 1);
-			continue;
-		}
-		set_column(p, series, (int)pg_int(rows, i, 1), pg_text(rows, i, 2),
-			pg_text(rows, i, 3));
-	}
-}
-
-static int compare_series(const void *a, const void *b)
-{
-	const struct series *left = *(struct series *const *)a,
-			    *right = *(struct series *const *)b;
-	return (left > right) - (left < right);
+	if (statement == FIND_SENSORS)
+		take_parts(data, rows);
+	if (statement == FIND_CHANNELS)
+		take_channels(data, rows);
 }
 
 static void collect_series(struct provision *p)
@@ -207,12 +292,11 @@ void provision_run(struct provision *p, struct pg *pg, struct insert *insert,
 	pg_add(pg,
 		"INSERT INTO sensor (topic, name) SELECT topic, name FROM " WANTED
 		" WHERE NOT EXISTS (SELECT FROM sensor WHERE sensor.topic = wanted.topic"
-		"  AND sensor.name = wanted.name)",
+		"  AND sensor.name = wanted.name AND sensor.part = 0)",
 		wanted, 2);
-	pg_add(pg, "SELECT n, id FROM " WANTED " JOIN sensor USING (topic, name)", wanted,
-		2);
+	pg_add(pg, PARTS, wanted, 2);
 	pg_add(pg,
-		"SELECT n, col, quantity, unit FROM " WANTED
+		"SELECT n, part, col, quantity, unit FROM " WANTED
 		" JOIN sensor USING (topic, name) JOIN channel ON channel.sensor = "
 		"sensor.id",
 		wanted, 2);
@@ -221,8 +305,9 @@ void provision_run(struct provision *p, struct pg *pg, struct insert *insert,
 
 void provision_finish(struct provision *p)
 {
-	struct wire_array *const arrays[] = {&p->topics, &p->names, &p->sensors,
-		&p->columns, &p->quantities, &p->units, &p->days};
+	struct wire_array *const arrays[] = {&p->topics, &p->names, &p->part_of, &p->parts,
+		&p->channel_of, &p->channel_parts, &p->columns, &p->quantities, &p->units,
+		&p->days};
 	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
 		free(arrays[i]->wire.at);
 	free(p->series);

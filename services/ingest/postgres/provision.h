@@ -13,7 +13,10 @@ struct provision {
 	int days_trouble;
 	struct series **series; /* of what is wanted, each once */
 	size_t n, size;
-	struct wire_array topics, names, sensors, columns, quantities, units, days;
+	struct wire_array topics, names;  /* of `series` */
+	struct wire_array part_of, parts; /* new ones: of which series, their numbers */
+	struct wire_array channel_of, channel_parts; /* new ones: where they stand */
+	struct wire_array columns, quantities, units, days;
 };
 
 /**

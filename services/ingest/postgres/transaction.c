@@ -388,7 +388,7 @@ void transaction_run(
 	t->answered = turn->results->n;
 	queue_group(turn->batch);
 	/* Not once they were looked up for this batch, which may have more. */
-	if (t->insert->series.n > SERIES_MAX)
+	if (t->insert->series.parts > SERIES_MAX)
 		series_clear(&t->insert->series);
 	attempt(t);
 }
