@@ -19,8 +19,9 @@ CREATE TABLE channel (
   UNIQUE (sensor, quantity, unit)
 ) WITHOUT ROWID;
 
--- One row a reading, its values side by side, clustered by sensor and time. The id
--- is never used twice; it keeps two readings of one instant apart.
+-- One row a reading (of each part of its sensor: schema_3.sql), its values side by side,
+-- clustered by sensor and time. The id is never used twice; it keeps two readings of one
+-- instant apart.
 -- clock: 0 synchronised, 1 plausible but not synchronised, 2 guessed.
 CREATE TABLE reading (
   sensor      INTEGER NOT NULL,

@@ -39,25 +39,8 @@ class Database:
             connection.close()
 
     def readings(self):
-        """[(sensor name, ts_us, {quantity: value})], one per row of `reading`."""
-        sql = (
-            "SELECT sensor.id, sensor.name, reading.ts, "
-            + ", ".join(f"reading.{column}" for column in COLUMNS)
-            + " FROM reading JOIN sensor ON sensor.id = reading.sensor"
-        )
-
-        def read(connection):
-            names = {}
-            for sensor, column, quantity in connection.execute(
-                "SELECT sensor, col, quantity FROM channel"
-            ):
-                names[sensor, column] = quantity
-            return [
-                (name, ts, named(values, sensor, names))
-                for sensor, name, ts, *values in connection.execute(sql)
-            ]
-
-        return self._read(read, [])
+        """[(sensor name, ts_us, {quantity: value})], one per reading, however many rows it has."""
+        return self._read(lambda connection: whole_readings(connection, "ts"), [])
 
     def count(self):
         """How many rows `reading` has."""
@@ -135,6 +118,30 @@ def joined(ranges):
         else:
             result.append((first, last))
     return result
+
+
+def whole_readings(connection, time_us):
+    """The rows of all sensors; those of several parts of a sensor put together by their time."""
+    names = {
+        (sensor, column): quantity
+        for sensor, column, quantity in connection.execute(
+            "SELECT sensor, col, quantity FROM channel"
+        ).fetchall()
+    }
+    sql = (
+        f"SELECT sensor.id, topic, name, part, {time_us}, {', '.join(COLUMNS)}"
+        " FROM reading JOIN sensor ON sensor.id = reading.sensor ORDER BY reading.id"
+    )
+    readings, newest = [], {}
+    for sensor, topic, name, part, ts, *values in connection.execute(sql).fetchall():
+        key = (topic, name, ts)
+        if key not in newest or part in newest[key][0]:
+            newest[key] = (set(), {})
+            readings.append((name, ts, newest[key][1]))
+        parts, quantities = newest[key]
+        parts.add(part)
+        quantities.update(named(values, sensor, names))
+    return readings
 
 
 def named(values, sensor, names):

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 
 from harness.broker import HOST, free_port
-from harness.database import COLUMNS, Database, joined, named
+from harness.database import Database, joined, whole_readings
 from harness.process import Process
 from harness.wait import eventually
 
@@ -189,21 +189,8 @@ class PostgresDatabase(Database):
             connection.close()
 
     def readings(self):
-        sql = (
-            "SELECT sensor.id, sensor.name, (extract(epoch FROM ts) * 1000000)::bigint, "
-            + ", ".join(COLUMNS)
-            + " FROM reading JOIN sensor ON sensor.id = reading.sensor"
-        )
-
-        def read(connection):
-            channels = connection.execute("SELECT sensor, col, quantity FROM channel").fetchall()
-            names = {(sensor, column): quantity for sensor, column, quantity in channels}
-            return [
-                (name, ts, named(values, sensor, names))
-                for sensor, name, ts, *values in connection.execute(sql).fetchall()
-            ]
-
-        return self._read(read, [])
+        time_us = "(extract(epoch FROM ts) * 1000000)::bigint"
+        return self._read(lambda connection: whole_readings(connection, time_us), [])
 
     def lost(self, stream):
         sql = "SELECT first, first + count - 1 FROM lost WHERE stream = ? ORDER BY first"

@@ -277,7 +277,7 @@ static void test_a_wide_sensor_is_not_remembered_again_and_again(void **state)
 	struct series *a = series_add(&cache, "/data/a", dp_slice("a"), 0, 1);
 	struct series *b = series_add(&cache, "/data/a", dp_slice("b"), 0, 2);
 	char text[16];
-	const size_t quantities = SERIES_PARTS * SERIES_COLUMNS;
+	const size_t quantities = (size_t)SERIES_PARTS * SERIES_COLUMNS;
 	for (int round = 0; round < 3; round++) {
 		for (size_t i = 0; i < quantities; i++) {
 			snprintf(text, sizeof(text), "q%d", (int)i);

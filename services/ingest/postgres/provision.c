@@ -159,7 +159,8 @@ static void assign_columns(struct provision *p)
 			reading.values[reading.n++] =
 				(struct dp_value){.quantity = dp_slice(channel->quantity),
 					.unit = dp_slice(channel->unit)};
-		} while (++i < insert->n_wanted && !insert->wanted[i].begins);
+			i++;
+		} while (i < insert->n_wanted && !insert->wanted[i].begins);
 		if (series_place(&p->insert->series, series, &reading, &place) != -ENOENT)
 			continue;
 		for (unsigned j = 0; j < reading.n; j++) {

@@ -22,7 +22,8 @@ CREATE TABLE channel (
 -- The numbers of readings: never used twice; with gaps, and in order for one ingest only.
 CREATE SEQUENCE reading_id CACHE 1000;
 
--- One row a reading, a partition a day (UTC): reading_20261125. What exactly-once needs
+-- One row a reading (of each part of its sensor: schema_3.sql), a partition a day (UTC):
+-- reading_20261125. What exactly-once needs
 -- is in stream.stored, so there is no key to look up for each row.
 -- clock: 0 synchronised, 1 plausible but not synchronised, 2 guessed.
 CREATE TABLE reading (
