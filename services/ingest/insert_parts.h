@@ -65,10 +65,10 @@ static inline const char *insert_reason(const struct context *c, const char *rea
 
 /* Why a reading is refused for which series_place() finds no room. */
 #define TOO_MANY_QUANTITIES                                                                \
-	"the sensor has no room for a new quantity: it has 192 besides temperature and "   \
-	"humidity at most"
-_Static_assert(
-	SERIES_PARTS *(SERIES_COLUMNS - SERIES_RESERVED) == 192, "or say it otherwise");
+	"no room for a new quantity: a sensor may have 192 besides temperature and "       \
+	"humidity"
+_Static_assert((SERIES_COLUMNS - SERIES_RESERVED) * SERIES_PARTS == 192,
+	"TOO_MANY_QUANTITIES says how many there may be");
 
 /*
  * Find the place of a reading's sensor and quantities; new ones are added. Readings with

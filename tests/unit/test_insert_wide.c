@@ -7,10 +7,10 @@
 
 #define MOST 192 /* and temperature and humidity */
 #define REFUSED                                                                            \
-	"the sensor has no room for a new quantity: it has 192 besides temperature and "   \
-	"humidity at most"
+	"no room for a new quantity: a sensor may have 192 besides temperature and "       \
+	"humidity"
 
-_Static_assert(MOST == SERIES_PARTS * (SERIES_COLUMNS - SERIES_RESERVED), "");
+_Static_assert(MOST == (SERIES_COLUMNS - SERIES_RESERVED) * SERIES_PARTS, "");
 
 /* Each value with what it is, however it is laid out. */
 #define VALUES                                                                             \
