@@ -6,7 +6,7 @@
 #include "ingest_store.h"
 
 #define MOST 192 /* and temperature and humidity */
-#define REFUSED                                                                            \
+#define NO_ROOM                                                                            \
 	"no room for a new quantity: a sensor may have 192 besides temperature and "       \
 	"humidity"
 
@@ -236,7 +236,7 @@ static void test_a_refused_reading_leaves_nothing_behind(void **state)
 			{n + 2, 2000, 3}, {n + 3, MOST - 3, 4}};
 		if (way != PLAIN)
 			snprintf(answer, sizeof(answer), "#0 rejected %d+4 (%s)", (int)n,
-				REFUSED);
+				NO_ROOM);
 		assert_string_equal(store_wide(&store, way, n, wide, LENGTH(wide)), answer);
 		assert_int_equal(db_int(store.path, CHANNELS), MOST - 2);
 		assert_int_equal(db_int(store.path, SENSORS), sensors);
@@ -244,7 +244,7 @@ static void test_a_refused_reading_leaves_nothing_behind(void **state)
 		assert_int_equal(insert_counts(store.insert)->readings, readings);
 		assert_db_text(store.path,
 			"SELECT count(*), min(reason), max(reason) FROM dead_letter",
-			"4|" REFUSED "|" REFUSED);
+			"4|" NO_ROOM "|" NO_ROOM);
 		/* So what there is room for, and what is known, is stored as before. */
 		const struct wide more[] = {{n + 4, MOST - 2, 2}, {n + 5, 3, 8}};
 		store_wide(&store, way, n + 4, more, 2);
@@ -269,7 +269,7 @@ static void test_the_readings_around_a_refused_one_are_stored(void **state)
 	snprintf(expected, sizeof(expected),
 		"#0 stored %d+1; #0 rejected %d+1 (%s); #0 stored %d+1; #0 rejected %d+1 "
 		"(%s)",
-		(int)n, (int)n + 1, REFUSED, (int)n + 2, (int)n + 3, REFUSED);
+		(int)n, (int)n + 1, NO_ROOM, (int)n + 2, (int)n + 3, NO_ROOM);
 	assert_string_equal(store_wide(&store, OURS, n, wide, 4), expected);
 	assert_wide(&store, &wide[0]);
 	assert_wide(&store, &wide[2]);

@@ -18,8 +18,8 @@ static void test_distances(void **state)
 		assert_int_equal(
 			dp_nearest_distance(cases[i].b, cases[i].a), cases[i].distance);
 	}
-	assert_int_equal(
-		dp_nearest_distance("a", "a word of more than thirty-one letters"), UINT_MAX);
+	assert_int_equal(dp_nearest_distance("a", "a word of more than thirty-one letters"),
+		UINT_MAX);
 }
 
 static void test_what_is_close_is_suggested_and_what_is_far_is_not(void **state)
