@@ -19,10 +19,11 @@ ci/engine.sh
 ci/base-image.sh
 ci/dev-image.sh
 
-passed=0 failed=0
-log=$(mktemp)
-reasons=$(mktemp)
-trap 'rm -f "$log" "$reasons"' EXIT
+# What steps leave behind: logs, `totals` (a line a step: passed failed), `reasons`.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+: >"$work/totals"
+: >"$work/reasons"
 begin=$(date +%s)
 
 # total WORD: the number before WORD in the last line of totals of the log, which
@@ -40,13 +41,15 @@ why() {
 	} | grep . || tail -n 15 "$log"
 }
 
-# step NAME COMMAND...: run it, show its output as it comes, add up its totals.
+# step NAME COMMAND...: run it, show its output when it has ended, note its totals. Two run
+# side by side at most, each with a log of its own: $lane says whose.
 step() {
 	local name=$1 status=0 ok bad start
 	shift
 	start=$(date +%s)
-	say "" "==> $name"
-	"$@" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
+	log=$work/$lane.log
+	say "==> $name ..."
+	"$@" >"$log" 2>&1 || status=$?
 	ok=$(total passed)
 	bad=$(($(total failed) + $(total 'errors?')))
 	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
@@ -54,31 +57,41 @@ step() {
 		bad=1
 		echo "it ended well without a test" >>"$log"
 	fi
-	passed=$((passed + ok)) failed=$((failed + bad))
+	echo "$ok $bad" >>"$work/totals"
 	if [ "$bad" -ne 0 ]; then
 		{
 			echo "--- $name (exit $status):"
 			why '^(FAIL|FAILED|ERROR) ' '^[^ ]+:[0-9]+(:[0-9]+)?: error:'
-		} >>"$reasons"
+		} >"$work/$lane.why"
+		cat "$work/$lane.why" >>"$work/reasons"
 	fi
-	say "==> $name: $ok passed, $bad failed, $(($(date +%s) - start)) s"
+	{
+		say "" "==> $name"
+		cat "$log"
+		say "==> $name: $ok passed, $bad failed, $(($(date +%s) - start)) s" ""
+	} >"$work/$lane.said"
+	cat "$work/$lane.said"
 	[ "$bad" -eq 0 ]
 }
 
 # A step without tests of its own; the parts that need it are not run without it.
 prepare() {
-	local name=$1
+	local name=$1 start
 	shift
-	say "" "==> $name"
-	if "$@" 2>&1 | tee "$log"; then return; fi
-	failed=$((failed + 1))
+	start=$(date +%s)
+	log=$work/$lane.log
+	if "$@" >"$log" 2>&1; then
+		say "==> $name: done, $(($(date +%s) - start)) s"
+		return
+	fi
+	cat "$log"
+	echo "0 1" >>"$work/totals"
 	{
 		echo "--- $name:"
 		why '\*\*\*' '^[^ ]+:[0-9]+:[0-9]+: (fatal )?error:'
-	} >>"$reasons"
+	} >>"$work/reasons"
 	return 1
 }
-set -o pipefail
 
 # The fault tests run an ingest of a version to come beside today's.
 next_ingest() {
@@ -94,8 +107,15 @@ pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --base
 fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@" tests/fault; }
 short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t; }
 
-for part in $parts; do
-	case $part in
+# Everything that several parts need is built before they run side by side.
+builds() {
+	prepare "programs with AddressSanitizer and UBSan" make_in_dev binaries clocked faked fault-programs unit-programs CONFIG=asan &&
+		prepare "programs with ThreadSanitizer" make_in_dev binaries unit-programs CONFIG=tsan &&
+		prepare "an ingest to come" next_ingest
+}
+
+run_part() {
+	case $1 in
 	lint)
 		step lint ci/dev.sh ci/lint.sh || :
 		;;
@@ -104,24 +124,16 @@ for part in $parts; do
 		step "unit tests, ThreadSanitizer" make_in_dev unit CONFIG=tsan || :
 		;;
 	integration)
-		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries clocked faked CONFIG=asan; then
-			BIN=build/asan/bin step "integration tests, AddressSanitizer and UBSan" \
-				pytest_in_dev tests/integration || :
-		fi
-		if prepare "services with ThreadSanitizer" make_in_dev binaries CONFIG=tsan; then
-			BIN=build/tsan/bin step "integration tests, ThreadSanitizer" \
-				pytest_in_dev -m tsan tests/integration || :
-		fi
+		BIN=build/asan/bin step "integration tests, AddressSanitizer and UBSan" \
+			pytest_in_dev tests/integration || :
+		BIN=build/tsan/bin step "integration tests, ThreadSanitizer" \
+			pytest_in_dev -m tsan tests/integration || :
 		;;
 	fault)
-		if prepare "services with AddressSanitizer and UBSan" make_in_dev binaries fault-programs CONFIG=asan &&
-			prepare "an ingest to come" next_ingest; then
-			BIN=build/asan/bin step "fault matrix, short form" short_faults_in_dev || :
-		fi
+		BIN=build/asan/bin step "fault matrix, short form" short_faults_in_dev || :
 		;;
 	fault-full)
-		if prepare "services" make_in_dev binaries fault-programs &&
-			prepare "an ingest to come" next_ingest; then
+		if prepare "services" make_in_dev binaries fault-programs; then
 			BIN=build/release/bin step "fault matrix" fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} || :
 		fi
 		;;
@@ -134,12 +146,34 @@ for part in $parts; do
 		fi
 		;;
 	esac
-done
+}
+
+# lane NAME PART...: these of the parts that are wanted, one after another.
+lane() {
+	lane=$1
+	shift
+	for part in "$@"; do
+		case " $parts " in *" $part "*) run_part "$part" ;; esac
+	done
+}
+
+# Those that mostly compute beside those that mostly wait.
+lane=main
+case " $parts " in
+*" unit "* | *" integration "* | *" fault "* | *" fault-full "*) builds || built=no ;;
+esac
+if [ -z "${built:-}" ]; then
+	lane computing lint unit rig &
+	lane waiting integration fault fault-full e2e &
+	wait
+fi
 
 say ""
-if [ -s "$reasons" ]; then
+passed=$(awk '{ n += $1 } END { print n + 0 }' "$work/totals")
+failed=$(awk '{ n += $2 } END { print n + 0 }' "$work/totals")
+if [ -s "$work/reasons" ]; then
 	say "What failed:"
-	cat "$reasons"
+	cat "$work/reasons"
 	say ""
 fi
 say "All parts: $(($(date +%s) - begin)) s"
