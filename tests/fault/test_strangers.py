@@ -116,10 +116,10 @@ class Stranger:
     # ---- messages ----
 
     def plain(self, number):
-        return Message(f"/data/{number}-{self.text(self.length(8000))}", self.payload())
+        return Message(f"/data/{number}-{self.text(self.length(16000))}", self.payload())
 
     def native(self, number):
-        node = f"s{number}" + self.random.choice(["", "", "", "-" + self.text(self.length(8000))])
+        node = f"s{number}" + self.random.choice(["", "", "", "-" + self.text(self.length(16000))])
         count = self.random.randint(1, 5)
         wanted = {"v": "1", "stream": self.random.randbytes(16).hex(), "first": "1", "count": str(count)}
         if self.random.random() < 0.2:

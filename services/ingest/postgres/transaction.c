@@ -16,6 +16,21 @@
 #define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
+/* Rows of an ordinary message, which no other has, in a transaction that is rolled back. */
+static const char ordinary[] = SESSION_BEGIN
+	";"
+	"INSERT INTO sensor (id, topic, name) OVERRIDING SYSTEM VALUE VALUES (-1, '', '');"
+	"INSERT INTO channel (sensor, col, quantity, unit)"
+	" VALUES (-1, 0, 'temperature', 'Cel');"
+	"WITH new AS (INSERT INTO stream (stream, node, created, seen, stored)"
+	"  VALUES (decode(md5(random()::text), 'hex'), 'n', now(), now(), '{[1,2)}')"
+	"  RETURNING stream)"
+	" INSERT INTO lost (stream, first, count, ts) SELECT stream, 2, 1, now() FROM new;"
+	"INSERT INTO reading (sensor, ts, clock, temperature, humidity)"
+	" VALUES (-1, now(), 0, 20, 50);"
+	"INSERT INTO late (sensor, ts, temperature, humidity) VALUES (-1, now(), 20, 50);"
+	"ROLLBACK";
+
 /* Statements of the group that locks, by their number. */
 enum { BEGIN, VERSION, RETENTION, ADD_STREAMS, LOCK_STREAMS, FENCE };
 
@@ -57,6 +72,7 @@ static void free_locks(struct transaction *t)
 static void on_judged(void *data, int err)
 {
 	struct transaction *t = data;
+	/* What keeps it from taking any message is what there is to be mended. */
 	if (err != 0 && err != -ENOTCONN)
 		snprintf(t->why, sizeof(t->why), "%s", pg_error(t->pg));
 	if (err == 0)
@@ -73,25 +89,7 @@ static void on_judged(void *data, int err)
  */
 static void judge(struct transaction *t)
 {
-	pg_script(t->pg,
-		SESSION_BEGIN
-		";"
-		"INSERT INTO sensor (id, topic, name) OVERRIDING SYSTEM VALUE"
-		" VALUES (-1, '', '');"
-		"INSERT INTO channel (sensor, col, quantity, unit)"
-		" VALUES (-1, 0, 'temperature', 'Cel');"
-		"WITH new AS (INSERT INTO stream (stream, node, created, seen, stored)"
-		"  VALUES (decode(md5(random()::text), 'hex'), 'n', now(), now(), "
-		"'{[1,2)}')"
-		"  RETURNING stream)"
-		" INSERT INTO lost (stream, first, count, ts) SELECT stream, 2, 1, now() "
-		"FROM new;"
-		"INSERT INTO reading (sensor, ts, clock, temperature, humidity)"
-		" VALUES (-1, now(), 0, 20, 50);"
-		"INSERT INTO late (sensor, ts, temperature, humidity)"
-		" VALUES (-1, now(), 20, 50);"
-		"ROLLBACK",
-		on_judged, t);
+	pg_script(t->pg, ordinary, on_judged, t);
 }
 
 static void on_rolled_back(void *data, int err)
