@@ -12,6 +12,7 @@
 
 #define BASE_S 1700000000
 #define NONE (-1)
+#define WIDE 4 /* the stream whose readings are two rows each */
 
 /* stream 0: a plain message, whose value is `first`; count 0: it cannot be read. */
 struct sent {
@@ -110,7 +111,7 @@ static struct incoming *plain_message(const struct sent *sent)
 
 static struct incoming *native_message(const struct sent *sent)
 {
-	char payload[2048];
+	char payload[4096];
 	size_t len = 0;
 	const struct dp_identity identity = {
 		.stream = {{[DP_STREAM_BYTES - 1] = (uint8_t)sent->stream}},
@@ -120,13 +121,15 @@ static struct incoming *native_message(const struct sent *sent)
 	struct dp_identity_text text;
 	dp_identity_encode(&identity, &text);
 	/* Each stream has quantities of its own: so columns are made. */
-	for (uint64_t seq = sent->first; seq < sent->first + sent->count; seq++)
+	for (uint64_t seq = sent->first; seq < sent->first + sent->count; seq++) {
 		len += (size_t)snprintf(payload + len, sizeof(payload) - len,
 			"%c{\"bn\":\"s%u/\",\"bt\":%" PRIu64
-			".000000,\"n\":\"temperature\",\"u\":\"Cel\",\"v\":20},"
-			"{\"n\":\"q%u\",\"v\":1}",
-			seq == sent->first ? '[' : ',', sent->stream, BASE_S + seq,
-			sent->stream);
+			".000000,\"n\":\"temperature\",\"u\":\"Cel\",\"v\":20}",
+			seq == sent->first ? '[' : ',', sent->stream, BASE_S + seq);
+		for (unsigned i = 0; i < (sent->stream == WIDE ? 7 : 1); i++)
+			len += (size_t)snprintf(payload + len, sizeof(payload) - len,
+				",{\"n\":\"q%u.%u\",\"v\":1}", sent->stream, i);
+	}
 	payload[len++] = sent->broken ? ',' : ']';
 	const struct dp_bus_message message = {.topic = "/data/n/batch",
 		.payload = payload,
@@ -298,14 +301,18 @@ void scene_judge(struct scene *scene, bool all)
 	} facts[] = {
 		{"SELECT count(*) FROM reading JOIN sensor ON sensor.id = sensor"
 		 " WHERE topic = '/data/n'",
-			15 + 10 + 4 + 9},
+			15 + 10 + 4 + 2 * 9},
+		{"SELECT count(*) FROM reading JOIN sensor ON sensor.id = sensor"
+		 " WHERE name = 's4' AND part = 1 AND v2 = 1 AND temperature IS NULL",
+			9},
+		{"SELECT count(*) FROM channel", 4 + 1 + 1 + 1 + 7 + 1},
 		{"SELECT count(DISTINCT id) = count(*) FROM reading", 1},
 		{"SELECT max(id) < (SELECT reading FROM next_id) FROM reading", 1},
 		{"SELECT count(*) FROM stream_interval", 4},
 		{"SELECT sum(last - first + 1) FROM stream_interval", 15 + 19 + 6 + 9},
 		{"SELECT sum(count) FROM lost", 9},
 		{"SELECT sum(lost) FROM stream", 9},
-		{"SELECT count(*) FROM sensor", 5},
+		{"SELECT count(*) FROM sensor", 5 + 1},
 		{"SELECT count(*) FROM dead_letter WHERE topic LIKE '%/batch'", 1},
 	};
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
