@@ -113,6 +113,14 @@ def run(lab, request, seed, add_row):
         run.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, run):
+    """The same case with each store; with PostgreSQL, a server of the case's own."""
+    if request.param == "postgresql":
+        run.name = "postgresql " + run.name
+        run.lab.use_postgres()
+
+
 def pytest_terminal_summary(terminalreporter, config):
     rows = config.pluginmanager.getplugin("fault-rows").rows
     if not rows:

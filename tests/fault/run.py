@@ -82,7 +82,7 @@ class Run:
     # ---- moments ----
 
     def seconds(self, full):
-        """How long something lasts: as the issue says, or 3 s."""
+        """How long something lasts that is about no limit: as long, or 3 s in the short form."""
         return full if self.full else min(full, 3)
 
     def sampled(self):
@@ -110,7 +110,7 @@ class Run:
 
     # ---- the verdict ----
 
-    def judge(self, forgiven=None):
+    def judge(self, forgiven=frozenset()):
         ledgers = [Ledger(sampler.ledger_path) for sampler in self.samplers]
         database = self.lab.database
         lost = sum(n for (n,) in database.query("SELECT sum(lost) FROM stream") if n)
@@ -125,7 +125,7 @@ class Run:
             assert not open_ends, f"{len(open_ends)} readings are not accepted"
         return True
 
-    def finish(self, forgiven=None, deadline_s=240):
+    def finish(self, forgiven=frozenset(), deadline_s=240):
         """Wait until all is stored, stop everything, judge once more and print the row."""
         self.when_sampled(self.count)
         eventually(self._settled, "all is accepted", deadline_s, poll_s=0.2)

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from fault import contents
 from harness import Database, Ledger, eventually
 
 
@@ -56,6 +57,11 @@ def accepted(run):
     return len(Ledger(run.sampler.ledger_path).accepted)
 
 
+def written(run):
+    """What may have been written to a damaged file before its damage was met."""
+    return set().union(*(Ledger(sampler.ledger_path).accepted for sampler in run.samplers))
+
+
 @pytest.mark.parametrize("damage", [header, noise, half, empty])
 def test_outbox_damaged_while_the_publisher_is_away(run, damage):
     run.name = f"outbox damaged: {damage.__name__}"
@@ -67,12 +73,13 @@ def test_outbox_damaged_while_the_publisher_is_away(run, damage):
         run.publisher.kill()
         path = run.publisher.outbox_path
         checkpoint(path)
+        inside = contents.of_outbox(path)
         damage(path, run.random)
         content = path.read_bytes()
         run.publisher.start(healthy=False)
         eventually(lambda: aside(path), "it is set aside")
         run.central.start()
-    run.finish(forgiven=lambda key: True)
+    run.finish(forgiven=inside)
     assert [p.read_bytes() for p in aside(path)] == [content]
     says_once([run.publisher], "was damaged")
 
@@ -86,10 +93,13 @@ def test_outbox_damaged_while_it_is_used(run):
             run.add_sampler()
         path = run.publisher.outbox_path
         eventually(lambda: Database(path).count() > 16000, "the outbox fills", 120, poll_s=0.5)
-        noise(path, run.random)
+        with contents.still(run.publisher):
+            inside = contents.of_outbox(path)
+            noise(path, run.random)
         run.central.start()
         eventually(lambda: aside(path), "it is set aside", 60)
-    run.finish(forgiven=lambda key: True)
+        inside |= written(run)
+    run.finish(forgiven=inside)
     says_once([run.publisher], "was damaged")
 
 
@@ -108,16 +118,19 @@ def test_outbox_damaged_where_nothing_can_be_replaced(run):
         folder = str(volume.folder)
         for words in (["--bind", folder, folder], ["-o", "remount,bind,ro", folder]):
             subprocess.run(["mount", *words], check=True, timeout=10)
-        for file in files:
-            file.write(run.random.randbytes(os.fstat(file.fileno()).st_size))
-            file.close()
+        with contents.still(run.publisher):
+            inside = contents.of_outbox(path)
+            for file in files:
+                file.write(run.random.randbytes(os.fstat(file.fileno()).st_size))
+                file.close()
         run.central.start()
         eventually(lambda: "cannot be set aside" in run.publisher.stderr(), "it says so", 60)
         eventually(lambda: "no new one" in run.publisher.health()[1], "its health says so")
+        inside |= written(run)
         subprocess.run(["umount", folder], check=True, timeout=10)
         eventually(lambda: aside(path), "it is set aside", 60)
         run.publisher.wait_healthy()
-    run.finish(forgiven=lambda key: True)
+    run.finish(forgiven=inside)
     says_once([run.publisher], "was damaged")
 
 
@@ -130,11 +143,12 @@ def test_database_damaged_while_ingest_is_away(run, damage):
         run.ingests[0].kill()
         path = run.lab.database_path
         checkpoint(path)
+        inside = contents.of_database(path)
         damage(path, run.random)
         content = path.read_bytes()
         run.ingests[0].start(healthy=False)
         run.pruner.start(healthy=False)
-    run.finish(forgiven=lambda key: True)
+    run.finish(forgiven=inside)
     assert content in [p.read_bytes() for p in aside(path)]
     says_once(run.ingests, "is damaged and was set aside")
 
@@ -148,10 +162,12 @@ def test_database_lost_under_three_ingests_and_a_pruner(run, how):
     for _ in run.moments(1, 0.2, 0.3):
         held = path.open("rb")  # no other file gets its number
         old = number(os.fstat(held.fileno()))
-        if how == "noise":
-            noise(path, run.random)
-        else:
-            path.unlink()
+        with contents.still(*run.ingests, run.pruner):
+            inside = contents.of_database(path)
+            if how == "noise":
+                noise(path, run.random)
+            else:
+                path.unlink()
         eventually(lambda: path.exists() and number(path.stat()) != old, "a new one is begun")
     # The pruner and the plain lease look at it at their own pace.
     run.pruner.kill()
@@ -159,7 +175,8 @@ def test_database_lost_under_three_ingests_and_a_pruner(run, how):
     for service in [*run.ingests, run.pruner]:
         eventually(lambda: old not in open_files(service), f"{service.name} has left the old file")
     held.close()
-    run.finish(forgiven=lambda key: True)
+    inside |= written(run)
+    run.finish(forgiven=inside)
     assert len(aside(path)) == (how == "noise")
     if how == "noise":
         says_once(run.ingests, "is damaged and was set aside")

@@ -51,14 +51,14 @@ def test_central_mosquitto_killed(run):
     run.finish()
 
 
-def test_ingest_killed(run):
+def test_ingest_killed(run, store):
     run.start()
     for _ in run.moments(KILLS):
         run.ingests[0].restart(healthy=False)
     run.finish()
 
 
-def test_three_ingests_killed_in_turn(run):
+def test_three_ingests_killed_in_turn(run, store):
     run.start(ingests=3)
     for turn, _ in enumerate(run.moments(6)):
         run.ingests[turn % 3].restart(healthy=False)

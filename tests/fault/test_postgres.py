@@ -1,4 +1,4 @@
-"""The cases that concern ingest with PostgreSQL, and those of PostgreSQL itself."""
+"""What befalls PostgreSQL itself. Ingest with it: the cases that have a `store`."""
 
 import os
 import signal
@@ -29,39 +29,6 @@ def away(service):
 
 def there(service):
     return service.stderr().count("the database is there")
-
-
-def test_postgresql_ingest_killed(run):
-    run.start()
-    for _ in run.moments(KILLS):
-        run.ingests[0].restart(healthy=False)
-    run.finish()
-
-
-def test_postgresql_three_ingests_killed_in_turn(run):
-    run.start(ingests=3)
-    for turn, _ in enumerate(run.moments(6)):
-        run.ingests[turn % 3].restart(healthy=False)
-    run.finish()
-
-
-def test_postgresql_ingest_frozen(run):
-    run.start()
-    for _ in run.moments(1, 0.2, 0.4):
-        run.ingests[0].freeze()
-        run.lasts(run.seconds(20))
-        run.ingests[0].thaw()
-    run.finish()
-
-
-def test_postgresql_one_of_three_ingests_frozen(run):
-    """What it has locked is the others' again once the server has ended its transaction."""
-    run.start(ingests=3)
-    for _ in run.moments(1, 0.2, 0.4):
-        run.ingests[1].freeze()
-        run.lasts(run.seconds(20))
-        run.ingests[1].thaw()
-    run.finish()
 
 
 def test_postgresql_killed(run, postgres):
@@ -100,7 +67,7 @@ def test_postgresql_frozen(run, postgres):
     run.start()
     for _ in run.moments(1, 0.2, 0.4):
         postgres.freeze()
-        run.lasts(run.seconds(40))
+        run.lasts(40)  # ingest waits for an answer for 30 s
         postgres.thaw()
     run.finish()
 

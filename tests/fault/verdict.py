@@ -17,7 +17,7 @@ class Verdict:
     problems: list = field(default_factory=list)
 
 
-def judge(ledgers, rows, reported_lost, planned, killed_runs=(), forgiven=None):
+def judge(ledgers, rows, reported_lost, planned, killed_runs=(), forgiven=frozenset()):
     """The verdict.
 
     ledgers        of all samplers
@@ -26,7 +26,7 @@ def judge(ledgers, rows, reported_lost, planned, killed_runs=(), forgiven=None):
     planned        how many readings the case was to send at least
     killed_runs    streams whose sampler was killed: what nobody had accepted of them
                    may be gone, and nobody can know that it was there
-    forgiven       which (stream, seq) the case says may be lost though they were
+    forgiven       the (stream, seq) that the case says may be lost though they were
                    accepted; they must be reported when they are
     """
     verdict = Verdict(reported_lost=reported_lost, stored=sum(rows.values()))
@@ -45,7 +45,7 @@ def judge(ledgers, rows, reported_lost, planned, killed_runs=(), forgiven=None):
     verdict.accepted = len(accepted)
     verdict.duplicates = sum((rows - sampled).values())
     absent = {key for row in sampled - rows for key in by_row[row]}
-    excused = {key for key in absent if forgiven is not None and forgiven(key)}
+    excused = absent & forgiven
     missing = (absent & accepted) - excused
     verdict.missing = len(missing)
     lost = absent - tails
