@@ -22,6 +22,8 @@ DAY_S = 86400
 STATEMENTS = [
     b"INSERT INTO lease",
     b"INSERT INTO sensor",
+    b"INSERT INTO sensor (topic, name, part)",
+    b"INSERT INTO channel",
     b"COPY reading",
     b"UPDATE stream",
     b"INSERT INTO dead_letter",
@@ -55,8 +57,12 @@ class Rows:
 
 
 def today(first, count):
+    """Readings of two rows each."""
     now = time.time() // DAY_S * DAY_S
-    return senml([[{"bn": "roof/", "bt": now + seq, "n": "t", "v": seq}] for seq in range(first, first + count)])
+    batch = [[{"n": f"q{n}", "v": seq} for n in range(8)] for seq in range(first, first + count)]
+    for seq, records in enumerate(batch, first):
+        records[0] |= {"bn": "roof/", "bt": now + seq}
+    return senml(batch)
 
 
 def all_answered(peer, rows, readings_sent):
@@ -95,7 +101,9 @@ def scenario(rows, central, client, ingest, k):
     all_answered(peer, rows, 8)
     peer.answer(peer.send(first, 9, b"no batch", 1))
     ingest.wait_healthy()
-    assert rows.ask(of_topic, node) == [(8, 8)]
+    assert rows.ask(of_topic, node) == [(8 + 2, 8 + 2)]
+    parts = "SELECT part, count(*) FROM sensor JOIN channel ON sensor = id WHERE name = 'roof' GROUP BY 1 ORDER BY 1"
+    assert rows.ask(parts) == [(0, 6), (1, 2)]
     stored = "SELECT stored::text FROM stream WHERE stream = %s"
     assert rows.ask(stored, bytes.fromhex(second)) == [("{[1,3)}",)]
     assert rows.ask(stored, bytes.fromhex(first)) == [("{[1,10)}",)]
