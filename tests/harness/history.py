@@ -43,14 +43,14 @@ class History:
         due, may_stay = Counter(), Counter()
         for topic, sensor, ts, values in self.readings:
             raw_us = self.policy_of(topic).raw * US
-            row = (topic, sensor, ts, tuple(sorted(values.items())))
+            found = Counter((topic, sensor, ts, *value) for value in values.items())
             singly = raw_us < longest_us or raw_us < DAY_US
             ends = ts if singly else ts - ts % DAY_US + DAY_US - 1
             if ts >= min(now_us - raw_us, counted_us):
-                due[row] += 1
+                due.update(found)
             if ends >= min(now_us - raw_us, counted_us):
-                may_stay[row] += 1
-        stored = Counter(stored_readings(database))
+                may_stay.update(found)
+        stored = Counter(stored_values(database))
         missing, too_many = due - stored, stored - may_stay
         assert not missing, f"missing at {now_us}, counted until {counted_us}: {missing}"
         assert not too_many, f"stored twice, or past its age at {now_us}: {too_many}"
@@ -75,7 +75,8 @@ class History:
             assert abs(total - math.fsum(values)) <= limit, key
 
 
-def stored_readings(database):
+def stored_values(database):
+    """(topic, sensor, ts_us, quantity, value) of each that a row has, whichever part of its sensor it is of."""
     columns = ["temperature", "humidity", *(f"v{i}" for i in range(2, 8))]
     names = {}
     for sensor, col, quantity in database.query("SELECT sensor, col, quantity FROM channel"):
@@ -85,8 +86,9 @@ def stored_readings(database):
         f"{', '.join(columns)} FROM reading JOIN sensor ON sensor.id = reading.sensor"
     )
     for sensor, topic, name, ts, *cells in database.query(sql):
-        values = {names[sensor, i]: value for i, value in enumerate(cells) if value is not None}
-        yield topic, name, ts, tuple(sorted(values.items()))
+        for i, value in enumerate(cells):
+            if value is not None:
+                yield topic, name, ts, names[sensor, i], value
 
 
 def stored_rollups(database, size_s):

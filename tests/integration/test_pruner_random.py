@@ -21,6 +21,7 @@ TURN_S = 300  # more than one takes
 HOUR_S = 3600
 NODES = ("n0", "n1", "n2")
 QUANTITIES = (("temperature", "Cel"), ("humidity", "%RH"), ("pressure", "Pa"))
+MORE = tuple((f"q{n}", "V") for n in range(12))  # of s1: more than a row has columns
 
 # Of all, and of n1.
 POLICIES = [
@@ -61,7 +62,8 @@ class Arrivals:
         if kind > 0.9:
             ms -= ms % 60000  # buckets' borders, and instants that come twice
         sensor = self.chance.choice(("s0", "s1"))
-        quantities = self.chance.sample(QUANTITIES, self.chance.randint(1, 3))
+        of_sensor = QUANTITIES + MORE if sensor == "s1" else QUANTITIES
+        quantities = self.chance.sample(of_sensor, self.chance.randint(1, 3))
         values = {name: self.chance.randint(-400, 800) / 10 for name, _ in quantities}
         self.history.readings.append((f"/data/{node}", sensor, ms * 1000, values))
         records = [{"n": name, "u": unit, "v": values[name]} for name, unit in quantities]
