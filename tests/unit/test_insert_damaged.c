@@ -58,6 +58,8 @@ SET_ASIDE(test_a_column_that_no_row_has,
 	"UPDATE channel SET col = 200 WHERE quantity = 'humidity'")
 SET_ASIDE(test_a_column_below_the_first,
 	"UPDATE channel SET col = -1 WHERE quantity = 'humidity'")
+SET_ASIDE(test_a_part_below_the_first, "UPDATE sensor SET part = -1")
+SET_ASIDE(test_a_part_beyond_all_there_can_be, "UPDATE sensor SET part = 1000001")
 SET_ASIDE(test_another_quantity_in_the_column_of_temperature,
 	"UPDATE channel SET quantity = 'uemperature' WHERE col = 0")
 SET_ASIDE(test_an_interval_that_ends_before_it_begins,
@@ -138,6 +140,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_a_column_that_no_row_has),
 		IN_DIRECTORY(test_a_column_below_the_first),
+		IN_DIRECTORY(test_a_part_below_the_first),
+		IN_DIRECTORY(test_a_part_beyond_all_there_can_be),
 		IN_DIRECTORY(test_another_quantity_in_the_column_of_temperature),
 		IN_DIRECTORY(test_an_interval_that_ends_before_it_begins),
 		IN_DIRECTORY(test_intervals_that_overlap),
