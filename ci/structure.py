@@ -13,7 +13,9 @@ B's header or calls what B defines. Then:
 - there is no circle: every part stands above all that it needs;
 - common never needs a service;
 - a struct that bears its part's name (`struct outbox` of outbox.h, `struct dp_bus` of
-  bus.c) is written by that part alone, unless VALUES says that it is a plain value;
+  bus.c) is written by that part alone, or by the parts of its own folder within a service;
+  what others keep in it is a member that bears their name (`stream->sender.due` in
+  sender.c, `stream->outbox.row` in outbox/), and VALUES lists what is a plain value;
 - a folder's README lists every part of it;
 - a main.c has at most 60 lines, another file 500, unless LONG says why.
 """
@@ -113,6 +115,11 @@ class House:
         service = lambda part: part.split("/")[1] if part.startswith("services/") else ""
         return service(b) == "" or service(a) in ("", service(b))
 
+    def together(self, path, owner):
+        """One part, or two of a folder that a service has for them."""
+        a, b = pathlib.PurePath(self.part(path)), pathlib.PurePath(owner)
+        return a == b or (a.parent == b.parent and len(a.parts) > 3)
+
     def check_circles(self):
         done, trail = set(), []
 
@@ -158,9 +165,10 @@ class House:
                         for owner in sorted(owners.get(struct, ()))
                         if self.reaches(self.part(path), owner)
                     ]
-                    if not mine or self.part(path) in mine:
+                    if not mine or any(self.together(path, owner) for owner in mine):
                         continue
-                    written = sorted(set(re.findall(WRITE % variable, body)))
+                    own = {path.stem, path.parent.name}
+                    written = sorted(set(re.findall(WRITE % variable, body)) - own)
                     if written:
                         self.say(
                             self.name(path),

@@ -16,7 +16,7 @@ CLEAN = {
     "common/bus.h": "struct dp_bus {\n\tint n;\n};\nvoid bus(struct dp_bus *b);\n",
     "common/bus.c": '#include "bus.h"\n#include "log.h"\nvoid bus(struct dp_bus *b)\n{\n\tb->n = 1;\n\tlog_it();\n}\n',
     "services/sampler/README.md": "| `main`, `ring` | x |\n| `drivers/sim` | x |\n",
-    "services/sampler/ring.h": "struct ring {\n\tint used;\n};\nint ring(struct ring *r);\n",
+    "services/sampler/ring.h": "struct ring {\n\tint used;\n\tstruct {\n\t\tint due;\n\t} main;\n};\nint ring(struct ring *r);\n",
     "services/sampler/ring.c": '#include "ring.h"\nint ring(struct ring *r)\n{\n\treturn r->used++;\n}\n',
     "services/sampler/drivers/sim.c": "int sim(void);\nint sim(void) { return 1; }\n",
     "services/sampler/main.c": '#include "ring.h"\n#include "bus.h"\n'
@@ -52,6 +52,16 @@ BROKEN = [
         "services/sampler/main.c",
         "int g(struct ring *r);\nint g(struct ring *r)\n{\n\treturn r->used == 2;\n}\n",
         None,  # to read it is no finding
+    ),
+    (
+        "services/sampler/main.c",
+        "struct ring;\nvoid h(struct ring *r);\nvoid h(struct ring *r)\n{\n\tr->main.due = 1;\n}\n",
+        None,  # a member that bears its writer's name
+    ),
+    (
+        "services/sampler/drivers/sim.h",
+        "struct sim {\n\tint n;\n};\nstatic inline void f(struct ring *r)\n{\n\tr->used = 1;\n}\n",
+        "services/sampler/drivers/sim.h: writes used of struct ring",
     ),
     ("services/sampler/new.h", "\n", "services/sampler/new: services/sampler/README.md does not list `new`"),
     ("services/sampler/drivers/new.h", "\n", "does not list `drivers/new`"),
