@@ -15,11 +15,11 @@
 
 /* What a step may do at first, at least and at most: rows, or pages of a vacuum. */
 static const struct stride strides[PHASES] = {
-	[PHASE_COUNT] = {2000, 50, 20000, STRIDE_US},
-	[PHASE_LATE] = {2000, 50, 20000, STRIDE_US},
-	[PHASE_READINGS] = {5000, 50, 5000, STRIDE_US},
-	[PHASE_ROLLUPS] = {5000, 50, 5000, STRIDE_US},
-	[PHASE_VACUUM] = {64, 4, 128, STRIDE_US},
+	[PHASE_COUNT] = {.amount = 2000, .least = 50, .most = 20000, .us = STRIDE_US},
+	[PHASE_LATE] = {.amount = 2000, .least = 50, .most = 20000, .us = STRIDE_US},
+	[PHASE_READINGS] = {.amount = 5000, .least = 50, .most = 5000, .us = STRIDE_US},
+	[PHASE_ROLLUPS] = {.amount = 5000, .least = 50, .most = 5000, .us = STRIDE_US},
+	[PHASE_VACUUM] = {.amount = 64, .least = 4, .most = 128, .us = STRIDE_US},
 };
 
 const char prune_service[] = "retention-pruner";

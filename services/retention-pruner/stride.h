@@ -2,17 +2,26 @@
 #ifndef PRUNER_STRIDE_H
 #define PRUNER_STRIDE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STRIDE_US 4000 /**< what a step is meant to take where others wait for it */
 
 struct stride {
 	int64_t amount, least, most;
-	int64_t us; /**< what a step is meant to take */
+	int64_t us;	 /**< what a step is meant to take */
+	int64_t ceiling; /**< more was ended as it took too long; 0: nothing was */
 };
+
+/** Begin anew with what is initial, but for what is known to take too long. */
+void stride_begin(struct stride *stride, const struct stride *initial);
 
 /** After a step of this amount took so long, whatever the reason. */
 void stride_took(struct stride *stride, int64_t took_us);
+
+/** A step of this amount was ended, and nothing of it is done: half of it next. */
+void stride_gave_up(struct stride *stride);
+bool stride_may_shrink(const struct stride *stride);
 
 /** The pause after it: what the others get is never less than four times as much. */
 int64_t stride_pause_ms(int64_t took_us, int64_t least_ms);

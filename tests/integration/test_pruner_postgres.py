@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import Peer, eventually
+from harness import BoardClock, Peer, eventually
 from harness.peer import new_stream, senml
 from harness.pruning import DAY_S, at, minutes, order, reports, store, temperatures, watching
 from harness.service import ROOT
@@ -270,6 +270,73 @@ def test_it_stops_while_its_server_hangs(lab, central, postgres):
     for pruner in pruners:
         pruner.stop()
     postgres.thaw()
+
+
+def each_second(postgres, begin_s, seconds):
+    """A reading of 1 in each second from there on, as they could have been stored."""
+    for time_s in range(begin_s // DAY_S * DAY_S, begin_s + seconds, DAY_S):
+        postgres.execute("SELECT dewpoint_partition((to_timestamp(%s) AT TIME ZONE 'UTC')::date)", time_s)
+    postgres.execute(
+        "INSERT INTO reading (sensor, ts, clock, temperature) SELECT 1, to_timestamp(%s + i), 0, 1"
+        " FROM generate_series(0, %s - 1) AS i", begin_s, seconds,
+    )
+
+
+SLOW = """CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(new.count * 0.02); RETURN new; END $$;
+CREATE TRIGGER slow BEFORE INSERT ON rollup FOR EACH ROW WHEN (new.size = 60) EXECUTE FUNCTION slow()"""
+
+
+def ended(postgres):
+    return postgres.process.stderr().count("canceling statement due to statement timeout")
+
+
+def test_what_takes_too_long_is_done_in_smaller_steps(lab, central, postgres):
+    """Where less than a minute of readings is all that a statement has time for: it is counted, in
+    parts of a minute, and the next run does not try more at first."""
+    begin_s = int(time.time()) // 60 * 60 - 3600
+    clock = BoardClock(lab.directory, wall_s=begin_s + 185)
+    store(lab, central, [at(10, 1)])  # it is younger than what is counted
+    each_second(postgres, begin_s, 300)
+    postgres.execute(SLOW)
+    client = watching(lab, central)
+    url = postgres.url() + "?options=-cstatement_timeout%3D1000"
+    settings = {"RETENTION": "raw:2d,1m:1y,1h:10y", "CLOCK_FILE": clock.path, "STORE_URL": url}
+    pruner = lab.pruner(central, **settings)
+    (report,) = eventually(lambda: reports(client), "a run", 60)
+    assert (report["outcome"], report["counted"]) == ("done", 120)
+    assert minutes(lab) == [(60, 1, 1, 60, 1, 1)] * 2
+    tried = ended(postgres)
+    assert tried >= 6 and not said(pruner, CANNOT)
+    clock.set(wall_s=begin_s + 365)
+    assert order(client)["counted"] == 180
+    assert minutes(lab) == [(60, 1, 1, 60, 1, 1)] * 5
+    assert minutes(lab, "reading_1h") == [(300, 1, 1, 300, 1, 1)]
+    assert ended(postgres) <= tried + 2
+
+
+def test_a_database_that_is_replaced_in_the_middle_of_a_run(lab, central, postgres):
+    """The run of the old one has failed, and says so; the new one gets a run of its own."""
+    store(lab, central, [at(10 * DAY_S, 1), at(0, 2)])
+    client = watching(lab, central)
+    reader = postgres.connect()
+    reader.cursor().execute("SELECT count(*) FROM reading")  # its day cannot be dropped
+    pruner = lab.pruner(central, healthy=False, RETENTION="raw:2d")
+    eventually(lambda: said(pruner, CANNOT), "it is in the middle of a run")
+    reader.close()
+    server = postgres.connect("postgres")
+    server.autocommit = True
+    cursor = server.cursor()
+    cursor.execute("ALTER DATABASE dewpoint ALLOW_CONNECTIONS false")
+    cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'dewpoint'")
+    cursor.execute("ALTER DATABASE dewpoint RENAME TO old")
+    cursor.execute("CREATE DATABASE dewpoint")
+    server.close()
+    (first,) = eventually(lambda: reports(client), "a report")
+    assert (first["outcome"], first["reason"]) == ("failed", "the database was replaced during the run")
+    assert (first["rows_before"], first["rows_after"]) == (2, 0)
+    second = order(client)
+    assert (second["outcome"], second["rows_before"]) == ("done", 0)
 
 
 def fill(postgres, rows, age_s):

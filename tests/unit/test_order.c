@@ -73,7 +73,7 @@ static void test_the_report_is_json(void **state)
 static void test_a_step_does_less_when_it_was_slow(void **state)
 {
 	(void)state;
-	struct stride stride = {1000, 50, 2000, STRIDE_US};
+	struct stride stride = {.amount = 1000, .least = 50, .most = 2000, .us = STRIDE_US};
 	stride_took(&stride, (int64_t)2 * STRIDE_US);
 	assert_int_equal(stride.amount, 500);
 	stride_took(&stride, (int64_t)100 * STRIDE_US); /* one mishap does not decide */
@@ -86,6 +86,35 @@ static void test_a_step_does_less_when_it_was_slow(void **state)
 	assert_int_equal(stride.amount, 2000);
 	stride_took(&stride, STRIDE_US);
 	assert_int_equal(stride.amount, 2000);
+}
+
+static void test_what_was_too_much_is_not_tried_again_soon(void **state)
+{
+	(void)state;
+	const struct stride initial = {
+		.amount = 3600, .least = 1, .most = 86400, .us = STRIDE_US};
+	struct stride stride = {.ceiling = 0};
+	stride_begin(&stride, &initial);
+	assert_int_equal(stride.amount, 3600);
+	for (int64_t amount = 1800; amount > 100; amount /= 2) {
+		assert_true(stride_may_shrink(&stride));
+		stride_gave_up(&stride);
+		assert_int_equal(stride.amount, amount);
+	}
+	/* Neither a new run nor a quick step forgets it. */
+	stride_begin(&stride, &initial);
+	assert_int_equal(stride.amount, 112);
+	stride_took(&stride, 0);
+	assert_in_range(stride.amount, 113, 130);
+	stride_took(&stride, STRIDE_US);
+	assert_in_range(stride.amount, 113, 130);
+	for (int i = 0; i < 100; i++)
+		stride_took(&stride, 0);
+	assert_int_equal(stride.amount, 86400);
+	for (int i = 0; i < 40; i++)
+		stride_gave_up(&stride);
+	assert_int_equal(stride.amount, 1);
+	assert_false(stride_may_shrink(&stride));
 }
 
 static void test_the_pause_grows_with_the_step(void **state)
@@ -105,6 +134,7 @@ int main(void)
 		cmocka_unit_test(test_answers_go_to_topics_that_are_not_ours),
 		cmocka_unit_test(test_the_report_is_json),
 		cmocka_unit_test(test_a_step_does_less_when_it_was_slow),
+		cmocka_unit_test(test_what_was_too_much_is_not_tried_again_soon),
 		cmocka_unit_test(test_the_pause_grows_with_the_step),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,14 +155,17 @@ int count_mark(struct prune *prune)
 	" FROM reading WHERE sensor = s.id AND ts >= " DP_POSTGRES_TIME(                   \
 		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r)"
 
-/* Up to where a step that begins at a time counts: within the day. */
+/*
+ * Up to where a step that begins at a time counts: within the day, and by whole buckets,
+ * unless one is too much for a step. Then its parts are merged.
+ */
 static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t until_us)
 {
 	int64_t day_us = bucket_start(start_us, DAY_US) + DAY_US;
-	int64_t end_us = bucket_start(
-		start_us + prune->strides[PHASE_COUNT].amount * 1000000, finest_us(prune));
+	int64_t most_us = start_us + prune->strides[PHASE_COUNT].amount * 1000000;
+	int64_t end_us = bucket_start(most_us, finest_us(prune));
 	if (end_us <= start_us)
-		end_us = start_us + finest_us(prune);
+		end_us = most_us;
 	if (end_us > day_us)
 		end_us = day_us;
 	return end_us < until_us ? end_us : until_us;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,10 +17,12 @@
 
 #define CONNECT_MS 10000
 #define ANSWER_MS 60000
+#define MARGIN_MS 5000 /* for the server to end a statement, and to say so */
 #define PATIENCE_MS 3600000
 #define HURRY_MS 500
 #define VALUES_MAX 8
-#define INT8 20 /* the type's number, which is part of the protocol */
+#define CANCELED "57014" /* the SQLSTATE of a statement that took too long */
+#define INT8 20		 /* the type's number, which is part of the protocol */
 
 struct db {
 	const char *url;
@@ -27,7 +30,8 @@ struct db {
 	PGresult *result;
 	int bell; /* rings when time gets short */
 	_Atomic int64_t hurry_ms;
-	int64_t answer_ms;
+	int64_t limit_ms, answer_ms; /* of any call, of the next one */
+	bool too_long;
 	char name[256], why[512];
 };
 
@@ -45,7 +49,7 @@ void db_open(struct db **out, const char *url)
 		dp_log_out_of_memory("the store");
 	db->url = url;
 	db->hurry_ms = INT64_MAX;
-	db->answer_ms = ANSWER_MS;
+	db->limit_ms = db->answer_ms = ANSWER_MS;
 	db->bell = eventfd(0, EFD_CLOEXEC);
 	if (db->bell < 0)
 		dp_log_out_of_memory("a descriptor");
@@ -115,8 +119,10 @@ static int wait_for(struct db *db, short events, int64_t until_ms)
 		int ready = now < end_ms ? poll(fds, 2, (int)(end_ms - now)) : 0;
 		if (ready > 0 && fds[0].revents != 0)
 			return 0;
-		if (ready == 0)
+		if (ready == 0) {
+			db->too_long = hurry_ms == INT64_MAX;
 			return give_up(db, "no answer in time");
+		}
 		if (ready < 0 && errno != EINTR)
 			return give_up(db, "the connection cannot be polled");
 	}
@@ -147,6 +153,7 @@ int db_connect(struct db *db, bool *fresh)
 		return 0;
 	db_disconnect(db);
 	*fresh = true;
+	db->limit_ms = db->answer_ms = ANSWER_MS;
 	db->conn = start_connecting(db->url);
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
@@ -177,6 +184,16 @@ const char *db_name(const struct db *db)
 const char *db_why(const struct db *db)
 {
 	return db->why;
+}
+
+void db_limit(struct db *db, int64_t ms)
+{
+	db->limit_ms = db->answer_ms = ms + MARGIN_MS;
+}
+
+bool db_took_too_long(const struct db *db)
+{
+	return db->too_long;
 }
 
 void db_patience(struct db *db)
@@ -235,7 +252,9 @@ static int take(struct db *db, PGresult *result)
 		return 0;
 	}
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	int err = dp_postgres_error(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	int err = dp_postgres_error(state);
+	db->too_long = state != NULL && strcmp(state, CANCELED) == 0;
 	db_say_why(db, text != NULL ? text : PQerrorMessage(db->conn));
 	PQclear(result);
 	return err;
@@ -245,7 +264,8 @@ int db_run(struct db *db, const char *sql, const struct db_values *values)
 {
 	int64_t until_ms = now_ms() + db->answer_ms;
 	int err = 0;
-	db->answer_ms = ANSWER_MS;
+	db->answer_ms = db->limit_ms;
+	db->too_long = false;
 	if (db->conn == NULL)
 		return -ENOTCONN;
 	db->why[0] = '\0';

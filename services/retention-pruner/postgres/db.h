@@ -50,6 +50,15 @@ struct db_values {
  */
 int db_run(struct db *db, const char *sql, const struct db_values *values);
 
+/**
+ * After so many milliseconds the server ends a statement of this session: a call that has
+ * no answer some seconds later gives the session up. Until it is said, a minute.
+ */
+void db_limit(struct db *db, int64_t ms);
+
+/** Whether the last call failed as it took too long, here or by the server's word. */
+bool db_took_too_long(const struct db *db);
+
 /** The next call may take longer than others: it has an hour. */
 void db_patience(struct db *db);
 

@@ -1,21 +1,19 @@
 #include "prune_postgres.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
 
-#define OLDEST_SERVER 140000
 #define COUNT_US 200000 /* nobody waits for a step, but its transaction should be short */
 #define DELETE_US 100000
 
 /* What a step may do at first, at least and at most: rows; of counting, seconds of time. */
 static const struct stride strides[PHASES] = {
-	[PHASE_COUNT] = {3600, 60, 86400, COUNT_US},
-	[PHASE_LATE] = {10000, 500, 200000, COUNT_US},
-	[PHASE_READINGS] = {5000, 500, 20000, DELETE_US},
-	[PHASE_ROLLUPS] = {5000, 500, 20000, DELETE_US},
+	[PHASE_COUNT] = {.amount = 3600, .least = 1, .most = 86400, .us = COUNT_US},
+	[PHASE_LATE] = {.amount = 10000, .least = 50, .most = 200000, .us = COUNT_US},
+	[PHASE_READINGS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
+	[PHASE_ROLLUPS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
 };
 
 const char prune_service[] = "retention-pruner-postgres";
@@ -65,106 +63,6 @@ const char *prune_why(const struct prune *prune)
 	return *why != '\0' ? why : NULL;
 }
 
-/* ---- the session ---- */
-
-/*
- * Whoever else wants a lock waits behind us, so we do not wait for long. What a crash
- * of the server takes back of us is done again, so a commit need not be on the disk.
- */
-static const char settings[] =
-	"SET lock_timeout = '300ms'; SET idle_in_transaction_session_timeout = '10s';"
-	"SET client_connection_check_interval = '2s'; SET synchronous_commit = off;"
-	"SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET jit = off;"
-	"SET max_parallel_workers_per_gather = 0; SET work_mem = '16MB'";
-
-static int refuse(struct prune *prune, int err, const char *why)
-{
-	db_disconnect(prune->db);
-	db_say_why(prune->db, why);
-	return err;
-}
-
-/* Of a session that is new: whether this is a database for us. */
-static int prepare(struct prune *prune)
-{
-	struct db *db = prune->db;
-	char why[128];
-	if (db_server_version(db) < OLDEST_SERVER)
-		return refuse(prune, -ENOTSUP, "PostgreSQL 14 or newer is needed");
-	int err = db_run(db, settings, NULL);
-	if (err == 0)
-		err = db_run(db, "SELECT to_regclass('dewpoint_schema') IS NULL", NULL);
-	if (err != 0)
-		return err;
-	if (db_text(db, 0, 0)[0] == 't')
-		return refuse(
-			prune, -ENOENT, "there is no schema yet; ingest-postgres makes it");
-	err = db_run(db, "SELECT coalesce(max(version), 0) FROM dewpoint_schema", NULL);
-	if (err != 0)
-		return err;
-	long long version = db_int(db, 0, 0);
-	if (version >= DP_POSTGRES_SCHEMA)
-		return 0; /* a newer one is refused by the first step */
-	snprintf(why, sizeof(why),
-		"the schema is of version %lld; ingest-postgres brings it to %d", version,
-		DP_POSTGRES_SCHEMA);
-	return refuse(prune, -ENOENT, why);
-}
-
-static int connect_again(struct prune *prune)
-{
-	bool fresh = false;
-	int err = db_connect(prune->db, &fresh);
-	if (err == 0 && fresh) {
-		err = prepare(prune);
-		/* It may be another database: a run that was under way looks again. */
-		if (prune->phase != PHASE_DONE)
-			prune_begin(prune, &prune->run);
-	}
-	return err;
-}
-
-/* ---- the lease, on the database's clock ---- */
-
-int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us)
-{
-	const char *const texts[] = {lease->name, lease->holder};
-	const struct db_values values = {1, 2, &lease->ttl_us, texts};
-	(void)now_us;
-	int err = connect_again(prune);
-	if (err == 0)
-		err = step_begin(prune, STEP_PLAIN);
-	if (err != 0)
-		return err;
-	err = db_run(prune->db,
-		"INSERT INTO lease AS old VALUES"
-		" ($2, $3, 1, clock_timestamp() + $1 * interval '1 microsecond')"
-		" ON CONFLICT (name) DO UPDATE SET holder = $3, expires = excluded.expires,"
-		"  number = old.number + (old.holder <> $3)::integer"
-		" WHERE old.holder = $3 OR old.expires < clock_timestamp()"
-		" RETURNING number",
-		&values);
-	bool held = err == 0 && db_rows(prune->db) > 0;
-	int64_t number = held ? db_int(prune->db, 0, 0) : 0;
-	err = step_end(prune, err);
-	if (err != 0)
-		return err;
-	lease->held = held;
-	lease->number = number;
-	return 0;
-}
-
-int prune_release(struct prune *prune, struct dp_lease *lease)
-{
-	const char *const texts[] = {lease->name, lease->holder};
-	const struct db_values values = {1, 2, &lease->number, texts};
-	lease->held = false;
-	return db_run(prune->db,
-		"UPDATE lease SET expires = '-infinity'"
-		" WHERE number = $1 AND name = $2 AND holder = $3",
-		&values);
-}
-
 /* ---- a run ---- */
 
 static void rewind_targets(struct prune *prune)
@@ -180,7 +78,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	prune->phase = PHASE_CHECK;
 	/* Little to do was no sign that much goes as quickly: begin carefully again. */
 	for (int i = 0; i < PHASES; i++)
-		prune->strides[i] = strides[i];
+		stride_begin(&prune->strides[i], &strides[i]);
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
 	prune->repack = false;
 	rewind_targets(prune);
@@ -223,11 +121,28 @@ static int step(struct prune *prune, int64_t *rows)
 	return 0;
 }
 
+/* What a step has done nothing of is tried again from where it began. */
+static int try_step(struct prune *prune, int64_t *rows)
+{
+	const struct target target = prune->target;
+	const int64_t day_us = prune->day_us;
+	prune->stepped = prune->phase;
+	prune->took_too_long = false;
+	int result = step(prune, rows);
+	if (result >= 0)
+		return result;
+	prune->target = target;
+	prune->day_us = day_us;
+	/* The session is there still: at once with less, until it is the least. */
+	bool less = prune->took_too_long && result == -EBUSY &&
+		    stride_may_shrink(&prune->strides[prune->stepped]);
+	return less ? 0 : result;
+}
+
 int prune_step(struct prune *prune, int64_t *rows, bool *done)
 {
-	prune->stepped = prune->phase;
 	*rows = 0;
-	int result = step(prune, rows);
+	int result = try_step(prune, rows);
 	if (result == 1) {
 		/* A dry run ends where it has looked; others do not look. */
 		prune->phase = prune->phase == PHASE_LOOK ? PHASE_END : prune->phase + 1;
@@ -242,7 +157,11 @@ int prune_step(struct prune *prune, int64_t *rows, bool *done)
 
 void prune_took(struct prune *prune, int64_t took_us)
 {
-	stride_took(&prune->strides[prune->stepped], took_us);
+	struct stride *stride = &prune->strides[prune->stepped];
+	if (prune->took_too_long)
+		stride_gave_up(stride);
+	else
+		stride_took(stride, took_us);
 }
 
 int prune_checkpoint(struct prune *prune)

@@ -1,9 +1,9 @@
 /*
  * The parts of a run with PostgreSQL, among themselves: prune_postgres.c has the order of
- * the phases, step_db.c what every step does around its own statements, groups.c the
- * sensors by their policies, target.c what is looked at and deleted one after the
- * other; look.c sees what would go, count.c counts, days.c drops partitions, remove.c
- * deletes rows, space.c looks at the size.
+ * the phases, session.c the session and the lease, step_db.c what every step does around
+ * its own statements, groups.c the sensors by their policies, target.c what is looked at
+ * and deleted one after the other; look.c sees what would go, count.c counts, days.c drops
+ * partitions, remove.c deletes rows, space.c looks at the size.
  */
 #ifndef PRUNER_PRUNE_POSTGRES_H
 #define PRUNER_PRUNE_POSTGRES_H
@@ -20,6 +20,8 @@
 
 /* A time as whole microseconds since 1970. */
 #define MICROSECONDS(ts) "(extract(epoch FROM " ts ") * 1000000)::bigint"
+
+#define STORE_ID_MAX 40
 
 /* In this order; a step says whether its phase is over. */
 enum phase {
@@ -55,11 +57,13 @@ struct target {
 
 struct prune {
 	struct db *db;
+	char store_id[STORE_ID_MAX]; /* of the database of the last session */
 	struct prune_run run;
 	struct prune_report report;
 	enum phase phase;
 	enum phase stepped; /* of the last step */
 	struct stride strides[PHASES];
+	bool took_too_long; /* the last step: it was ended, and nothing of it is done */
 
 	struct groups groups;
 	struct target target;

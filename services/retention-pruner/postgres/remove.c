@@ -96,8 +96,6 @@ static int delete_some(struct prune *prune, const struct state *state, int64_t *
 
 int remove_readings(struct prune *prune, int64_t *rows)
 {
-	const struct target target = prune->target;
-	const int64_t day_us = prune->day_us;
 	int64_t deleted = 0;
 	struct state state;
 	int err = step_begin(prune, STEP_PLAIN);
@@ -106,11 +104,8 @@ int remove_readings(struct prune *prune, int64_t *rows)
 	err = step_state(prune, &state);
 	int found = err != 0 ? err : delete_some(prune, &state, &deleted);
 	err = step_end(prune, found < 0 ? found : 0);
-	if (err != 0) {
-		prune->target = target;
-		prune->day_us = day_us;
+	if (err != 0)
 		return err;
-	}
 	*rows = deleted;
 	prune->report.readings += deleted;
 	return found == 0;

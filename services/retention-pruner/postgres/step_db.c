@@ -76,6 +76,7 @@ int step_end(struct prune *prune, int err)
 	if (err == 0)
 		return db_run(prune->db, "COMMIT", NULL);
 	snprintf(why, sizeof(why), "%s", db_why(prune->db));
+	prune->took_too_long = db_took_too_long(prune->db);
 	if (db_run(prune->db, "ROLLBACK", NULL) != 0)
 		db_disconnect(prune->db);
 	db_say_why(prune->db, why);
