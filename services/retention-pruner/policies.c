@@ -13,6 +13,9 @@
 #define SETTING "RETENTION"
 #define PREFIX SETTING "_"
 
+const char policies_ambiguous[] = "an override of RETENTION means more than one thing: "
+				  "see the log of the pruner";
+
 /* @return the text behind NAME=, or NULL when it is no override */
 static const char *value_of(const char *entry, size_t *name_len)
 {

@@ -24,6 +24,9 @@ struct policies {
 	bool ambiguous; /**< an override is */
 };
 
+/** The reason while an override is ambiguous, as the report says it. */
+extern const char policies_ambiguous[];
+
 /**
  * From RETENTION's value and from the environment: RETENTION_<NODE> and
  * RETENTION_<NODE>_<SENSOR>, names in capitals and with _ for what is neither a letter

@@ -144,8 +144,7 @@ static int end_run(struct prune *prune)
 	if (err == 0)
 		err = prune_row(prune, OLDEST, 0, NULL, 1, &report->oldest_us);
 	if (report->reason == NULL && prune->run.policies->ambiguous)
-		report->reason = "an override of RETENTION means more than one thing: "
-				 "see the log of the pruner";
+		report->reason = policies_ambiguous;
 	report->rows_after = state.next_id - 1 - state.removed;
 	if (err >= 0 && report->outcome == PRUNE_DID)
 		err = prune_tell_planner(prune, report->rows_after);

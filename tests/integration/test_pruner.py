@@ -268,6 +268,24 @@ def test_a_node_has_a_policy_of_its_own(lab, central):
     assert lab.database.topics() == {"/data/orangepi-0"}
 
 
+@pytest.mark.stores
+def test_an_override_that_means_two_things_shortens_nothing(lab, central):
+    """A node kitchen-window, and the sensor window of kitchen: both keep what RETENTION says."""
+    lab.ingest(central)
+    client = watching(lab, central)
+    for node, sensor in (("kitchen-window", "climate"), ("kitchen", "window"), ("kitchen", "climate")):
+        reading = at(3 * DAY_S, 1)
+        reading[0]["bn"] = f"{sensor}/"
+        assert "stored" in Peer(lab.client(central), node).ask(new_stream(), 1, senml([reading]), 1)
+    pruner = lab.pruner(central, RETENTION="raw:1w", RETENTION_KITCHEN_WINDOW="raw:1d")
+    (report,) = eventually(lambda: reports(client), "a run")
+    assert report["outcome"] == "done" and "means more than one thing" in report["reason"]
+    assert temperatures(lab) == [1, 1, 1]
+    (line,) = [e for e in pruner.events() if e["msg"].startswith("an override means more")]
+    assert line["name"] == "RETENTION_KITCHEN_WINDOW"
+    assert {line["node"], line["other_node"]} == {"kitchen", "kitchen-window"}
+
+
 def test_a_limit_of_bytes_takes_the_oldest(lab, central):
     """Above MAX_DB_BYTES the oldest readings go, but none that is younger than a day."""
     lab.ingest(central)

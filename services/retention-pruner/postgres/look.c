@@ -39,6 +39,11 @@ static int read_sensors(struct prune *prune)
 	int err = db_run(prune->db, "SELECT id, topic, name FROM sensor", NULL);
 	if (err != 0)
 		return err;
+	/* All of them first: one that is ambiguous counts differently for each it matches.
+	 */
+	for (size_t i = 0; i < db_rows(prune->db); i++)
+		policies_note(prune->run.policies, db_text(prune->db, i, 1),
+			db_text(prune->db, i, 2));
 	groups_begin(&prune->groups, prune->run.policies);
 	for (size_t i = 0; i < db_rows(prune->db); i++)
 		groups_add(&prune->groups, prune->run.policies, db_text(prune->db, i, 0),

@@ -155,6 +155,8 @@ int space_end(struct prune *prune)
 			"UPDATE retention SET run_wall = $1, run_boot_us = $2,"
 			" run_boot_id = $3",
 			2, when, boot);
+	if (report->reason == NULL && run->policies->ambiguous)
+		report->reason = policies_ambiguous;
 	report->oldest_us = 0;
 	if (err == 0)
 		err = space_size(prune, &report->bytes_after);
