@@ -339,6 +339,28 @@ def test_a_database_that_is_replaced_in_the_middle_of_a_run(lab, central, postgr
     assert (second["outcome"], second["rows_before"]) == ("done", 0)
 
 
+ODD = "values too large to be those of a sensor are in no minute and hour"
+
+
+def test_a_sum_that_overflows_stops_nothing(lab, central, postgres):
+    """As an older version could have stored them: neither such values nor such a sum."""
+    age_s = 3600 + int(time.time()) % 60 - 1
+    store(lab, central, [at(age_s - i, i) for i in range(5)])
+    for number, value in enumerate(["1.7e308", "1.7e308", "infinity", "nan"]):
+        postgres.execute("UPDATE reading SET temperature = %s::float8 WHERE temperature = %s", value, number)
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    (report,) = eventually(lambda: reports(client), "a run")
+    assert (report["outcome"], report["counted"]) == ("done", 5)
+    assert [event["values"] for event in said(pruner, ODD)] == ["4"]
+    assert minutes(lab) == minutes(lab, "reading_1h") == [(1, 4, 4, 4, 4, 4)]
+    postgres.execute("UPDATE rollup SET sum = 1.7976931348623157e308")  # the largest number
+    send(lab, central, [at(age_s - 5, 9)])
+    postgres.execute("INSERT INTO late SELECT sensor, ts, 1e288 FROM late, generate_series(1, 29999)")
+    assert order(client)["counted"] == 30_000
+    assert [row[0] for row in minutes(lab)] == [30_001]
+
+
 def fill(postgres, rows, age_s):
     """Readings of one sensor over so long, as they could have been stored."""
     days = range(age_s // DAY_S + 2)

@@ -16,6 +16,9 @@
 
 #define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 #define SQL_MAX 8192
+/* bucket_takes()'s; no number is above it, and NaN is above all of them. */
+#define VALUE_MAX "1e288"
+#define SUM_MAX "1.7e308" /* 2^63 such values more are a number still */
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
 struct text {
@@ -45,26 +48,24 @@ static const char values[] =
 	", value AS (SELECT sensor, col, ts, v, ARRAY[date_part('epoch', ts), v] AS at"
 	"  FROM raw CROSS JOIN LATERAL (VALUES ";
 static const char fine[] =
-	") AS cell (col, v) WHERE v IS NOT NULL OFFSET 0)"
+	") AS cell (col, v) WHERE abs(v) <= " VALUE_MAX " OFFSET 0)"
 	", size0 AS (SELECT sensor, col,"
 	"  date_bin(interval '%lld s', ts, timestamptz 'epoch') AS start,"
 	"  count(*) AS n, min(v) AS lo, max(v) AS hi, sum(v) AS total,"
 	"  min(ts) AS since, max(ts) AS until, min(at) AS f, max(at) AS l"
 	"  FROM value GROUP BY 1, 2, 3)";
 
-/* Its columns as rows, but for those that no sensor has: each takes its time. */
-static int append_values(struct prune *prune, struct text *sql)
+static const char *const columns[BUCKET_COLUMNS] = {
+	"temperature", "humidity", "v2", "v3", "v4", "v5", "v6", "v7"};
+
+/* Up to which column there are any: each takes its time. @return how many, or an error */
+static int used_columns(struct prune *prune)
 {
-	static const char *const columns[BUCKET_COLUMNS] = {
-		"temperature", "humidity", "v2", "v3", "v4", "v5", "v6", "v7"};
 	int64_t last = 0;
 	int found = step_ask(prune, "SELECT max(col) FROM channel", 0, NULL, NULL, &last);
 	if (found < 0)
 		return found;
-	append(sql, "%s", values);
-	for (int i = 0; i <= last && i < BUCKET_COLUMNS; i++)
-		append(sql, "%s(%d, %s)", i > 0 ? ", " : "", i, columns[i]);
-	return 0;
+	return last < BUCKET_COLUMNS ? (int)last + 1 : BUCKET_COLUMNS;
 }
 
 /* From the next finer one, which rounds less. */
@@ -80,7 +81,10 @@ static const char put[] =
 	"  total, f[2], l[2], since, until FROM size%u"
 	"  ON CONFLICT (size, sensor, col, ts) DO UPDATE SET"
 	"  count = old.count + excluded.count, min = least(old.min, excluded.min),"
-	"  max = greatest(old.max, excluded.max), sum = old.sum + excluded.sum,"
+	"  max = greatest(old.max, excluded.max),"
+	/* What older versions have added up may be near the end of the numbers. */
+	"  sum = CASE WHEN abs(old.sum) <= " SUM_MAX
+	"   THEN old.sum + excluded.sum ELSE old.sum END,"
 	"  first = CASE WHEN old.first_ts < excluded.first_ts THEN old.first"
 	"   WHEN old.first_ts > excluded.first_ts THEN excluded.first"
 	"   ELSE least(old.first, excluded.first) END,"
@@ -90,17 +94,23 @@ static const char put[] =
 	"  first_ts = least(old.first_ts, excluded.first_ts),"
 	"  last_ts = greatest(old.last_ts, excluded.last_ts))";
 
-/* Count what `raw` gives, in a snapshot. @return how many readings, or an error */
-static int64_t count_raw(
-	struct prune *prune, const char *raw, int n, const int64_t *numbers)
+/* What a statement has counted. */
+struct counted {
+	int64_t readings, odd;
+};
+
+/* Count what `raw` gives, in a snapshot. @return 0 or an error */
+static int count_raw(struct prune *prune, const char *raw, int n, const int64_t *numbers,
+	struct counted *counted)
 {
 	const struct policy *policy = &prune->run.policies->all;
 	struct text sql = {.len = 0};
-	int64_t counted = 0;
-	append(&sql, "WITH raw AS %s", raw);
-	int err = append_values(prune, &sql);
-	if (err != 0)
-		return err;
+	int n_columns = used_columns(prune);
+	if (n_columns < 0)
+		return n_columns;
+	append(&sql, "WITH raw AS %s%s", raw, values);
+	for (int i = 0; i < n_columns; i++)
+		append(&sql, "%s(%d, %s)", i > 0 ? ", " : "", i, columns[i]);
 	for (unsigned i = 0; i < policy->n; i++) {
 		long long size_s = (long long)(policy->sizes[i].size_us / 1000000);
 		if (i == 0)
@@ -109,9 +119,22 @@ static int64_t count_raw(
 			append(&sql, coarse, i, size_s, i - 1);
 		append(&sql, put, i, size_s, i);
 	}
-	append(&sql, " SELECT count(*) FROM raw");
-	int found = step_ask(prune, sql.at, n, numbers, NULL, &counted);
-	return found < 0 ? found : counted;
+	append(&sql, " SELECT count(*), 0");
+	for (int i = 0; i < n_columns; i++)
+		append(&sql, " + count(*) FILTER (WHERE abs(%s) > " VALUE_MAX ")",
+			columns[i]);
+	append(&sql, " FROM raw");
+	int found = step_ask(prune, sql.at, n, numbers, NULL, &counted->readings);
+	if (found == 1)
+		counted->odd = db_int(prune->db, 0, 1);
+	return found < 0 ? found : 0;
+}
+
+/* Once it is committed. */
+static void note_counted(struct prune *prune, const struct counted *counted)
+{
+	prune->report.counted += counted->readings;
+	prune->report.odd += counted->odd;
 }
 
 /* ---- up to where ---- */
@@ -172,9 +195,10 @@ static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t 
 }
 
 /* With the state's row locked. */
-static int count_span(struct prune *prune, const struct state *state)
+static int count_span(
+	struct prune *prune, const struct state *state, struct counted *counted)
 {
-	int64_t start_us = EVER_US, counted;
+	int64_t start_us = EVER_US;
 	int err = step_ask(prune, NEXT_START, 1, &state->counted_until_us, NULL, &start_us);
 	if (err < 0)
 		return err;
@@ -182,9 +206,9 @@ static int count_span(struct prune *prune, const struct state *state)
 		start_us = state->late_before_us;
 	int64_t end_us = span_end_us(prune, start_us, state->late_before_us);
 	const int64_t span[] = {start_us, end_us};
-	counted = count_raw(prune, SPAN, 2, span);
-	if (counted < 0)
-		return (int)counted;
+	err = count_raw(prune, SPAN, 2, span, counted);
+	if (err != 0)
+		return err;
 	err = step_run(prune,
 		"DELETE FROM late WHERE ts >= " DP_POSTGRES_TIME(
 			"$1") " AND ts < " DP_POSTGRES_TIME("$2"),
@@ -192,14 +216,13 @@ static int count_span(struct prune *prune, const struct state *state)
 	if (err == 0)
 		err = step_run(
 			prune, "UPDATE retention SET counted_until = $1", 1, &end_us, NULL);
-	prune->report.counted += counted;
 	return err;
 }
 
 int count_some(struct prune *prune)
 {
+	struct counted counted = {.readings = 0};
 	struct state state;
-	int64_t counted = prune->report.counted;
 	if (prune->run.policies->all.n == 0)
 		return 1;
 	int err = step_begin(prune, STEP_SNAPSHOT);
@@ -208,11 +231,12 @@ int count_some(struct prune *prune)
 	err = step_state(prune, &state);
 	bool over = err == 0 && state.counted_until_us >= state.late_before_us;
 	if (err == 0 && !over)
-		err = count_span(prune, &state);
+		err = count_span(prune, &state, &counted);
 	err = step_end(prune, err);
 	if (err != 0)
-		prune->report.counted = counted;
-	return err != 0 ? err : over;
+		return err;
+	note_counted(prune, &counted);
+	return over;
 }
 
 /* ---- what came too late ---- */
@@ -224,7 +248,8 @@ int count_some(struct prune *prune)
 
 int count_late(struct prune *prune)
 {
-	int64_t most = prune->strides[PHASE_LATE].amount, counted = 0;
+	int64_t most = prune->strides[PHASE_LATE].amount;
+	struct counted counted = {.readings = 0};
 	struct state state;
 	if (prune->run.policies->all.n == 0)
 		return 1;
@@ -234,10 +259,10 @@ int count_late(struct prune *prune)
 	err = step_state(prune, &state);
 	const int64_t some[] = {state.counted_until_us, most};
 	if (err == 0)
-		counted = count_raw(prune, SOME_LATE, 2, some);
-	err = step_end(prune, counted < 0 ? (int)counted : err);
+		err = count_raw(prune, SOME_LATE, 2, some, &counted);
+	err = step_end(prune, err);
 	if (err != 0)
 		return err;
-	prune->report.counted += counted;
-	return counted < most;
+	note_counted(prune, &counted);
+	return counted.readings < most;
 }
