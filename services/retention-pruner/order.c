@@ -59,14 +59,15 @@ size_t order_report(
 		",\"rows_after\":%" PRId64 ",\"bytes_before\":%" PRId64
 		",\"bytes_after\":%" PRId64 ",\"oldest\":%" PRId64
 		",\"duration_ms\":%" PRId64 ",\"longest_step_us\":%" PRId64
-		",\"steps\":%" PRId64 "}",
+		",\"steps\":%" PRId64 "%s}",
 		times->now_us / 1000000, outcomes[report->outcome],
 		report->reason != NULL ? ",\"reason\":\"" : "",
 		report->reason != NULL ? report->reason : "",
 		report->reason != NULL ? "\"" : "", report->readings, report->rollups,
 		report->counted, report->rows_before, report->rows_after,
 		report->bytes_before, report->bytes_after, report->oldest_us / 1000000,
-		times->duration_ms, times->longest_step_us, times->steps);
+		times->duration_ms, times->longest_step_us, times->steps,
+		report->about ? ",\"about\":true" : "");
 	return (size_t)n;
 }
 

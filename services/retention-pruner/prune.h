@@ -73,6 +73,7 @@ struct prune_report {
 	int64_t odd;		   /**< values too large to be counted */
 	int64_t readings, rollups; /**< deleted, or due in a dry run */
 	int64_t rows_before, rows_after; /**< readings in the database */
+	bool about; /**< these, or the readings deleted, are the store's estimate */
 	int64_t bytes_before, bytes_after;
 	int64_t oldest_us; /**< of the oldest reading, 0 without one */
 };

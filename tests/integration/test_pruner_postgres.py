@@ -394,6 +394,33 @@ def test_a_limit_of_bytes_takes_the_oldest_days(lab, central, postgres):
     assert lab.database.count() >= 400_000
 
 
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_large_day_is_not_counted_row_by_row(lab, central, looked_at):
+    """Its readings are estimated, and the report says so; whether or not the server has ever looked."""
+    postgres = lab.use_postgres(settings=["log_statement=all", "autovacuum=off"])
+    store(lab, central, [at(20 * DAY_S, 1), at(0, 1)])
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:15d")
+    eventually(lambda: reports(client), "a run")
+    assert "about" not in reports(client)[0]
+    # A tenth of each page is used, so that few rows are a large table.
+    day = time.strftime("reading_%Y%m%d", time.gmtime(time.time() - 16 * DAY_S))
+    begin_s = int(time.time()) // DAY_S * DAY_S - 16 * DAY_S
+    postgres.execute("SELECT dewpoint_partition((to_timestamp(%s) AT TIME ZONE 'UTC')::date)", begin_s)
+    postgres.execute(f"ALTER TABLE {day} SET (fillfactor = 10)")
+    postgres.execute(
+        "INSERT INTO reading (sensor, ts, clock, temperature) SELECT 1, to_timestamp(%s + i / 10.0), 0, 1"
+        " FROM generate_series(1, 500000) AS i", begin_s,
+    )
+    if looked_at:
+        postgres.execute(f"ANALYZE {day}")
+    report = order(client, confirm=True)
+    assert (report["outcome"], report["about"]) == ("done", True)
+    assert report["readings"] == pytest.approx(500_000, rel=0.05)
+    assert day not in tables(postgres)
+    assert f"SELECT count(*) FROM {day}\n" not in postgres.process.stderr()
+
+
 def test_a_limit_of_bytes_takes_the_oldest_minutes(lab, central, postgres):
     """When no day may go any more: the oldest of the finest rollups, but none of 30 days."""
     store(lab, central, [at(0, 1)])

@@ -68,6 +68,11 @@ static void test_the_report_is_json(void **state)
 	assert_non_null(strstr(text, "{\"time\":1732312345,\"outcome\":\"asks\",\"reason\":"
 				     "\"why not\",\"readings\":9223372036854775807,"));
 	assert_non_null(strstr(text, "\"oldest\":1732312345,"));
+	assert_null(strstr(text, "about"));
+	struct prune_report large = report;
+	large.about = true;
+	len = order_report(&large, &times, text);
+	assert_string_equal(text + len - strlen(",\"about\":true}"), ",\"about\":true}");
 }
 
 static void test_a_step_does_less_when_it_was_slow(void **state)

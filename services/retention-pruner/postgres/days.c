@@ -26,12 +26,37 @@ int64_t days_until_us(const struct prune *prune, const struct state *state)
 	return until_us;
 }
 
-static int count_rows(struct prune *prune, const char *name, int64_t *rows)
+#define SAMPLE_PAGES "1000"
+
+/*
+ * What is large takes longer to count than anybody may wait: by its size, and how many rows
+ * a page had when the server looked last, or has at the table's begin.
+ */
+static int estimate(struct prune *prune, const char *name, int64_t bytes, int64_t *rows)
 {
-	char sql[DAY_NAME_MAX + 32];
+	char sql[512];
+	snprintf(sql, sizeof(sql),
+		"SELECT ($1 / current_setting('block_size')::float8 *"
+		" CASE WHEN reltuples >= 0 AND relpages > 0 THEN reltuples / relpages"
+		" ELSE (SELECT count(*) FROM %s WHERE ctid < '(" SAMPLE_PAGES ",0)')"
+		"  / " SAMPLE_PAGES ".0 END)::bigint"
+		" FROM pg_class WHERE oid = '%s'::regclass",
+		name, name);
+	return step_ask(prune, sql, 1, &bytes, NULL, rows);
+}
+
+static int count_rows(struct prune *prune, const char *name, int64_t *rows, bool *about)
+{
+	char sql[128];
+	int64_t bytes = 0;
+	snprintf(sql, sizeof(sql), "SELECT pg_relation_size('%s')", name);
+	int found = step_ask(prune, sql, 0, NULL, NULL, &bytes);
+	*about = bytes >= EXACT_BYTES;
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", name);
-	int err = step_ask(prune, sql, 0, NULL, NULL, rows);
-	return err < 0 ? err : 0;
+	if (found >= 0)
+		found = *about ? estimate(prune, name, bytes, rows)
+			       : step_ask(prune, sql, 0, NULL, NULL, rows);
+	return found < 0 ? found : 0;
 }
 
 /* ingest waits while we have the table, and while we wait for whoever reads it. */
@@ -46,39 +71,46 @@ static int drop(struct prune *prune, const char *name, int64_t ends_us)
 	return step_end_with(prune, sql);
 }
 
-/* A day that goes, and how many readings it has. @return 1, 0 there is none, or an error */
-static int find_day(struct prune *prune, char *name, int64_t *ends_us, int64_t *rows)
+/* A day that goes. */
+struct day {
+	char name[DAY_NAME_MAX];
+	int64_t ends_us, rows;
+	bool about;
+};
+
+/* @return 1, 0 there is none, or an error */
+static int find_day(struct prune *prune, struct day *day)
 {
 	struct state state;
 	int64_t begins_us = 0;
-	int found = step_state(prune, &state);
+	int found = step_look(prune, &state);
 	if (found == 0)
-		found = days_next(prune, 0, &begins_us, name);
+		found = days_next(prune, 0, &begins_us, day->name);
 	if (found <= 0)
 		return found;
-	*ends_us = begins_us + DAY_US;
-	if (*ends_us > days_until_us(prune, &state))
+	day->ends_us = begins_us + DAY_US;
+	if (day->ends_us > days_until_us(prune, &state))
 		return 0;
-	int err = count_rows(prune, name, rows);
-	return err != 0 ? err : 1;
+	found = count_rows(prune, day->name, &day->rows, &day->about);
+	return found < 0 ? found : 1;
 }
 
 int days_drop(struct prune *prune, int64_t *rows)
 {
-	char name[DAY_NAME_MAX];
-	int64_t ends_us = 0, dropped = 0;
+	struct day day = {.rows = 0};
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	int found = find_day(prune, name, &ends_us, &dropped);
+	int found = find_day(prune, &day);
 	if (found <= 0) {
 		err = step_end(prune, found);
 		return err != 0 ? err : 1;
 	}
-	err = drop(prune, name, ends_us);
+	err = drop(prune, day.name, day.ends_us);
 	if (err != 0)
 		return err;
-	*rows = dropped;
-	prune->report.readings += dropped;
+	*rows = day.rows;
+	prune->report.readings += day.rows;
+	prune->report.about = prune->report.about || day.about;
 	return 0;
 }

@@ -16,6 +16,7 @@
 
 #define DAY_US INT64_C(86400000000)
 #define EVER_US INT64_C(253402300800000000) /* the year 10000 */
+#define EXACT_BYTES 268435456		    /* more readings are not counted one by one */
 #define LEVELS (POLICY_SIZES + 1)	    /* readings, and the rollups of each size */
 
 /* A time as whole microseconds since 1970. */
@@ -70,7 +71,7 @@ struct prune {
 	int64_t day_us;			   /* the partition at hand; -1: the default one */
 	int64_t cut_raw_us, cut_rollup_us; /* to make space: older ones go */
 	bool repack;			   /* rollups were deleted to make space */
-	int64_t reference_us;		   /* when the last run was, as far as known */
+	int64_t reference_us; /* when the last run was, as far as known */
 	int64_t due[LEVELS], kept[LEVELS];
 };
 
@@ -84,7 +85,8 @@ int step_ask(struct prune *prune, const char *sql, int n, const int64_t *numbers
 	const char *text, int64_t *out);
 /* Begin a transaction, with the schema's version looked at. */
 int step_begin(struct prune *prune, const char *how);
-/* Read the row; in a transaction, nobody else changes it then. */
+/* Read the row; step_state() also keeps others from changing it in this transaction. */
+int step_look(struct prune *prune, struct state *state);
 int step_state(struct prune *prune, struct state *state);
 /* Commit, or roll back after an error, which is handed on. */
 int step_end(struct prune *prune, int err);

@@ -5,8 +5,6 @@
 #include "../jump.h"
 #include "prune_postgres.h"
 
-#define EXACT_BYTES 268435456 /* more readings than that are not counted one by one */
-
 int space_size(struct prune *prune, int64_t *bytes)
 {
 	int err = step_ask(
@@ -25,7 +23,9 @@ int space_rows(struct prune *prune, int64_t *rows)
 	if (err < 0)
 		return err;
 	*rows = db_int(prune->db, 0, 1);
-	if (bytes < EXACT_BYTES)
+	if (bytes >= EXACT_BYTES)
+		prune->report.about = true;
+	else
 		err = step_ask(prune, "SELECT count(*) FROM reading", 0, NULL, NULL, rows);
 	return err < 0 ? err : 0;
 }

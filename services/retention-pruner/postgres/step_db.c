@@ -43,13 +43,14 @@ int step_begin(struct prune *prune, const char *how)
 	return step_end(prune, -EPROTO);
 }
 
-int step_state(struct prune *prune, struct state *state)
+#define READ_STATE                                                                         \
+	"SELECT counted_until, late_before, run_wall, run_boot_us, run_boot_id"            \
+	" FROM retention"
+
+static int read_state(struct prune *prune, const char *sql, struct state *state)
 {
 	struct db *db = prune->db;
-	int err = db_run(db,
-		"SELECT counted_until, late_before, run_wall, run_boot_us, run_boot_id"
-		" FROM retention FOR UPDATE",
-		NULL);
+	int err = db_run(db, sql, NULL);
 	if (err != 0)
 		return err;
 	if (db_rows(db) == 0)
@@ -60,6 +61,16 @@ int step_state(struct prune *prune, struct state *state)
 	state->run_boot_us = db_int(db, 0, 3);
 	snprintf(state->run_boot_id, sizeof(state->run_boot_id), "%s", db_text(db, 0, 4));
 	return 0;
+}
+
+int step_look(struct prune *prune, struct state *state)
+{
+	return read_state(prune, READ_STATE, state);
+}
+
+int step_state(struct prune *prune, struct state *state)
+{
+	return read_state(prune, READ_STATE " FOR UPDATE", state);
 }
 
 int step_end_with(struct prune *prune, const char *sql)
