@@ -290,6 +290,14 @@ int db_run(struct db *db, const char *sql, const struct db_values *values)
 	return err;
 }
 
+int db_restore_limit(struct db *db)
+{
+	char sql[64];
+	snprintf(sql, sizeof(sql), "SET statement_timeout = %lld",
+		(long long)(db->limit_ms - MARGIN_MS));
+	return db_run(db, sql, NULL);
+}
+
 size_t db_rows(const struct db *db)
 {
 	return (size_t)PQntuples(db->result);

@@ -59,6 +59,9 @@ void db_limit(struct db *db, int64_t ms);
 /** Whether the last call failed as it took too long, here or by the server's word. */
 bool db_took_too_long(const struct db *db);
 
+/** Say the limit to the server again, whose own was changed. @return as db_run() */
+int db_restore_limit(struct db *db);
+
 /** The next call may take longer than others: it has an hour. */
 void db_patience(struct db *db);
 

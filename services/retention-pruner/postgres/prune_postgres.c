@@ -80,7 +80,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	for (int i = 0; i < PHASES; i++)
 		stride_begin(&prune->strides[i], &strides[i]);
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
-	prune->repack = false;
+	prune->repack = prune->repack_owed;
 	rewind_targets(prune);
 	for (int i = 0; i < LEVELS; i++)
 		prune->due[i] = prune->kept[i] = 0;

@@ -70,7 +70,8 @@ struct prune {
 	struct target target;
 	int64_t day_us;			   /* the partition at hand; -1: the default one */
 	int64_t cut_raw_us, cut_rollup_us; /* to make space: older ones go */
-	bool repack;			   /* rollups were deleted to make space */
+	bool repack;	      /* rollups were deleted to make space: give it back */
+	bool repack_owed;     /* that has failed, in this run or an earlier one */
 	int64_t reference_us; /* when the last run was, as far as known */
 	int64_t due[LEVELS], kept[LEVELS];
 };

@@ -3,6 +3,7 @@
 
 #include "../cut.h"
 #include "../jump.h"
+#include "log.h"
 #include "prune_postgres.h"
 
 int space_size(struct prune *prune, int64_t *bytes)
@@ -71,17 +72,43 @@ static int cut_rollups(struct prune *prune, int64_t over)
 	if (found < 0)
 		return found;
 	prune->cut_rollup_us = cut_at(oldest_us, floor_us, (double)over / (double)bytes);
-	prune->repack = true;
 	return 1;
 }
 
-/* Space within the table is its own; only a new one is smaller. ingest never uses it. */
+static const char repack_owed[] =
+	"space of deleted rollups could not be given back: see the log of the pruner";
+
+/* Said once, until it has worked. The next run tries again; this one goes on. */
+static void owe_repack(struct prune *prune)
+{
+	if (!prune->repack_owed)
+		dp_log(DP_LOG_WARN,
+			"the table rollup could not be written anew to give back the space "
+			"of what was deleted; each run tries again: end long queries, make "
+			"room for a second copy of it, or run VACUUM FULL rollup by hand",
+			"store=%s error=\"%s\"", db_name(prune->db), db_why(prune->db));
+	prune->repack_owed = true;
+	prune->report.reason = repack_owed;
+}
+
+/*
+ * Space within the table is its own; only a new one is smaller. ingest never uses it.
+ * However it ends, the order is carried out: what is owed then is tried once a run.
+ */
 static int repack(struct prune *prune)
 {
+	prune->repack = false;
+	int err = db_run(prune->db, "SET statement_timeout = 0", NULL);
 	db_patience(prune->db);
-	int err = db_run(prune->db, "VACUUM FULL rollup", NULL);
-	prune->repack = err != 0;
-	return err;
+	if (err == 0)
+		err = db_run(prune->db, "VACUUM FULL rollup", NULL);
+	if (err == 0)
+		prune->repack_owed = false;
+	else
+		owe_repack(prune);
+	int restored = db_restore_limit(prune->db);
+	/* Without a session there is nothing to go on with. */
+	return restored != 0 ? restored : 0;
 }
 
 int space_check(struct prune *prune)
@@ -95,19 +122,24 @@ int space_check(struct prune *prune)
 	if (err != 0)
 		return err;
 	int found = 0;
+	bool rollups = false;
 	err = space_size(prune, &used);
 	if (err == 0 && used > most)
 		found = cut_days(prune, used - most);
-	if (err == 0 && used > most && found == 0)
+	/* Without a table written anew deleting more rollups gains nothing. */
+	if (err == 0 && used > most && found == 0 && !prune->repack_owed) {
 		found = cut_rollups(prune, used - most);
+		rollups = found == 1;
+	}
 	err = step_end(prune, found < 0 ? found : err);
 	if (err != 0)
 		return err;
 	if (found == 1) {
+		prune->repack = rollups;
 		prune->phase = PHASE_DAYS;
 		return 0;
 	}
-	if (used > most)
+	if (used > most && prune->report.reason == NULL)
 		prune->report.reason = cut_floor_reached;
 	return 1;
 }
