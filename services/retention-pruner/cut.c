@@ -5,6 +5,11 @@
 
 const char cut_floor_reached[] = "too large still, and what is left is too young to go";
 
+int64_t cut_ahead_us(int64_t now_us, int64_t last_run_us)
+{
+	return now_us < last_run_us ? INT64_MAX : now_us + CUT_DAY_US;
+}
+
 bool cut_gains(struct cut_gain *gain, int64_t over)
 {
 	bool less = !gain->begun || over < gain->least_over;

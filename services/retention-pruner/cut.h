@@ -9,6 +9,14 @@
 #define CUT_RAW_FLOOR_US CUT_DAY_US	      /**< younger readings go by age only */
 #define CUT_ROLLUP_FLOOR_US (30 * CUT_DAY_US) /**< and so do rollups */
 
+/**
+ * Readings of a later time go first, if they were marked as being ahead when they came: by
+ * age they would never go, and all others before them. INT64_MAX, which is none, when the
+ * clock shows less than at the last run: it may be the clock that is wrong.
+ */
+int64_t cut_ahead_us(int64_t now_us, int64_t last_run_us);
+#define CUT_AHEAD_MARK "3" /**< reading.clock of those: ingest's CLOCK_AHEAD */
+
 /** The reason when nothing may go any more, as the report says it. */
 extern const char cut_floor_reached[];
 

@@ -19,6 +19,7 @@ static const struct stride strides[PHASES] = {
 	[PHASE_LATE] = {.amount = 2000, .least = 50, .most = 20000, .us = STRIDE_US},
 	[PHASE_READINGS] = {.amount = 5000, .least = 50, .most = 5000, .us = STRIDE_US},
 	[PHASE_ROLLUPS] = {.amount = 5000, .least = 50, .most = 5000, .us = STRIDE_US},
+	[PHASE_SIZE] = {.amount = 2000, .least = 50, .most = 5000, .us = STRIDE_US},
 	[PHASE_VACUUM] = {.amount = 64, .least = 4, .most = 128, .us = STRIDE_US},
 };
 
@@ -176,7 +177,7 @@ static int step(struct prune *prune, int64_t *rows)
 	case PHASE_STREAMS:
 		return prune_streams(prune, rows);
 	case PHASE_SIZE:
-		return space_check(prune);
+		return space_check(prune, rows);
 	case PHASE_VACUUM:
 		return space_vacuum(prune);
 	case PHASE_END:

@@ -39,6 +39,10 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 		       " ORDER BY ts, id LIMIT 1 OFFSET ?",
 	[DELETE_BEFORE] = "DELETE FROM reading WHERE sensor = ? AND ts < ?",
 	[DELETE_TO] = "DELETE FROM reading WHERE sensor = ? AND (ts, id) <= (?, ?)",
+	[DELETE_AHEAD] =
+		"DELETE FROM reading WHERE (sensor, ts, id) IN (SELECT r.sensor, r.ts,"
+		" r.id FROM sensor s CROSS JOIN reading r ON r.sensor = s.id AND r.ts > ?"
+		" WHERE r.clock = " CUT_AHEAD_MARK " LIMIT ?)",
 	[COUNT_DUE] =
 		"SELECT count(*) FROM reading WHERE sensor = ? AND ts >= ? AND ts < ?",
 	[COUNT_KEPT] = "SELECT count(*) FROM (SELECT 1 FROM reading WHERE sensor = ? AND"

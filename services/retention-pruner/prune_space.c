@@ -63,7 +63,36 @@ static bool may_cut(struct prune *prune)
 	return prune->held_us == 0;
 }
 
-int space_check(struct prune *prune)
+/* Some of them, before anything else goes. @return 0, also when there are none, or an error
+ */
+static int delete_ahead(struct prune *prune, int64_t *rows)
+{
+	struct state state;
+	int64_t deleted = 0;
+	int err = dp_store_begin(&prune->store);
+	if (err != 0)
+		return err;
+	err = prune_state(prune, &state);
+	if (err == 0) {
+		const int64_t ahead[] = {cut_ahead_us(prune->run.now_us, state.run_wall_us),
+			prune->strides[PHASE_SIZE].amount};
+		prune_bind(prune, DELETE_AHEAD, 2, ahead);
+		err = prune_run(prune, DELETE_AHEAD);
+		deleted = sqlite3_changes64(prune->store.db);
+	}
+	if (err == 0 && deleted > 0) {
+		prune_bind(prune, ADD_REMOVED, 1, &deleted);
+		err = prune_run(prune, ADD_REMOVED);
+	}
+	err = prune_end(prune, err);
+	if (err != 0)
+		return err;
+	*rows = deleted;
+	prune->report.readings += deleted;
+	return 0;
+}
+
+int space_check(struct prune *prune, int64_t *rows)
 {
 	const struct policy *policy = &prune->run.policies->all;
 	int64_t used = 0, over = 0, oldest = 0,
@@ -75,6 +104,9 @@ int space_check(struct prune *prune)
 		return err != 0 ? err : 1;
 	if (for_free && !may_cut(prune))
 		return say_held(prune);
+	err = delete_ahead(prune, rows);
+	if (err != 0 || *rows > 0)
+		return err;
 	if (for_free && !cut_gains(&prune->gain, over)) {
 		prune->held_us = prune->run.now_us;
 		prune->held_pages = prune->wal_pages;

@@ -51,6 +51,7 @@ enum prune_statement {
 	FIND_BOUND,
 	DELETE_BEFORE,
 	DELETE_TO,
+	DELETE_AHEAD,
 	COUNT_DUE,
 	COUNT_KEPT,
 	OLDEST,
@@ -137,7 +138,7 @@ int rollup_late(struct prune *prune);
 int prune_readings(struct prune *prune, int64_t *rows);
 int prune_rollups(struct prune *prune, int64_t *rows);
 int prune_streams(struct prune *prune, int64_t *rows);
-int space_check(struct prune *prune);
+int space_check(struct prune *prune, int64_t *rows);
 int space_vacuum(struct prune *prune);
 int space_sizes(struct prune *prune, int64_t *used, int64_t *whole);
 

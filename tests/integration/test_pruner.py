@@ -308,6 +308,74 @@ def test_a_limit_of_bytes_takes_the_oldest(lab, central):
     assert oldest_of(lab) >= floor_us and lab.database.count() >= 500_000
 
 
+AHEAD_S = -3652 * DAY_S  # the age of what a clock ten years ahead has dated
+LIMIT = 16 << 20
+
+
+def fill_ahead(lab, rows):
+    """Readings of 7 from ten years ahead, marked so by ingest; the last one was not."""
+    if lab.postgres is None:
+        fill(lab.database_path, rows, 3600)
+        connection = sqlite3.connect(lab.database_path, timeout=30)
+        with connection:
+            ahead_us = -AHEAD_S * 1_000_000
+            sql = "UPDATE reading SET ts = ts + ?, clock = 3, temperature = 7 WHERE id > 3"
+            connection.execute(sql, (ahead_us,))
+            connection.execute("UPDATE reading SET clock = 0 WHERE ts = (SELECT max(ts) FROM reading)")
+        connection.close()
+        return
+    lab.postgres.execute(
+        "INSERT INTO reading (sensor, ts, clock, temperature)"
+        " SELECT 1, now() + %s * interval '1 s' + i * interval '1 s', CASE i WHEN %s THEN 0 ELSE 3 END, 7"
+        " FROM generate_series(1, %s) AS i", -AHEAD_S, rows, rows,
+    )
+
+
+def ahead(lab):
+    """The marks of what is there of them."""
+    return [clock for (clock,) in lab.database.query("SELECT clock FROM reading WHERE temperature = 7")]
+
+
+def crowded(lab, central):
+    """A first run, then so much from ten years ahead that the next one, with MAX_DB_BYTES, has to cut."""
+    clock = BoardClock(lab.directory)
+    store(lab, central, [at(300 * DAY_S, 1), at(20 * DAY_S, 2), at(0, 3)])
+    client = watching(lab, central)
+    settings = {"RETENTION": "raw:1y,1m:1y", "CLOCK_FILE": clock.path}
+    pruner = lab.pruner(central, **settings)
+    eventually(lambda: reports(client), "a run")
+    rows = 600_000 if lab.postgres is None else 300_000
+    fill_ahead(lab, rows)
+    report = order(client)
+    assert report["readings"] == 0 and report["bytes_after"] > LIMIT
+    pruner.stop()
+    return clock, client, settings, rows
+
+
+@pytest.mark.stores
+def test_what_is_ahead_goes_first_when_space_is_short(lab, central):
+    """What was marked when it came; and nothing of it as long as there is space."""
+    _, client, settings, rows = crowded(lab, central)
+    lab.pruner(central, MAX_DB_BYTES=LIMIT, PRUNE_PAUSE_MS=0, **settings)
+    (report,) = eventually(lambda: reports(client)[2:], "a run with a limit")
+    assert report["outcome"] == "done" and report["bytes_after"] <= LIMIT
+    assert "reason" not in report
+    assert [value for value in temperatures(lab) if value != 7] == [1, 2, 3]
+    left = ahead(lab)
+    assert left.count(0) == 1 and len(left) == rows - report["readings"]
+
+
+@pytest.mark.stores
+def test_a_clock_that_is_behind_takes_nothing_for_ahead(lab, central):
+    """It shows less than at the last run: the oldest go, as ever."""
+    clock, client, settings, rows = crowded(lab, central)
+    clock.reboot(wall_s=time.time() - 30 * DAY_S)
+    lab.pruner(central, MAX_DB_BYTES=LIMIT, **settings)
+    (report,) = eventually(lambda: reports(client)[2:], "a run")
+    assert report["reason"] == "too large still, and what is left is too young to go"
+    assert len(ahead(lab)) == rows
+
+
 def oldest_of(lab):
     return lab.database.query("SELECT min(ts) FROM reading")[0][0]
 

@@ -14,6 +14,7 @@ static const struct stride strides[PHASES] = {
 	[PHASE_LATE] = {.amount = 10000, .least = 50, .most = 200000, .us = COUNT_US},
 	[PHASE_READINGS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
 	[PHASE_ROLLUPS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
+	[PHASE_SIZE] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
 };
 
 const char prune_service[] = "retention-pruner-postgres";
@@ -81,6 +82,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 		stride_begin(&prune->strides[i], &strides[i]);
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
 	prune->repack = prune->repack_owed;
+	prune->vacuum = false;
 	rewind_targets(prune);
 	for (int i = 0; i < LEVELS; i++)
 		prune->due[i] = prune->kept[i] = 0;
@@ -112,7 +114,7 @@ static int step(struct prune *prune, int64_t *rows)
 	case PHASE_STREAMS:
 		return remove_streams(prune, rows);
 	case PHASE_SIZE:
-		return space_check(prune);
+		return space_check(prune, rows);
 	case PHASE_END:
 		return space_end(prune);
 	case PHASE_DONE:

@@ -70,6 +70,7 @@ struct prune {
 	struct target target;
 	int64_t day_us;			   /* the partition at hand; -1: the default one */
 	int64_t cut_raw_us, cut_rollup_us; /* to make space: older ones go */
+	bool vacuum;	      /* readings ahead were deleted to make space: give it back */
 	bool repack;	      /* rollups were deleted to make space: give it back */
 	bool repack_owed;     /* that has failed, in this run or an earlier one */
 	int64_t reference_us; /* when the last run was, as far as known */
@@ -128,7 +129,7 @@ int days_drop(struct prune *prune, int64_t *rows);
 int remove_readings(struct prune *prune, int64_t *rows);
 int remove_rollups(struct prune *prune, int64_t *rows);
 int remove_streams(struct prune *prune, int64_t *rows);
-int space_check(struct prune *prune);
+int space_check(struct prune *prune, int64_t *rows);
 int space_end(struct prune *prune);
 
 /* ---- days.c ---- */

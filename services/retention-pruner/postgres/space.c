@@ -1,5 +1,6 @@
 /* How large the database is, and what else has to go. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../cut.h"
 #include "../jump.h"
@@ -91,6 +92,14 @@ static void owe_repack(struct prune *prune)
 	prune->report.reason = repack_owed;
 }
 
+/* Without the limit of time that others have. */
+static int vacuum(struct prune *prune, const char *sql)
+{
+	int err = db_run(prune->db, "SET statement_timeout = 0", NULL);
+	db_patience(prune->db);
+	return err == 0 ? db_run(prune->db, sql, NULL) : err;
+}
+
 /*
  * Space within the table is its own; only a new one is smaller. ingest never uses it.
  * However it ends, the order is carried out: what is owed then is tried once a run.
@@ -98,22 +107,92 @@ static void owe_repack(struct prune *prune)
 static int repack(struct prune *prune)
 {
 	prune->repack = false;
-	int err = db_run(prune->db, "SET statement_timeout = 0", NULL);
-	db_patience(prune->db);
-	if (err == 0)
-		err = db_run(prune->db, "VACUUM FULL rollup", NULL);
-	if (err == 0)
+	if (vacuum(prune, "VACUUM FULL rollup") == 0)
 		prune->repack_owed = false;
 	else
 		owe_repack(prune);
-	int restored = db_restore_limit(prune->db);
 	/* Without a session there is nothing to go on with. */
-	return restored != 0 ? restored : 0;
+	return db_restore_limit(prune->db);
 }
 
-int space_check(struct prune *prune)
+#define LITTLE "20000"
+#define KEEP_LITTLE                                                                        \
+	"CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT r.* FROM sensor s"                \
+	" CROSS JOIN LATERAL (SELECT * FROM reading_default WHERE sensor = s.id"           \
+	"  LIMIT " LITTLE ") AS r LIMIT " LITTLE
+
+/*
+ * One row at its end keeps a table as long as it was: where little is left, the table is
+ * filled anew. Who stores into it waits for that.
+ */
+static int shrink_default(struct prune *prune)
 {
-	int64_t used = 0, most = prune->run.max_bytes;
+	int err = step_begin(prune, STEP_PLAIN);
+	if (err != 0)
+		return err;
+	err = step_run(prune, "LOCK TABLE reading_default IN ACCESS EXCLUSIVE MODE", 0,
+		NULL, NULL);
+	if (err == 0)
+		err = step_run(prune, KEEP_LITTLE, 0, NULL, NULL);
+	if (err != 0 || db_changed(prune->db) >= strtoll(LITTLE, NULL, 10))
+		return step_end(prune, err);
+	return step_end_with(prune, "TRUNCATE reading_default;"
+				    " INSERT INTO reading_default SELECT * FROM kept");
+}
+
+/* If it fails, what comes there next uses the space, and others go for it this once. */
+static int vacuum_default(struct prune *prune)
+{
+	prune->vacuum = false;
+	int err = vacuum(prune, "VACUUM reading_default");
+	if (err == 0)
+		err = shrink_default(prune);
+	if (err != 0)
+		dp_log(DP_LOG_WARN,
+			"the space of readings that were ahead could not be given back now",
+			"store=%s error=\"%s\"", db_name(prune->db), db_why(prune->db));
+	return db_restore_limit(prune->db);
+}
+
+/* Some of those that no partition is made for. @return as db_run() */
+static int delete_ahead(struct prune *prune, int64_t *deleted)
+{
+	struct state state;
+	int err = step_state(prune, &state);
+	if (err != 0)
+		return err;
+	int64_t ahead_us = cut_ahead_us(prune->run.now_us, state.run_wall_us);
+	const int64_t numbers[] = {
+		ahead_us < EVER_US ? ahead_us : EVER_US, prune->strides[PHASE_SIZE].amount};
+	err = step_run(prune,
+		"DELETE FROM reading_default WHERE ctid = ANY (ARRAY(SELECT r.ctid"
+		" FROM sensor s CROSS JOIN LATERAL (SELECT ctid FROM reading_default"
+		"  WHERE sensor = s.id AND clock = " CUT_AHEAD_MARK
+		"  AND ts > " DP_POSTGRES_TIME("$1") " LIMIT $2) AS r LIMIT $2))",
+		2, numbers, NULL);
+	if (err == 0)
+		*deleted = db_changed(prune->db);
+	return err;
+}
+
+/* What goes to make space, after what is ahead. @return 1 from PHASE_DAYS on, 0, or an
+ * error */
+static int cut(struct prune *prune, int64_t over, bool *rollups)
+{
+	int found = cut_days(prune, over);
+	/* Without a table written anew deleting more rollups gains nothing. */
+	if (found != 0 || prune->repack_owed)
+		return found;
+	found = cut_rollups(prune, over);
+	*rollups = found == 1;
+	return found;
+}
+
+int space_check(struct prune *prune, int64_t *rows)
+{
+	int64_t used = 0, deleted = 0, most = prune->run.max_bytes;
+	bool rollups = false;
+	int found = 0;
 	if (prune->repack)
 		return repack(prune);
 	if (most == 0)
@@ -121,19 +200,22 @@ int space_check(struct prune *prune)
 	int err = step_begin(prune, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	int found = 0;
-	bool rollups = false;
 	err = space_size(prune, &used);
 	if (err == 0 && used > most)
-		found = cut_days(prune, used - most);
-	/* Without a table written anew deleting more rollups gains nothing. */
-	if (err == 0 && used > most && found == 0 && !prune->repack_owed) {
-		found = cut_rollups(prune, used - most);
-		rollups = found == 1;
-	}
+		err = delete_ahead(prune, &deleted);
+	if (err == 0 && used > most && deleted == 0 && !prune->vacuum)
+		found = cut(prune, used - most, &rollups);
 	err = step_end(prune, found < 0 ? found : err);
 	if (err != 0)
 		return err;
+	if (deleted > 0) {
+		*rows = deleted;
+		prune->report.readings += deleted;
+		prune->vacuum = true;
+		return 0;
+	}
+	if (prune->vacuum)
+		return vacuum_default(prune);
 	if (found == 1) {
 		prune->repack = rollups;
 		prune->phase = PHASE_DAYS;
