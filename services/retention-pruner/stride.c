@@ -2,11 +2,11 @@
 
 #define PAUSE_MAX_MS 2000
 
+/* A step is never so small that only calls take time, but for what is known to be too much.
+ */
 static int64_t within(const struct stride *stride, int64_t amount)
 {
-	int64_t most = stride->most;
-	if (stride->ceiling > 0 && stride->ceiling < most)
-		most = stride->ceiling;
+	int64_t most = stride->ceiling > 0 ? stride->ceiling : stride->most;
 	if (amount < stride->least)
 		amount = stride->least;
 	return amount < most ? amount : most;
@@ -22,34 +22,28 @@ void stride_begin(struct stride *stride, const struct stride *initial)
 
 void stride_gave_up(struct stride *stride)
 {
-	stride->amount = within(stride, stride->amount / 2);
+	if (stride->amount > 1)
+		stride->amount /= 2;
 	stride->ceiling = stride->amount;
 }
 
-bool stride_may_shrink(const struct stride *stride)
-{
-	return stride->amount > stride->least;
-}
-
-/* Where steps at the ceiling go quickly, it was lower than it has to be. */
-static void raise(struct stride *stride)
+void stride_raise(struct stride *stride)
 {
 	if (stride->ceiling == 0 || stride->amount < stride->ceiling)
 		return;
 	stride->ceiling += stride->ceiling / 8 + 1;
 	if (stride->ceiling >= stride->most)
 		stride->ceiling = 0;
+	stride->amount = within(stride, stride->amount + stride->amount / 8 + 1);
 }
 
 void stride_took(struct stride *stride, int64_t took_us)
 {
 	int64_t amount = stride->amount;
-	if (took_us > stride->us) {
+	if (took_us > stride->us)
 		amount = amount * stride->us / took_us;
-	} else if (took_us < stride->us / 2) {
-		raise(stride);
+	else if (took_us < stride->us / 2)
 		amount += amount / 4 + 1;
-	}
 	if (amount < stride->amount / 4)
 		amount = stride->amount / 4;
 	stride->amount = within(stride, amount);

@@ -19,9 +19,14 @@ void stride_begin(struct stride *stride, const struct stride *initial);
 /** After a step of this amount took so long, whatever the reason. */
 void stride_took(struct stride *stride, int64_t took_us);
 
-/** A step of this amount was ended, and nothing of it is done: half of it next. */
+/**
+ * A step of this amount was ended, and nothing of it is done: half of it next, also below
+ * what is least otherwise. An amount that is 0 stays so.
+ */
 void stride_gave_up(struct stride *stride);
-bool stride_may_shrink(const struct stride *stride);
+
+/** A step had time left by far: if it was at the ceiling, that is a little higher now. */
+void stride_raise(struct stride *stride);
 
 /** The pause after it: what the others get is never less than four times as much. */
 int64_t stride_pause_ms(int64_t took_us, int64_t least_ms);

@@ -16,7 +16,6 @@
 #include "postgres.h"
 
 #define CONNECT_MS 10000
-#define ANSWER_MS 60000
 #define MARGIN_MS 5000 /* for the server to end a statement, and to say so */
 #define PATIENCE_MS 3600000
 #define HURRY_MS 500
@@ -49,7 +48,7 @@ void db_open(struct db **out, const char *url)
 		dp_log_out_of_memory("the store");
 	db->url = url;
 	db->hurry_ms = INT64_MAX;
-	db->limit_ms = db->answer_ms = ANSWER_MS;
+	db->limit_ms = db->answer_ms = CONNECT_MS;
 	db->bell = eventfd(0, EFD_CLOEXEC);
 	if (db->bell < 0)
 		dp_log_out_of_memory("a descriptor");
@@ -153,7 +152,7 @@ int db_connect(struct db *db, bool *fresh)
 		return 0;
 	db_disconnect(db);
 	*fresh = true;
-	db->limit_ms = db->answer_ms = ANSWER_MS;
+	db->limit_ms = db->answer_ms = CONNECT_MS;
 	db->conn = start_connecting(db->url);
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;

@@ -52,7 +52,7 @@ int db_run(struct db *db, const char *sql, const struct db_values *values);
 
 /**
  * After so many milliseconds the server ends a statement of this session: a call that has
- * no answer some seconds later gives the session up. Until it is said, a minute.
+ * no answer some seconds later gives the session up. Until it is said, that is after ten.
  */
 void db_limit(struct db *db, int64_t ms);
 

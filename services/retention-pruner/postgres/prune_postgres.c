@@ -10,11 +10,11 @@
 
 /* What a step may do at first, at least and at most: rows; of counting, seconds of time. */
 static const struct stride strides[PHASES] = {
-	[PHASE_COUNT] = {.amount = 3600, .least = 1, .most = 86400, .us = COUNT_US},
-	[PHASE_LATE] = {.amount = 10000, .least = 50, .most = 200000, .us = COUNT_US},
-	[PHASE_READINGS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
-	[PHASE_ROLLUPS] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
-	[PHASE_SIZE] = {.amount = 5000, .least = 50, .most = 20000, .us = DELETE_US},
+	[PHASE_COUNT] = {.amount = 3600, .least = 60, .most = 86400, .us = COUNT_US},
+	[PHASE_LATE] = {.amount = 10000, .least = 500, .most = 200000, .us = COUNT_US},
+	[PHASE_READINGS] = {.amount = 5000, .least = 500, .most = 20000, .us = DELETE_US},
+	[PHASE_ROLLUPS] = {.amount = 5000, .least = 500, .most = 20000, .us = DELETE_US},
+	[PHASE_SIZE] = {.amount = 5000, .least = 500, .most = 20000, .us = DELETE_US},
 };
 
 const char prune_service[] = "retention-pruner-postgres";
@@ -137,7 +137,7 @@ static int try_step(struct prune *prune, int64_t *rows)
 	prune->day_us = day_us;
 	/* The session is there still: at once with less, until it is the least. */
 	bool less = prune->took_too_long && result == -EBUSY &&
-		    stride_may_shrink(&prune->strides[prune->stepped]);
+		    prune->strides[prune->stepped].amount > 1;
 	return less ? 0 : result;
 }
 
@@ -164,6 +164,8 @@ void prune_took(struct prune *prune, int64_t took_us)
 		stride_gave_up(stride);
 	else
 		stride_took(stride, took_us);
+	if (!prune->took_too_long && took_us < prune->limit_us / 8)
+		stride_raise(stride);
 }
 
 int prune_checkpoint(struct prune *prune)

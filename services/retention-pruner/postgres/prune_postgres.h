@@ -64,6 +64,7 @@ struct prune {
 	enum phase phase;
 	enum phase stepped; /* of the last step */
 	struct stride strides[PHASES];
+	int64_t limit_us;   /* a statement is ended after that */
 	bool took_too_long; /* the last step: it was ended, and nothing of it is done */
 
 	struct groups groups;

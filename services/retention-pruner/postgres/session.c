@@ -42,6 +42,7 @@ static int prepare(struct prune *prune, char store_id[STORE_ID_MAX])
 	if (err != 0)
 		return err;
 	db_limit(db, db_int(db, 0, 0));
+	prune->limit_us = db_int(db, 0, 0) * 1000;
 	err = db_run(db, "SELECT to_regclass('dewpoint_schema') IS NULL", NULL);
 	if (err != 0)
 		return err;
