@@ -1,4 +1,4 @@
-"""Stands between ingest and PostgreSQL, counts what they say, and spoils one of it."""
+"""Stands between a service and PostgreSQL, counts what they say, and spoils one of it."""
 
 import socket
 import struct
@@ -14,7 +14,8 @@ class PostgresProxy:
     """Listens on a loopback port; without TLS it knows where a message ends.
 
     kind  "cut": the k-th message of either side is lost, and the connection with it;
-          "refuse": the k-th statement becomes one that the server refuses
+          "refuse": the k-th statement becomes one that the server refuses;
+          "stall": the k-th statement is lost, and all that would follow it
     about  only statements with these bytes in them count
     instead  what the server refuses, ended by a NUL
     """
@@ -53,6 +54,8 @@ class PostgresProxy:
             except OSError:
                 client.close()
                 continue
+            for one in (client, server):  # a message is passed on at once
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._sockets += [client, server]
             pair = (client, server)
@@ -68,6 +71,8 @@ class PostgresProxy:
                     message = self._pass(message, from_client)
                 typed = True
                 if message is None:
+                    while self.kind == "stall" and _read(reader, typed):
+                        pass  # whoever waits has to end it
                     break
                 target.sendall(message)
         except (OSError, ValueError):
@@ -86,7 +91,7 @@ class PostgresProxy:
             if self.count < self.k:
                 return message
             self.spoiled = ("client " if from_client else "server ") + repr(message[:60])
-        if self.kind == "cut":
+        if self.kind in ("cut", "stall"):
             return None
         if kind == b"Q":
             body = self.instead
