@@ -361,6 +361,39 @@ def test_a_sum_that_overflows_stops_nothing(lab, central, postgres):
     assert [row[0] for row in minutes(lab)] == [30_001]
 
 
+STREAMS_KEPT = 100_000
+
+
+def test_no_clock_alone_forgets_a_stream(lab, central, postgres):
+    """Silent for 400 days, and 100,000 others were seen after it: only both together."""
+    lab.ingest(central)
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d")
+    eventually(lambda: reports(client), "a run")
+    add = (
+        "INSERT INTO stream SELECT decode(lpad(to_hex(i), 32, '0'), 'hex'), 'n', now(),"
+        " now() - %s * interval '1 day' + i * interval '1 second', 1, '{[1,6)}'"
+        " FROM generate_series(%s, %s) AS i"
+    )
+    oldest = "SELECT encode(stream, 'hex') FROM stream ORDER BY seen LIMIT 1"
+    count = "SELECT count(*) FROM stream"
+    postgres.execute(add, 500, 1, STREAMS_KEPT)
+    postgres.execute("INSERT INTO lost SELECT stream, 2, 1, now() FROM stream ORDER BY seen LIMIT 5")
+    order(client, confirm=True)
+    assert postgres.execute(count) == [(STREAMS_KEPT,)]
+    # Three are seen now: the oldest three go, and what was lost of them.
+    postgres.execute(add, 0, STREAMS_KEPT + 1, STREAMS_KEPT + 3)
+    first = postgres.execute(oldest)
+    order(client, confirm=True)
+    assert postgres.execute(count) == [(STREAMS_KEPT,)] and postgres.execute(oldest) != first
+    assert postgres.execute("SELECT count(*) FROM lost") == [(2,)]
+    # Many more than are kept, but none of them silent for so long.
+    postgres.execute("UPDATE stream SET seen = seen + interval '200 days' WHERE seen < now() - interval '1 day'")
+    postgres.execute(add, 0, STREAMS_KEPT + 11, STREAMS_KEPT + 20)
+    order(client, confirm=True)
+    assert postgres.execute(count) == [(STREAMS_KEPT + 10,)]
+
+
 def fill(postgres, rows, age_s):
     """Readings of one sensor over so long, as they could have been stored."""
     days = range(age_s // DAY_S + 2)
