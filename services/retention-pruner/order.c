@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #define PAYLOAD_MAX 1024
+#define PLAIN_MAX 256
 #define OWN "retention/"
 
 static bool take_bool(const json_t *object, const char *name, bool *out)
@@ -46,6 +47,17 @@ bool order_may_answer(const char *topic)
 	       strncmp(topic, OWN, strlen(OWN)) != 0;
 }
 
+/* A database's words may have quotes, newlines and half a character at their end. */
+static void make_plain(char plain[PLAIN_MAX], const char *words)
+{
+	size_t n = 0;
+	for (; n < PLAIN_MAX - 1 && words[n] != '\0'; n++)
+		plain[n] = words[n] == '"' || words[n] == '\\' ? '\''
+			   : words[n] < ' ' || words[n] > '~'  ? ' '
+							       : words[n];
+	plain[n] = '\0';
+}
+
 size_t order_report(
 	const struct prune_report *report, const struct order_times *times, char *text)
 {
@@ -53,6 +65,9 @@ size_t order_report(
 		[PRUNE_LOOKED] = "dry_run",
 		[PRUNE_ASKS] = "asks",
 		[PRUNE_FAILED] = "failed"};
+	char reason[PLAIN_MAX] = "";
+	if (report->reason != NULL)
+		make_plain(reason, report->reason);
 	int n = snprintf(text, ORDER_REPORT_MAX,
 		"{\"time\":%" PRId64 ",\"outcome\":\"%s\"%s%s%s,\"readings\":%" PRId64
 		",\"rollups\":%" PRId64 ",\"counted\":%" PRId64 ",\"rows_before\":%" PRId64
@@ -61,8 +76,7 @@ size_t order_report(
 		",\"duration_ms\":%" PRId64 ",\"longest_step_us\":%" PRId64
 		",\"steps\":%" PRId64 "%s}",
 		times->now_us / 1000000, outcomes[report->outcome],
-		report->reason != NULL ? ",\"reason\":\"" : "",
-		report->reason != NULL ? report->reason : "",
+		report->reason != NULL ? ",\"reason\":\"" : "", reason,
 		report->reason != NULL ? "\"" : "", report->readings, report->rollups,
 		report->counted, report->rows_before, report->rows_after,
 		report->bytes_before, report->bytes_after, report->oldest_us / 1000000,
@@ -73,14 +87,7 @@ size_t order_report(
 
 size_t order_refusal(const char *why, char *text)
 {
-	char plain[256];
-	size_t n = 0;
-	/* A database's words may have quotes, newlines and half a character at their end.
-	 */
-	for (; n < sizeof(plain) - 1 && why[n] != '\0'; n++)
-		plain[n] = why[n] == '"' || why[n] == '\\' ? '\''
-			   : why[n] < ' ' || why[n] > '~'  ? ' '
-							   : why[n];
-	plain[n] = '\0';
+	char plain[PLAIN_MAX];
+	make_plain(plain, why);
 	return (size_t)snprintf(text, ORDER_REPORT_MAX, "{\"error\":\"%s\"}", plain);
 }

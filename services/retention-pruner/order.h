@@ -8,7 +8,7 @@
 
 #include "prune.h"
 
-#define ORDER_REPORT_MAX 768
+#define ORDER_REPORT_MAX 1024
 
 struct order {
 	bool dry_run; /**< only say what would go */
@@ -30,7 +30,10 @@ struct order_times {
 	int64_t now_us, duration_ms, longest_step_us, steps;
 };
 
-/** @param text  ORDER_REPORT_MAX bytes. @return its length */
+/**
+ * @param text  ORDER_REPORT_MAX bytes. @return its length; of the reason, what JSON would
+ * not take as it is becomes something similar
+ */
 size_t order_report(
 	const struct prune_report *report, const struct order_times *times, char *text);
 

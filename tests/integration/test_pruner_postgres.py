@@ -361,6 +361,43 @@ def test_a_sum_that_overflows_stops_nothing(lab, central, postgres):
     assert [row[0] for row in minutes(lab)] == [30_001]
 
 
+CANNOT_COUNT = "the readings of a sensor cannot be counted: others are, its own wait in the table late until the cause is mended"
+
+
+def test_a_sensor_that_cannot_be_counted_stops_no_other(lab, central, postgres):
+    """It is named once and its readings wait, over runs and while their day goes, until it can be."""
+    age_s = 3 * DAY_S + int(time.time()) % 60 - 1
+    lab.ingest(central)
+    for node in ("n0", "n1", "n2", "n3"):
+        send(lab, central, [at(age_s, 2), at(age_s - 1, 4), at(0, 5)], node)
+    # One more is no number of a bucket any more: out of range.
+    postgres.execute(
+        "INSERT INTO rollup SELECT 60, s.id, 0, date_bin('1 min', r.ts, 'epoch'), 9223372036854775807,"
+        " 1, 1, 1, 1, 1, r.ts, r.ts FROM sensor s JOIN reading r ON r.sensor = s.id"
+        " WHERE topic = '/data/n1' AND temperature = 2"
+    )
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    report = eventually(lambda: reports(client), "a run")[0]
+    assert (report["outcome"], report["counted"]) == ("done", 6)
+    assert "readings of /data/n1 climate cannot be counted" in report["reason"]
+    assert temperatures(lab) == [5, 5, 5, 5]
+    hours = "SELECT topic, count, sum FROM reading_1h ORDER BY topic"
+    assert lab.database.query(hours) == [(f"/data/n{i}", 2, 6) for i in (0, 2, 3)]
+    # What is late for it waits as well, and for another does not.
+    for node in ("n1", "n2"):
+        send(lab, central, [at(age_s - 2, 9)], node)
+    report = order(client)
+    assert report["counted"] == 1 and "/data/n1" in report["reason"]
+    assert postgres.execute("SELECT temperature FROM late ORDER BY 1") == [(2,), (4,), (9,)]
+    (line,) = said(pruner, CANNOT_COUNT)
+    assert (line["topic"], line["sensor"]) == ("/data/n1", "climate") and "out of range" in line["error"]
+    postgres.execute("DELETE FROM rollup WHERE count = 9223372036854775807")
+    report = order(client)
+    assert report["counted"] == 3 and "reason" not in report
+    assert lab.database.query(hours) == [("/data/n0", 2, 6), ("/data/n1", 3, 15), ("/data/n2", 3, 15), ("/data/n3", 2, 6)]
+
+
 STREAMS_KEPT = 100_000
 
 

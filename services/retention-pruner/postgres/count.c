@@ -8,6 +8,7 @@
  * is concerned, and is merged from there. So no reading need be looked at twice, and raw
  * readings may go once they are counted.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -99,9 +100,12 @@ struct counted {
 	int64_t readings, odd;
 };
 
-/* Count what `raw` gives, in a snapshot. @return 0 or an error */
-static int count_raw(struct prune *prune, const char *raw, int n, const int64_t *numbers,
-	struct counted *counted)
+/*
+ * Count what `raw` gives, in a snapshot: of the sensors from $3 to $4, but for those of the
+ * array $5. @return 0 or an error
+ */
+static int count_raw(struct prune *prune, const char *raw, const int64_t numbers[4],
+	const char *aside, struct counted *counted)
 {
 	const struct policy *policy = &prune->run.policies->all;
 	struct text sql = {.len = 0};
@@ -124,7 +128,7 @@ static int count_raw(struct prune *prune, const char *raw, int n, const int64_t 
 		append(&sql, " + count(*) FILTER (WHERE abs(%s) > " VALUE_MAX ")",
 			columns[i]);
 	append(&sql, " FROM raw");
-	int found = step_ask(prune, sql.at, n, numbers, NULL, &counted->readings);
+	int found = step_ask(prune, sql.at, 4, numbers, aside, &counted->readings);
 	if (found == 1)
 		counted->odd = db_int(prune->db, 0, 1);
 	return found < 0 ? found : 0;
@@ -176,7 +180,10 @@ int count_mark(struct prune *prune)
 	"MATERIALIZED (SELECT r.* FROM sensor AS s CROSS JOIN LATERAL"                     \
 	" (SELECT sensor, ts, " READING_VALUES                                             \
 	" FROM reading WHERE sensor = s.id AND ts >= " DP_POSTGRES_TIME(                   \
-		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r)"
+		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r"                         \
+							  " WHERE s.id BETWEEN $3 AND $4 " \
+							  "AND s.id <> ALL "               \
+							  "($5::integer[]))"
 
 /*
  * Up to where a step that begins at a time counts: within the day, and by whole buckets,
@@ -194,10 +201,19 @@ static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t 
 	return end_us < until_us ? end_us : until_us;
 }
 
+/* What is not counted of a span counts as late. */
+#define LEAVE_LATE                                                                         \
+	"INSERT INTO late (sensor, ts, " READING_VALUES                                    \
+	") SELECT sensor, ts, " READING_VALUES                                             \
+	" FROM reading WHERE sensor = ANY ($3::integer[])"                                 \
+	" AND ts >= " DP_POSTGRES_TIME("$1") " AND ts < " DP_POSTGRES_TIME("$2")
+
 /* With the state's row locked. */
-static int count_span(
-	struct prune *prune, const struct state *state, struct counted *counted)
+static int count_span(struct prune *prune, const struct state *state, struct range sensors,
+	struct counted *counted)
 {
+	char aside[ASIDE_TEXT_MAX];
+	aside_ids(prune, aside);
 	int64_t start_us = EVER_US;
 	int err = step_ask(prune, NEXT_START, 1, &state->counted_until_us, NULL, &start_us);
 	if (err < 0)
@@ -205,33 +221,36 @@ static int count_span(
 	if (start_us > state->late_before_us)
 		start_us = state->late_before_us;
 	int64_t end_us = span_end_us(prune, start_us, state->late_before_us);
-	const int64_t span[] = {start_us, end_us};
-	err = count_raw(prune, SPAN, 2, span, counted);
+	const int64_t span[] = {start_us, end_us, sensors.first, sensors.last};
+	err = count_raw(prune, SPAN, span, aside, counted);
 	if (err != 0)
 		return err;
 	err = step_run(prune,
 		"DELETE FROM late WHERE ts >= " DP_POSTGRES_TIME(
 			"$1") " AND ts < " DP_POSTGRES_TIME("$2"),
 		2, span, NULL);
+	if (err == 0 && prune->aside.n > 0)
+		err = step_run(prune, LEAVE_LATE, 2, span, aside);
 	if (err == 0)
 		err = step_run(
 			prune, "UPDATE retention SET counted_until = $1", 1, &end_us, NULL);
 	return err;
 }
 
-int count_some(struct prune *prune)
+/* Of some sensors only to see whether it works. */
+static int count_some_of(struct prune *prune, struct range sensors, bool keep)
 {
 	struct counted counted = {.readings = 0};
 	struct state state;
-	if (prune->run.policies->all.n == 0)
-		return 1;
 	int err = step_begin(prune, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
 	err = step_state(prune, &state);
 	bool over = err == 0 && state.counted_until_us >= state.late_before_us;
 	if (err == 0 && !over)
-		err = count_span(prune, &state, &counted);
+		err = count_span(prune, &state, sensors, &counted);
+	if (err == 0 && !keep)
+		return step_undo(prune);
 	err = step_end(prune, err);
 	if (err != 0)
 		return err;
@@ -239,30 +258,59 @@ int count_some(struct prune *prune)
 	return over;
 }
 
+static int try_some(struct prune *prune, struct range sensors)
+{
+	return count_some_of(prune, sensors, false);
+}
+
+int count_some(struct prune *prune)
+{
+	if (prune->run.policies->all.n == 0)
+		return 1;
+	int result = count_some_of(prune, ASIDE_ALL, true);
+	return result == -EIO ? aside_find(prune, try_some, result) : result;
+}
+
 /* ---- what came too late ---- */
 
 #define SOME_LATE                                                                          \
 	"(DELETE FROM late WHERE ctid = ANY (ARRAY(SELECT ctid FROM late"                  \
 	" WHERE ts < " DP_POSTGRES_TIME(                                                   \
-		"$1") " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
+		"$1") " AND sensor BETWEEN $3 AND $4 AND sensor <> ALL ($5::integer[])"    \
+		      " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
 
-int count_late(struct prune *prune)
+static int count_late_of(struct prune *prune, struct range sensors, bool keep)
 {
 	int64_t most = prune->strides[PHASE_LATE].amount;
 	struct counted counted = {.readings = 0};
+	char aside[ASIDE_TEXT_MAX];
 	struct state state;
-	if (prune->run.policies->all.n == 0)
-		return 1;
 	int err = step_begin(prune, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
 	err = step_state(prune, &state);
-	const int64_t some[] = {state.counted_until_us, most};
+	aside_ids(prune, aside);
+	const int64_t some[] = {state.counted_until_us, most, sensors.first, sensors.last};
 	if (err == 0)
-		err = count_raw(prune, SOME_LATE, 2, some, &counted);
+		err = count_raw(prune, SOME_LATE, some, aside, &counted);
+	if (err == 0 && !keep)
+		return step_undo(prune);
 	err = step_end(prune, err);
 	if (err != 0)
 		return err;
 	note_counted(prune, &counted);
 	return counted.readings < most;
+}
+
+static int try_late(struct prune *prune, struct range sensors)
+{
+	return count_late_of(prune, sensors, false);
+}
+
+int count_late(struct prune *prune)
+{
+	if (prune->run.policies->all.n == 0)
+		return 1;
+	int result = count_late_of(prune, ASIDE_ALL, true);
+	return result == -EIO ? aside_find(prune, try_late, result) : result;
 }

@@ -10,6 +10,7 @@
 
 #include "../prune.h"
 #include "../stride.h"
+#include "aside.h"
 #include "db.h"
 #include "groups.h"
 #include "postgres.h"
@@ -67,6 +68,9 @@ struct prune {
 	int64_t limit_us;   /* a statement is ended after that */
 	bool took_too_long; /* the last step: it was ended, and nothing of it is done */
 
+	struct aside aside, aside_before; /* in this run, and in the one before */
+	char aside_reason[384];
+
 	struct groups groups;
 	struct target target;
 	int64_t day_us;			   /* the partition at hand; -1: the default one */
@@ -93,6 +97,8 @@ int step_look(struct prune *prune, struct state *state);
 int step_state(struct prune *prune, struct state *state);
 /* Commit, or roll back after an error, which is handed on. */
 int step_end(struct prune *prune, int err);
+/* Roll back what was only tried. */
+int step_undo(struct prune *prune);
 /* Run statements that keep others waiting and commit, without a word in between. */
 int step_end_with(struct prune *prune, const char *sql);
 

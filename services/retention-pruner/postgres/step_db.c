@@ -93,3 +93,8 @@ int step_end(struct prune *prune, int err)
 	db_say_why(prune->db, why);
 	return err;
 }
+
+int step_undo(struct prune *prune)
+{
+	return db_run(prune->db, "ROLLBACK", NULL);
+}

@@ -1,0 +1,82 @@
+#include "aside.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "log.h"
+#include "prune_postgres.h"
+
+void aside_begin(struct prune *prune)
+{
+	prune->aside_before = prune->aside;
+	prune->aside.n = 0;
+}
+
+void aside_ids(const struct prune *prune, char text[ASIDE_TEXT_MAX])
+{
+	int len = 0;
+	for (size_t i = 0; i < prune->aside.n; i++)
+		len += snprintf(text + len, (size_t)(ASIDE_TEXT_MAX - len), "%c%lld",
+			i > 0 ? ',' : '{', (long long)prune->aside.ids[i]);
+	snprintf(text + len, (size_t)(ASIDE_TEXT_MAX - len), len > 0 ? "}" : "{}");
+}
+
+static bool has(const struct aside *aside, int64_t id)
+{
+	for (size_t i = 0; i < aside->n; i++) {
+		if (aside->ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* What the step has failed with is the session's last word still. */
+static int set_aside(struct prune *prune, int64_t id)
+{
+	char why[256], topic[128], name[128];
+	snprintf(why, sizeof(why), "%s", db_why(prune->db));
+	int err = step_run(
+		prune, "SELECT topic, name FROM sensor WHERE id = $1", 1, &id, NULL);
+	if (err != 0)
+		return err;
+	bool found = db_rows(prune->db) > 0;
+	dp_postgres_line(topic, sizeof(topic), found ? db_text(prune->db, 0, 0) : "?");
+	dp_postgres_line(name, sizeof(name), found ? db_text(prune->db, 0, 1) : "?");
+	if (!has(&prune->aside_before, id))
+		dp_log(DP_LOG_WARN,
+			"the readings of a sensor cannot be counted: others are, its own "
+			"wait in the table late until the cause is mended",
+			"topic=\"%s\" sensor=\"%s\" error=\"%s\"", topic, name, why);
+	snprintf(prune->aside_reason, sizeof(prune->aside_reason),
+		"readings of %s %s cannot be counted%s: see the log of the pruner", topic,
+		name, prune->aside.n > 0 ? ", and others" : "");
+	prune->report.reason = prune->aside_reason;
+	prune->aside.ids[prune->aside.n++] = id;
+	return 0;
+}
+
+int aside_find(struct prune *prune, aside_try try, int err)
+{
+	struct range at = {0, 0};
+	int found = step_ask(prune, "SELECT max(id) FROM sensor", 0, NULL, NULL, &at.last);
+	if (found < 0)
+		return found;
+	/* It fails without any sensor, or there are too many. */
+	if (prune->aside.n == ASIDE_MAX || try(prune, (struct range){1, 0}) != 0)
+		return err;
+	while (at.first < at.last) {
+		const struct range half = {at.first, at.first + (at.last - at.first) / 2};
+		int tried = try(prune, half);
+		if (tried != 0 && tried != err)
+			return tried;
+		if (tried == err)
+			at.last = half.last;
+		else
+			at.first = half.last + 1;
+	}
+	/* Meanwhile it may have become possible. */
+	int tried = try(prune, at);
+	if (tried == 0)
+		return err;
+	return tried == err ? set_aside(prune, at.first) : tried;
+}
