@@ -114,6 +114,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	/* Little to do was no sign that much goes as quickly: begin carefully again. */
 	for (int i = 0; i < PHASES; i++)
 		prune->strides[i] = strides[i];
+	aside_begin(&prune->aside);
 	prune->sensor = prune->size_s = 0;
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
 	prune->gain = (struct cut_gain){.begun = false};
@@ -206,6 +207,8 @@ int prune_step(struct prune *prune, int64_t *rows, bool *done)
 	int result = step(prune, rows);
 	if (result == -EUCLEAN)
 		tell_ingest(prune);
+	if (result == -EBADMSG)
+		result = prune_set_aside(prune, -EIO);
 	if (result == 1) {
 		/* A dry run ends where it has looked. */
 		prune->phase = prune->phase == PHASE_LOOK ? PHASE_END : prune->phase + 1;

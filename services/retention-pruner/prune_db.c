@@ -31,7 +31,9 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 		"  first_after = min(first_after, excluded.first_after),"
 		"  last = iif(excluded.last_after >= last_after, excluded.last, last),"
 		"  last_after = max(last_after, excluded.last_after)",
-	[NEXT_LATE] = "SELECT sensor, first, last, ts, id, until FROM late LIMIT 1",
+	[NEXT_LATE] = "SELECT sensor, first, last, ts, id, until FROM late"
+		      " WHERE (sensor, first) > (?, ?) ORDER BY sensor, first LIMIT 1",
+	[LEAVE_LATE] = "INSERT OR IGNORE INTO late VALUES (?, ?, ?, ?, ?, ?)",
 	[SET_LATE] = "UPDATE late SET ts = ?, id = ? WHERE sensor = ? AND first = ?",
 	[DROP_LATE] = "DELETE FROM late WHERE sensor = ? AND first = ?",
 	[FORGET_LATE] = "DELETE FROM late",
@@ -192,6 +194,22 @@ int prune_note_sensors(struct prune *prune)
 	}
 	sqlite3_reset(statement);
 	return dp_sqlite_error(code);
+}
+
+int prune_set_aside(struct prune *prune, int err)
+{
+	char error[128];
+	snprintf(error, sizeof(error), "%s", sqlite3_errmsg(prune->store.db));
+	const int64_t before = prune->uncounted - 1;
+	sqlite3_stmt *statement = prune_bind(prune, NEXT_SENSOR, 1, &before);
+	int code = sqlite3_step(statement);
+	bool added = code == SQLITE_ROW &&
+		     aside_add(&prune->aside, prune->uncounted, text(statement, 1),
+			     text(statement, 2), error);
+	sqlite3_reset(statement);
+	if (added)
+		prune->report.reason = prune->aside.reason;
+	return added ? 0 : err;
 }
 
 static int next_series_of_size(struct prune *prune)

@@ -33,6 +33,11 @@ static int delete_readings(struct prune *prune, int64_t until_us, int64_t *rows)
 		int64_t before_us = larger(
 			prune->run.now_us - prune->policy->raw_us, prune->cut_raw_us);
 		int64_t deleted = 0;
+		/* It is not counted, all of it. */
+		if (aside_has(&prune->aside, prune->sensor)) {
+			found = prune_next_sensor(prune);
+			continue;
+		}
 		if (prune->run.policies->all.n > 0 && before_us > until_us)
 			before_us = until_us;
 		int ended = delete_some(prune, before_us, left, &deleted);

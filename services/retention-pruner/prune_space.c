@@ -124,6 +124,9 @@ int space_check(struct prune *prune, int64_t *rows)
 	if (found < 0)
 		return found;
 	prune->sensor = prune->size_s = 0;
+	/* What is older than the last cut is of a sensor that is set aside. */
+	if (oldest < prune->cut_raw_us)
+		oldest = prune->cut_raw_us;
 	if (found == 1 && oldest < floor_us) {
 		prune->cut_raw_us = cut_at(oldest, floor_us, share);
 		prune->phase = PHASE_READINGS;

@@ -6,6 +6,7 @@
 #ifndef PRUNER_PRUNE_STEPS_H
 #define PRUNER_PRUNE_STEPS_H
 
+#include "aside.h"
 #include "cut.h"
 #include "prune.h"
 #include "sqlite.h"
@@ -45,6 +46,7 @@ enum prune_statement {
 	SCAN_WIDE,
 	ADD_BUCKET,
 	NEXT_LATE,
+	LEAVE_LATE,
 	SET_LATE,
 	DROP_LATE,
 	FORGET_LATE,
@@ -90,6 +92,8 @@ struct prune {
 	enum phase stepped; /* of the last step */
 	struct stride strides[PHASES];
 
+	struct aside aside;
+	int64_t uncounted;	       /* the sensor with which counting failed */
 	int64_t sensor;		       /* at hand, 0 before the first */
 	const struct policy *policy;   /* of it */
 	int64_t size_s, series_sensor; /* rollups at hand */
@@ -124,6 +128,9 @@ int prune_next_series(struct prune *prune);
 /* The age of what is at hand, or 0 when RETENTION has no such size. */
 int64_t prune_age_us(const struct policy *policy, int64_t size_us);
 
+/* Set aside the sensor with which counting failed. @return 0, or err: there are too many */
+int prune_set_aside(struct prune *prune, int err);
+
 /*
  * One step of a phase. @return 0 the phase goes on; 1 it is over; or an error, with
  * nothing done. rows: deleted.
@@ -145,7 +152,10 @@ int space_sizes(struct prune *prune, int64_t *used, int64_t *whole);
 /* Within a transaction. @return 0 or an error */
 int prune_tell_planner(struct prune *prune, int64_t readings);
 
-/* Within a transaction: count some late readings. @return 1 none are left, 0, an error */
+/*
+ * Within a transaction: count some late readings. @return 1 none are left but those of
+ * sensors that are set aside, 0, or an error: -EBADMSG is about prune->uncounted
+ */
 int rollup_late_some(struct prune *prune);
 
 #endif

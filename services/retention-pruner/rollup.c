@@ -3,6 +3,8 @@
  * also moves the mark that says so (see schema_2.sql), so it does not matter where a run
  * ends, and a bucket is never made anew from readings of which some may be gone.
  */
+#include <errno.h>
+
 #include "bucket.h"
 #include "prune_steps.h"
 
@@ -38,7 +40,14 @@ static int add_bucket(
 	sqlite3_bind_int64(add, 11, bucket->first_us - bucket->start_us);
 	sqlite3_bind_int64(add, 12, bucket->last_us - bucket->start_us);
 	counting->left -= COST;
-	return prune_run(counting->prune, ADD_BUCKET);
+	int err = prune_run(counting->prune, ADD_BUCKET);
+	/* What is there already cannot be added to: that is no matter of other sensors. */
+	int code = sqlite3_errcode(counting->prune->store.db);
+	if (err != 0 && (code & 0xff) == SQLITE_CONSTRAINT) {
+		counting->prune->uncounted = counting->sensor;
+		return -EBADMSG;
+	}
+	return err;
 }
 
 static int add_row(struct counting *counting, sqlite3_stmt *row, int64_t ts_us)
@@ -134,12 +143,31 @@ static int next_sensor(struct prune *prune, struct state *state)
 	return found;
 }
 
+/*
+ * What is not counted of a sensor counts as late. No id is negative, so its row is no
+ * other's, and none of an earlier run.
+ */
+static int leave_late(struct prune *prune, const struct state *state)
+{
+	const int64_t row[] = {state->sensor, -state->until_us, state->before_id - 1,
+		state->ts_us, state->id, state->until_us - 1};
+	prune_bind(prune, LEAVE_LATE, 6, row);
+	return prune_run(prune, LEAVE_LATE);
+}
+
 static int count_some(struct prune *prune, struct state *state)
 {
 	struct counting counting = {
 		.prune = prune, .left = prune->strides[prune->phase].amount};
 	int found = state->sensor > 0 ? 1 : next_sensor(prune, state);
 	while (found == 1 && counting.left > 0) {
+		if (aside_has(&prune->aside, state->sensor)) {
+			int err = leave_late(prune, state);
+			if (err != 0)
+				return err;
+			found = next_sensor(prune, state);
+			continue;
+		}
 		struct span span = {.sensor = state->sensor,
 			.ts_us = state->ts_us,
 			.id = state->id,
@@ -159,7 +187,7 @@ static int count_some(struct prune *prune, struct state *state)
 int rollup_count(struct prune *prune)
 {
 	struct state state;
-	int64_t counted = prune->report.counted;
+	const struct prune_report report = prune->report;
 	bool over = prune->run.policies->all.n == 0;
 	int err = over ? 0 : dp_store_begin(&prune->store);
 	if (err != 0 || over)
@@ -180,7 +208,7 @@ int rollup_count(struct prune *prune)
 	}
 	err = prune_end(prune, err);
 	if (err != 0) {
-		prune->report.counted = counted;
+		prune->report = report;
 		return err;
 	}
 	/* An earlier run's mark is reached: now for ours. */
@@ -197,10 +225,16 @@ int rollup_late_some(struct prune *prune)
 {
 	struct counting counting = {
 		.prune = prune, .left = prune->strides[PHASE_LATE].amount};
-	int64_t late[6];
+	int64_t late[6], behind[] = {INT64_MIN, INT64_MIN};
 	int found = 1;
 	while (counting.left > 0 &&
-		(found = prune_row(prune, NEXT_LATE, 0, NULL, 6, late)) == 1) {
+		(found = prune_row(prune, NEXT_LATE, 2, behind, 6, late)) == 1) {
+		behind[0] = late[0];
+		behind[1] = late[1];
+		if (aside_has(&prune->aside, late[0])) {
+			behind[1] = INT64_MAX;
+			continue;
+		}
 		struct span span = {.sensor = late[0],
 			.ts_us = late[3],
 			.id = late[4],
@@ -221,7 +255,7 @@ int rollup_late_some(struct prune *prune)
 
 int rollup_late(struct prune *prune)
 {
-	int64_t counted = prune->report.counted;
+	const struct prune_report report = prune->report;
 	if (prune->run.policies->all.n == 0)
 		return 1;
 	int err = dp_store_begin(&prune->store);
@@ -230,6 +264,6 @@ int rollup_late(struct prune *prune)
 	int over = rollup_late_some(prune);
 	err = prune_end(prune, over < 0 ? over : 0);
 	if (err != 0)
-		prune->report.counted = counted;
+		prune->report = report;
 	return err != 0 ? err : over;
 }

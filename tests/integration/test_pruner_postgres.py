@@ -361,7 +361,7 @@ def test_a_sum_that_overflows_stops_nothing(lab, central, postgres):
     assert [row[0] for row in minutes(lab)] == [30_001]
 
 
-CANNOT_COUNT = "the readings of a sensor cannot be counted: others are, its own wait in the table late until the cause is mended"
+CANNOT_COUNT = "the readings of a sensor cannot be counted: others are, its own wait until the cause is mended"
 
 
 def test_a_sensor_that_cannot_be_counted_stops_no_other(lab, central, postgres):

@@ -212,8 +212,8 @@ static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t 
 static int count_span(struct prune *prune, const struct state *state, struct range sensors,
 	struct counted *counted)
 {
-	char aside[ASIDE_TEXT_MAX];
-	aside_ids(prune, aside);
+	char aside[ISOLATE_TEXT_MAX];
+	isolate_ids(&prune->aside, aside);
 	int64_t start_us = EVER_US;
 	int err = step_ask(prune, NEXT_START, 1, &state->counted_until_us, NULL, &start_us);
 	if (err < 0)
@@ -267,8 +267,8 @@ int count_some(struct prune *prune)
 {
 	if (prune->run.policies->all.n == 0)
 		return 1;
-	int result = count_some_of(prune, ASIDE_ALL, true);
-	return result == -EIO ? aside_find(prune, try_some, result) : result;
+	int result = count_some_of(prune, ISOLATE_ALL, true);
+	return result == -EIO ? isolate_find(prune, try_some, result) : result;
 }
 
 /* ---- what came too late ---- */
@@ -283,13 +283,13 @@ static int count_late_of(struct prune *prune, struct range sensors, bool keep)
 {
 	int64_t most = prune->strides[PHASE_LATE].amount;
 	struct counted counted = {.readings = 0};
-	char aside[ASIDE_TEXT_MAX];
+	char aside[ISOLATE_TEXT_MAX];
 	struct state state;
 	int err = step_begin(prune, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
 	err = step_state(prune, &state);
-	aside_ids(prune, aside);
+	isolate_ids(&prune->aside, aside);
 	const int64_t some[] = {state.counted_until_us, most, sensors.first, sensors.last};
 	if (err == 0)
 		err = count_raw(prune, SOME_LATE, some, aside, &counted);
@@ -311,6 +311,6 @@ int count_late(struct prune *prune)
 {
 	if (prune->run.policies->all.n == 0)
 		return 1;
-	int result = count_late_of(prune, ASIDE_ALL, true);
-	return result == -EIO ? aside_find(prune, try_late, result) : result;
+	int result = count_late_of(prune, ISOLATE_ALL, true);
+	return result == -EIO ? isolate_find(prune, try_late, result) : result;
 }

@@ -83,7 +83,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	prune->cut_raw_us = prune->cut_rollup_us = INT64_MIN;
 	prune->repack = prune->repack_owed;
 	prune->vacuum = false;
-	aside_begin(prune);
+	aside_begin(&prune->aside);
 	rewind_targets(prune);
 	for (int i = 0; i < LEVELS; i++)
 		prune->due[i] = prune->kept[i] = 0;

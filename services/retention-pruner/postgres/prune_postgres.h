@@ -10,9 +10,9 @@
 
 #include "../prune.h"
 #include "../stride.h"
-#include "aside.h"
 #include "db.h"
 #include "groups.h"
+#include "isolate.h"
 #include "postgres.h"
 
 #define DAY_US INT64_C(86400000000)
@@ -68,8 +68,7 @@ struct prune {
 	int64_t limit_us;   /* a statement is ended after that */
 	bool took_too_long; /* the last step: it was ended, and nothing of it is done */
 
-	struct aside aside, aside_before; /* in this run, and in the one before */
-	char aside_reason[384];
+	struct aside aside;
 
 	struct groups groups;
 	struct target target;

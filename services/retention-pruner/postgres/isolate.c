@@ -1,33 +1,17 @@
-#include "aside.h"
+#include "isolate.h"
 
-#include <stdbool.h>
+#include <errno.h>
 #include <stdio.h>
 
-#include "log.h"
 #include "prune_postgres.h"
 
-void aside_begin(struct prune *prune)
-{
-	prune->aside_before = prune->aside;
-	prune->aside.n = 0;
-}
-
-void aside_ids(const struct prune *prune, char text[ASIDE_TEXT_MAX])
+void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX])
 {
 	int len = 0;
-	for (size_t i = 0; i < prune->aside.n; i++)
-		len += snprintf(text + len, (size_t)(ASIDE_TEXT_MAX - len), "%c%lld",
-			i > 0 ? ',' : '{', (long long)prune->aside.ids[i]);
-	snprintf(text + len, (size_t)(ASIDE_TEXT_MAX - len), len > 0 ? "}" : "{}");
-}
-
-static bool has(const struct aside *aside, int64_t id)
-{
-	for (size_t i = 0; i < aside->n; i++) {
-		if (aside->ids[i] == id)
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < aside->n; i++)
+		len += snprintf(text + len, (size_t)(ISOLATE_TEXT_MAX - len), "%c%lld",
+			i > 0 ? ',' : '{', (long long)aside->ids[i]);
+	snprintf(text + len, (size_t)(ISOLATE_TEXT_MAX - len), len > 0 ? "}" : "{}");
 }
 
 /* What the step has failed with is the session's last word still. */
@@ -42,20 +26,13 @@ static int set_aside(struct prune *prune, int64_t id)
 	bool found = db_rows(prune->db) > 0;
 	dp_postgres_line(topic, sizeof(topic), found ? db_text(prune->db, 0, 0) : "?");
 	dp_postgres_line(name, sizeof(name), found ? db_text(prune->db, 0, 1) : "?");
-	if (!has(&prune->aside_before, id))
-		dp_log(DP_LOG_WARN,
-			"the readings of a sensor cannot be counted: others are, its own "
-			"wait in the table late until the cause is mended",
-			"topic=\"%s\" sensor=\"%s\" error=\"%s\"", topic, name, why);
-	snprintf(prune->aside_reason, sizeof(prune->aside_reason),
-		"readings of %s %s cannot be counted%s: see the log of the pruner", topic,
-		name, prune->aside.n > 0 ? ", and others" : "");
-	prune->report.reason = prune->aside_reason;
-	prune->aside.ids[prune->aside.n++] = id;
+	if (!aside_add(&prune->aside, id, topic, name, why))
+		return -EIO;
+	prune->report.reason = prune->aside.reason;
 	return 0;
 }
 
-int aside_find(struct prune *prune, aside_try try, int err)
+int isolate_find(struct prune *prune, isolate_try try, int err)
 {
 	struct range at = {0, 0};
 	int found = step_ask(prune, "SELECT max(id) FROM sensor", 0, NULL, NULL, &at.last);

@@ -1,0 +1,30 @@
+/* Finding the sensors with which counting fails: ../aside.h has what becomes of them. */
+#ifndef PRUNER_ISOLATE_H
+#define PRUNER_ISOLATE_H
+
+#include "../aside.h"
+
+struct prune;
+
+#define ISOLATE_TEXT_MAX (ASIDE_MAX * 12 + 3)
+
+/** Sensors from the first id to the last one. */
+struct range {
+	int64_t first, last;
+};
+#define ISOLATE_ALL ((struct range){0, INT32_MAX})
+
+/** Those that are set aside, as an array for PostgreSQL: {1,2}. */
+void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX]);
+
+/** Try a step with some of the sensors and undo it. @return 0 or its error */
+typedef int (*isolate_try)(struct prune *prune, struct range sensors);
+
+/**
+ * A step has failed with err: by halves, find a sensor with which it does, and set it
+ * aside.
+ * @return 0: the step may be tried again; or an error: it is not about one sensor
+ */
+int isolate_find(struct prune *prune, isolate_try try, int err);
+
+#endif
