@@ -344,7 +344,7 @@ def crowded(lab, central):
     settings = {"RETENTION": "raw:1y,1m:1y", "CLOCK_FILE": clock.path}
     pruner = lab.pruner(central, **settings)
     eventually(lambda: reports(client), "a run")
-    rows = 600_000 if lab.postgres is None else 300_000
+    rows = 600_000 if lab.postgres is None else 150_000
     fill_ahead(lab, rows)
     report = order(client)
     assert report["readings"] == 0 and report["bytes_after"] > LIMIT
@@ -357,7 +357,7 @@ def test_what_is_ahead_goes_first_when_space_is_short(lab, central):
     """What was marked when it came; and nothing of it as long as there is space."""
     _, client, settings, rows = crowded(lab, central)
     lab.pruner(central, MAX_DB_BYTES=LIMIT, PRUNE_PAUSE_MS=0, **settings)
-    (report,) = eventually(lambda: reports(client)[2:], "a run with a limit")
+    (report,) = eventually(lambda: reports(client)[2:], "a run with a limit", 60)
     assert report["outcome"] == "done" and report["bytes_after"] <= LIMIT
     assert "reason" not in report
     assert [value for value in temperatures(lab) if value != 7] == [1, 2, 3]

@@ -169,13 +169,6 @@ int count_mark(struct prune *prune)
 	return err != 0 ? err : 1;
 }
 
-/* The first reading from there on, or a time before it with nothing in between. */
-#define NEXT_START                                                                         \
-	"SELECT least((SELECT greatest(begins, $1) FROM " DAYS                             \
-	" WHERE begins + 86400000000 > $1 ORDER BY begins LIMIT 1),"                       \
-	" (SELECT " MICROSECONDS("min(ts)") " FROM reading_default WHERE ts "              \
-					    ">= " DP_POSTGRES_TIME("$1") "))"
-
 #define SPAN                                                                               \
 	"MATERIALIZED (SELECT r.* FROM sensor AS s CROSS JOIN LATERAL"                     \
 	" (SELECT sensor, ts, " READING_VALUES                                             \
@@ -215,7 +208,7 @@ static int count_span(struct prune *prune, const struct state *state, struct ran
 	char aside[ISOLATE_TEXT_MAX];
 	isolate_ids(&prune->aside, aside);
 	int64_t start_us = EVER_US;
-	int err = step_ask(prune, NEXT_START, 1, &state->counted_until_us, NULL, &start_us);
+	int err = days_first(prune, state->counted_until_us, &start_us);
 	if (err < 0)
 		return err;
 	if (start_us > state->late_before_us)

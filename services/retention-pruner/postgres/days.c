@@ -14,6 +14,17 @@ int days_next(struct prune *prune, int64_t from_us, int64_t *begins_us, char *na
 	return found;
 }
 
+int days_first(struct prune *prune, int64_t from_us, int64_t *first_us)
+{
+	return step_ask(prune,
+		"SELECT least((SELECT greatest(begins, $1) FROM " DAYS
+		" WHERE begins + 86400000000 > $1 ORDER BY begins LIMIT 1),"
+		" (SELECT " MICROSECONDS(
+			"min((SELECT min(ts) FROM reading_default WHERE sensor = s.id"
+			" AND ts >= " DP_POSTGRES_TIME("$1") "))") " FROM sensor AS s))",
+		1, &from_us, NULL, first_us);
+}
+
 int64_t days_until_us(const struct prune *prune, const struct state *state)
 {
 	const struct policy *all = &prune->run.policies->all;

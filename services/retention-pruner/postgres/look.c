@@ -110,6 +110,39 @@ static int count_between(struct prune *prune, int64_t from_us, int64_t until_us,
 		       : step_ask(prune, ROLLUPS_BETWEEN, 3, rollups, ids, n);
 }
 
+/*
+ * Readings of a long span are counted bit by bit: there may be more than a statement has
+ * time for. Rollups are few. @return 1 the span is at its end, 0, or an error
+ */
+static int count_part(struct prune *prune, int64_t from_us, int64_t until_us, int64_t *n)
+{
+	int64_t first_us = EVER_US, most_s = prune->strides[prune->phase].amount;
+	int found = 0;
+	if (prune->target.size_s > 0) {
+		found = count_between(prune, from_us, until_us, n);
+		return found < 0 ? found : 1;
+	}
+	if (prune->look_us > from_us)
+		from_us = prune->look_us;
+	found = days_first(prune, from_us, &first_us);
+	if (first_us > from_us)
+		from_us = first_us;
+	int64_t end_us = from_us + most_s * 1000000;
+	bool whole = end_us >= until_us;
+	if (found >= 0 && from_us < until_us)
+		found = count_between(prune, from_us, whole ? until_us : end_us, n);
+	if (found < 0)
+		return found;
+	prune->look_us = whole ? INT64_MIN : end_us;
+	return whole;
+}
+
+/* Go on with the target at hand, or take the next one. @return as target_next() */
+static int look_on(struct prune *prune)
+{
+	return prune->look_us == INT64_MIN ? target_next(prune) : 1;
+}
+
 /* Where the target's age ends, seen from a time. */
 static int64_t bound_us(const struct prune *prune, int64_t now_us)
 {
@@ -119,12 +152,12 @@ static int64_t bound_us(const struct prune *prune, int64_t now_us)
 int look_due(struct prune *prune)
 {
 	int64_t n = 0;
-	int found = target_next(prune);
+	int found = look_on(prune);
 	if (found <= 0)
 		return found < 0 ? found : 1;
 	if (target_age_us(prune) == 0)
 		return ask(prune, jump_size_gone);
-	found = count_between(prune, bound_us(prune, prune->reference_us),
+	found = count_part(prune, bound_us(prune, prune->reference_us),
 		bound_us(prune, prune->run.now_us), &n);
 	prune->due[target_level(prune)] += n;
 	return found < 0 ? found : 0;
@@ -177,11 +210,11 @@ static int64_t goes_before_us(const struct prune *prune)
 int look_all(struct prune *prune)
 {
 	int64_t n = 0;
-	int found = target_next(prune);
+	int found = look_on(prune);
 	prune->report.outcome = PRUNE_LOOKED;
 	if (found <= 0)
 		return found < 0 ? found : 1;
-	found = count_between(prune, LONG_AGO_US, goes_before_us(prune), &n);
+	found = count_part(prune, LONG_AGO_US, goes_before_us(prune), &n);
 	if (prune->target.size_s == 0)
 		prune->report.readings += n;
 	else

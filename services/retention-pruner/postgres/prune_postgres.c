@@ -7,9 +7,15 @@
 
 #define COUNT_US 200000 /* nobody waits for a step, but its transaction should be short */
 #define DELETE_US 100000
+#define LOOK_US 1000000 /* without a transaction */
 
-/* What a step may do at first, at least and at most: rows; of counting, seconds of time. */
+/*
+ * What a step may do at first, at least and at most: rows; of counting and of looking at
+ * readings, seconds of time.
+ */
 static const struct stride strides[PHASES] = {
+	[PHASE_DUE] = {.amount = 86400, .least = 3600, .most = 31536000, .us = LOOK_US},
+	[PHASE_LOOK] = {.amount = 86400, .least = 3600, .most = 31536000, .us = LOOK_US},
 	[PHASE_COUNT] = {.amount = 3600, .least = 60, .most = 86400, .us = COUNT_US},
 	[PHASE_LATE] = {.amount = 10000, .least = 500, .most = 200000, .us = COUNT_US},
 	[PHASE_READINGS] = {.amount = 5000, .least = 500, .most = 20000, .us = DELETE_US},
@@ -70,6 +76,7 @@ static void rewind_targets(struct prune *prune)
 {
 	prune->target = (struct target){.group = 0};
 	prune->day_us = -1;
+	prune->look_us = INT64_MIN;
 }
 
 void prune_begin(struct prune *prune, const struct prune_run *run)
@@ -136,6 +143,7 @@ static int try_step(struct prune *prune, int64_t *rows)
 		return result;
 	prune->target = target;
 	prune->day_us = day_us;
+	prune->took_too_long = prune->took_too_long || db_took_too_long(prune->db);
 	/* The session is there still: at once with less, until it is the least. */
 	bool less = prune->took_too_long && result == -EBUSY &&
 		    prune->strides[prune->stepped].amount > 1;

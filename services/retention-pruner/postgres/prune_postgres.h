@@ -72,7 +72,8 @@ struct prune {
 
 	struct groups groups;
 	struct target target;
-	int64_t day_us;			   /* the partition at hand; -1: the default one */
+	int64_t look_us; /* up to where the target is looked at; INT64_MIN: the next one */
+	int64_t day_us;	 /* the partition at hand; -1: the default one */
 	int64_t cut_raw_us, cut_rollup_us; /* to make space: older ones go */
 	bool vacuum;	      /* readings ahead were deleted to make space: give it back */
 	bool repack;	      /* rollups were deleted to make space: give it back */
@@ -154,6 +155,8 @@ int space_end(struct prune *prune);
 /* The first partition that begins at a time or later, with its name quoted for SQL.
  * @return 1, 0 there is none, or an error */
 int days_next(struct prune *prune, int64_t from_us, int64_t *begins_us, char *name);
+/* The first reading from a time on, or a time before it with nothing in between. */
+int days_first(struct prune *prune, int64_t from_us, int64_t *first_us);
 /* Up to where whole days go. */
 int64_t days_until_us(const struct prune *prune, const struct state *state);
 

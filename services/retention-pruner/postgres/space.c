@@ -247,7 +247,9 @@ static int find_oldest(struct prune *prune, int64_t *oldest_us)
 	}
 	if (found < 0)
 		return found;
-	found = step_ask(prune, "SELECT " MICROSECONDS("min(ts)") " FROM reading_default",
+	found = step_ask(prune,
+		"SELECT " MICROSECONDS("min((SELECT min(ts) FROM reading_default"
+				       " WHERE sensor = s.id))") " FROM sensor AS s",
 		0, NULL, NULL, &in_default_us);
 	if (found == 1 && (any == 0 || in_default_us < *oldest_us))
 		*oldest_us = in_default_us;
