@@ -54,3 +54,12 @@ def order(client, **members):
 def minutes(lab, view="reading_1m"):
     sql = f"SELECT count, min, max, sum, first, last FROM {view} WHERE quantity = 'temperature'"
     return lab.database.query(f"{sql} ORDER BY ts")
+
+
+def said(service, message):
+    return [event for event in service.events() if event["msg"] == message]
+
+
+def send(lab, central, readings, node="bench"):
+    peer = Peer(lab.client(central), node)
+    assert "stored" in peer.ask(new_stream(), 1, senml(readings), len(readings))

@@ -1,46 +1,5 @@
-#include "retention-pruner/prune.h"
+#include "prune_file.h"
 #include "store.h"
-#include "support.h"
-
-#define BEFORE_US INT64_C(1000000)
-#define ROWS_A_STEP 5000
-
-static sqlite3 *opened; /* the pruner's own connection */
-
-static int note_opened(sqlite3 *db, char **error, const struct sqlite3_api_routines *api)
-{
-	(void)error, (void)api;
-	opened = db;
-	return SQLITE_OK;
-}
-
-static struct prune *open_pruner(void **state, char path[PATH_SIZE])
-{
-	static char url[PATH_SIZE + 16];
-	struct prune *prune = NULL;
-	snprintf(url, sizeof(url), "sqlite://%s", path_in(state, "broker.db", path));
-	sqlite3_auto_extension((void (*)(void))note_opened);
-	assert_int_equal(prune_open(&prune, url), 0);
-	sqlite3_reset_auto_extension();
-	return prune;
-}
-
-/* n readings of a sensor at first_us, first_us + step_us, ... */
-static void add_readings(
-	const char *path, int sensor, int n, int64_t first_us, int64_t step_us)
-{
-	char sql[512];
-	snprintf(sql, sizeof(sql),
-		"INSERT OR IGNORE INTO sensor VALUES (%d, '/data/n%d', 'climate', 0);"
-		"WITH RECURSIVE k (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + "
-		"1 < %d)"
-		"INSERT INTO reading (sensor, ts, id, clock, temperature)"
-		" SELECT %d, %lld + %lld * i, (SELECT reading FROM next_id) + i, 0, 20.5 "
-		"FROM k;"
-		"UPDATE next_id SET reading = reading + %d",
-		sensor, sensor, n, sensor, (long long)first_us, (long long)step_us, n);
-	db_exec(path, sql);
-}
 
 static void add_stream(const char *path, int id, int64_t seen_us)
 {
@@ -70,20 +29,6 @@ static void begin(struct prune *prune, int64_t before_us, int64_t streams_before
 static int64_t readings(const char *path)
 {
 	return db_int(path, "SELECT count(*) FROM reading");
-}
-
-/* Step until done. @return rows deleted; a step of readings deletes few */
-static int64_t run(struct prune *prune)
-{
-	int64_t rows, all = 0;
-	bool done = false;
-	for (int steps = 0; !done; steps++) {
-		assert_true(steps < 10000);
-		assert_int_equal(prune_step(prune, &rows, &done), 0);
-		assert_in_range(rows, 0, ROWS_A_STEP);
-		all += rows;
-	}
-	return all;
 }
 
 static void test_there_is_nothing_to_do_before_a_run_begins(void **state)
@@ -255,117 +200,6 @@ static void test_no_clock_alone_forgets_a_stream(void **state)
 	prune_begin(prune, &few);
 	assert_int_equal(run(prune), 2 * 4);
 	assert_db_text(path, "SELECT id FROM stream ORDER BY id", "3 4 5");
-	prune_close(prune);
-}
-
-/* Two of them have no sum: that stops neither their series nor another. */
-static void test_a_sum_that_overflows_stops_nothing(void **state)
-{
-	char path[PATH_SIZE];
-	struct prune *prune = open_pruner(state, path);
-	struct policies counted = {.all = {.raw_us = 3600, .n = 1}};
-	const struct prune_run all = {
-		.policies = &counted, .now_us = INT64_C(600000000), .confirmed = true};
-	counted.all.sizes[0].size_us = 60000000;
-	counted.all.sizes[0].age_us = INT64_C(86400000000);
-	add_readings(path, 1, 4, BEFORE_US, 1);
-	add_readings(path, 2, 4, BEFORE_US, 1);
-	db_exec(path,
-		"INSERT INTO channel VALUES (1, 0, 'temperature', 'Cel'),"
-		" (2, 0, 'temperature', 'Cel');"
-		"UPDATE reading SET temperature = 1.7e308 WHERE sensor = 1 AND ts % 2 = 0;"
-		"UPDATE reading SET temperature = 9e999 WHERE sensor = 1 AND ts = 1000003");
-	prune_begin(prune, &all);
-	assert_int_equal(run(prune), 8);
-	assert_int_equal(prune_report(prune)->odd, 3);
-	assert_db_text(path, "SELECT sensor, count, sum FROM rollup ORDER BY sensor",
-		"1|1|20.5 2|4|82.0");
-	prune_close(prune);
-}
-
-/* Of sensor 2 there is one without its sum, which the schema wants. */
-static void damage_rollup(const char *path)
-{
-	db_exec(path,
-		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql ="
-		" replace(sql, 'sum    REAL NOT NULL', 'sum REAL') WHERE name = 'rollup';"
-		"PRAGMA writable_schema=RESET;"
-		"INSERT INTO rollup VALUES (60, 2, 0, 0, 1, 1, 1, NULL, 1, 1, 0, 0);"
-		"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql ="
-		" replace(sql, 'sum REAL', 'sum    REAL NOT NULL') WHERE name = 'rollup';"
-		"PRAGMA writable_schema=RESET");
-}
-
-/* Its rollup has lost a value that the schema wants. Its readings wait, the others' do not.
- */
-static void test_a_sensor_that_cannot_be_counted_stops_no_other(void **state)
-{
-	char path[PATH_SIZE], log[4096];
-	struct prune *prune = open_pruner(state, path);
-	struct capture capture;
-	struct policies counted = {.all = {.raw_us = 3600, .n = 1}};
-	struct prune_run all = {
-		.policies = &counted, .now_us = INT64_C(600000000), .confirmed = true};
-	counted.all.sizes[0].size_us = 60000000;
-	counted.all.sizes[0].age_us = INT64_C(86400000000);
-	for (int sensor = 1; sensor <= 3; sensor++)
-		add_readings(path, sensor, 4, BEFORE_US, 1);
-	damage_rollup(path);
-	prune_close(prune);
-	prune = open_pruner(state, path);
-	capture_begin(&capture, STDERR_FILENO);
-	for (int runs = 0; runs < 3; runs++) {
-		prune_begin(prune, &all);
-		run(prune);
-		all.now_us += 60000000;
-	}
-	capture_end(&capture, log, sizeof(log));
-	assert_db_text(path, "SELECT sensor, count(*) FROM reading GROUP BY sensor", "2|4");
-	assert_db_text(
-		path, "SELECT sensor, count FROM rollup ORDER BY sensor", "1|4 2|1 3|4");
-	assert_string_equal(prune_report(prune)->reason,
-		"readings of /data/n2 climate cannot be "
-		"counted: see the log of the pruner");
-	const char *line = strstr(log, "cannot be counted");
-	assert_non_null(line);
-	assert_null(strstr(line + 1, "cannot be counted"));
-	/* What came meanwhile is counted with it, once. */
-	add_readings(path, 2, 2, INT64_C(700000000), 1);
-	db_exec(path, "DELETE FROM rollup WHERE sensor = 2");
-	prune_begin(prune, &all);
-	run(prune);
-	assert_null(prune_report(prune)->reason);
-	assert_int_equal(prune_report(prune)->counted, 6);
-	assert_db_text(path, "SELECT ts, count FROM rollup WHERE sensor = 2 ORDER BY ts",
-		"0|4 660000000|2");
-	assert_int_equal(db_int(path, "SELECT count(*) FROM late"), 0);
-	prune_close(prune);
-}
-
-static void test_cutting_ends_beside_a_sensor_that_is_set_aside(void **state)
-{
-	char path[PATH_SIZE], log[4096];
-	struct prune *prune = open_pruner(state, path);
-	struct capture capture;
-	struct policies counted = {.all = {.raw_us = INT64_C(400) * 86400000000, .n = 1}};
-	const struct prune_run small = {.policies = &counted,
-		.now_us = INT64_C(40) * 86400000000,
-		.max_bytes = 1,
-		.confirmed = true};
-	counted.all.sizes[0].size_us = 60000000;
-	counted.all.sizes[0].age_us = counted.all.raw_us;
-	for (int sensor = 1; sensor <= 3; sensor++)
-		add_readings(path, sensor, 400, BEFORE_US * sensor, 86400000);
-	damage_rollup(path);
-	prune_close(prune);
-	prune = open_pruner(state, path);
-	capture_begin(&capture, STDERR_FILENO);
-	prune_begin(prune, &small);
-	run(prune);
-	capture_end(&capture, log, sizeof(log));
-	assert_db_text(
-		path, "SELECT sensor, count(*) FROM reading GROUP BY sensor", "2|400");
-	assert_non_null(strstr(log, "sensor=\"climate\""));
 	prune_close(prune);
 }
 
@@ -613,9 +447,6 @@ int main(void)
 		IN_DIRECTORY(test_readings_that_come_during_a_run_are_kept),
 		IN_DIRECTORY(test_streams_that_are_long_silent_go_with_their_intervals),
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
-		IN_DIRECTORY(test_a_sum_that_overflows_stops_nothing),
-		IN_DIRECTORY(test_a_sensor_that_cannot_be_counted_stops_no_other),
-		IN_DIRECTORY(test_cutting_ends_beside_a_sensor_that_is_set_aside),
 		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
 		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
 		IN_DIRECTORY(test_what_the_schema_does_not_allow_is_survived),
