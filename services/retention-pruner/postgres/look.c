@@ -39,8 +39,7 @@ static int read_sensors(struct prune *prune)
 	int err = db_run(prune->db, "SELECT id, topic, name FROM sensor", NULL);
 	if (err != 0)
 		return err;
-	/* All of them first: one that is ambiguous counts differently for each it matches.
-	 */
+	/* All first: an ambiguous override counts differently for each that it matches. */
 	for (size_t i = 0; i < db_rows(prune->db); i++)
 		policies_note(prune->run.policies, db_text(prune->db, i, 1),
 			db_text(prune->db, i, 2));
