@@ -261,7 +261,7 @@ int count_some(struct prune *prune)
 	if (prune->run.policies->all.n == 0)
 		return 1;
 	int result = count_some_of(prune, ISOLATE_ALL, true);
-	return result == -EIO ? isolate_find(prune, try_some, result) : result;
+	return isolate_may(result) ? isolate_find(prune, try_some, result) : result;
 }
 
 /* ---- what came too late ---- */
@@ -305,5 +305,5 @@ int count_late(struct prune *prune)
 	if (prune->run.policies->all.n == 0)
 		return 1;
 	int result = count_late_of(prune, ISOLATE_ALL, true);
-	return result == -EIO ? isolate_find(prune, try_late, result) : result;
+	return isolate_may(result) ? isolate_find(prune, try_late, result) : result;
 }

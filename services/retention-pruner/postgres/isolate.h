@@ -2,6 +2,9 @@
 #ifndef PRUNER_ISOLATE_H
 #define PRUNER_ISOLATE_H
 
+#include <errno.h>
+#include <stdbool.h>
+
 #include "../aside.h"
 
 struct prune;
@@ -19,6 +22,12 @@ void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX]);
 
 /** Try a step with some of the sensors and undo it. @return 0 or its error */
 typedef int (*isolate_try)(struct prune *prune, struct range sensors);
+
+/** Whether an error may be about one sensor only. @param result  of a step */
+static inline bool isolate_may(int result)
+{
+	return result == -EIO || result == -EDOM;
+}
 
 /**
  * A step has failed with err: by halves, find a sensor with which it does, and set it
