@@ -206,7 +206,8 @@ $(OUT)/test/store_ladder: $(OUT)/obj/tests/fault/store_ladder.o $(OUT)/obj/tests
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) $(LADDER_CALLS:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS)
 
-$(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) $(OUT)/lib/common.a
+$(OUT)/test/nodes: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/bench/nodes/*.c)) \
+		$(OUT)/lib/publisher.a $(OUT)/lib/common.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

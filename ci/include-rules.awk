@@ -11,9 +11,9 @@ BEGIN {
 		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"
 
 	# Bytes, numbers and a time in, results out.
-	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|delivery|resolution)" \
+	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|backoff|resolution)" \
 		"|services/ingest/postgres/(wire|multirange)" \
-		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream)" \
+		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream|uplink/delivery)" \
 		"|services/retention-pruner/(policy|bucket|stride))[.][ch]$"
 	pure_headers = "^(uv|mosquitto|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \

@@ -29,4 +29,10 @@ void dp_backoff_raise(struct dp_backoff *backoff, int64_t ms);
  */
 int64_t dp_backoff_wait(struct dp_backoff *backoff, int64_t up_ms, uint64_t *random);
 
+/**
+ * A delay with jitter: within [3/4, 5/4) of `ms`.
+ * @param random  state of the generator, never 0
+ */
+int64_t dp_jitter_ms(uint64_t *random, int64_t ms);
+
 #endif

@@ -1,8 +1,8 @@
 /*
  * MQTT 5 on the loop: the only user of libmosquitto. A bus connects, reconnects
  * with back-off and jitter, and keeps nothing: what is published while it is down
- * is refused, what was under way when it went down is forgotten. Delivery is the
- * caller's (delivery.h).
+ * is refused, what was under way when it went down is forgotten. Sending again is the
+ * caller's.
  */
 #ifndef DP_BUS_H
 #define DP_BUS_H

@@ -39,7 +39,7 @@ static void forget_idle_streams(struct relay *r)
 		if (!stream_empty(s) || s->low_due || s->low_written || r->turn.running ||
 			s == r->page_stream ||
 			relay_now(r) - s->heard_ms < STREAM_IDLE_MS ||
-			dp_delivery_next_flight(&r->delivery, owner, 0) != UINT64_MAX) {
+			delivery_next_flight(&r->delivery, owner, 0) != UINT64_MAX) {
 			at = &s->next;
 			continue;
 		}

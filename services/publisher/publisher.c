@@ -132,7 +132,8 @@ static void count_held(struct relay *r)
 	const struct dp_clock *clock = &r->service->clock;
 	r->live_count = r->live;
 	r->resent = r->delivery.resent;
-	r->flying = r->delivery.in_flight[DP_LIVE] + r->delivery.in_flight[DP_BACKLOG];
+	r->flying = r->delivery.in_flight[DELIVERY_LIVE] +
+		    r->delivery.in_flight[DELIVERY_BACKLOG];
 	r->outbox_count = 0;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		for (size_t i = 0; i < s->stored.n; i++)
@@ -219,7 +220,7 @@ struct relay *publisher_start(
 	dp_clock_parse_trust(config->clock_trust, &r->trust);
 	dp_parse_duration_ms(config->clock_wait_max, &r->clock_wait_ms);
 	dp_random(&seed, sizeof(seed));
-	dp_delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
+	delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
 	uv_timer_init(&service->loop, &r->timer);
 	r->timer.data = r;

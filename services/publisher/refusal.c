@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backoff.h"
 #include "log.h"
 #include "relay.h"
 

@@ -28,12 +28,12 @@
 
 #include "bus.h"
 #include "dating.h"
-#include "delivery.h"
 #include "outbox.h"
 #include "publisher.h"
 #include "reading.h"
 #include "stats.h"
 #include "stream.h"
+#include "uplink/delivery.h"
 
 #define RELAY_WINDOW 64
 #define RELAY_RESERVE 8	     /* of it for live readings */
@@ -126,8 +126,8 @@ struct relay {
 	struct dp_service *service;
 	const struct publisher_config *config;
 	struct dp_bus *local, *upstream;
-	struct dp_delivery delivery;
-	struct dp_flight flights[RELAY_WINDOW];
+	struct delivery delivery;
+	struct flight flights[RELAY_WINDOW];
 	bool silent; /* messages time out unanswered */
 	int64_t silent_until_ms;
 	struct stream *streams; /* in order of arrival */

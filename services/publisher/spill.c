@@ -243,7 +243,7 @@ static bool wants_page(struct relay *r, struct stream **stream, uint64_t *seq)
 	if (r->stopping || !dp_bus_connected(r->upstream) ||
 		relay_now(r) < r->load_retry_ms ||
 		(r->page_stream != NULL && r->page_at < r->page.n) ||
-		!dp_delivery_may_send(&r->delivery, DP_BACKLOG))
+		!delivery_may_send(&r->delivery, DELIVERY_BACKLOG))
 		return false;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		if (s->stored.n == 0 || s->parked_until_ms > relay_now(r) ||
@@ -256,7 +256,7 @@ static bool wants_page(struct relay *r, struct stream **stream, uint64_t *seq)
 			if (at < range->first)
 				at = range->first;
 			while (at <= range->last &&
-				dp_delivery_in_flight(
+				delivery_in_flight(
 					&r->delivery, (uint64_t)(uintptr_t)s, at, &end))
 				at = end;
 			if (at <= range->last) {

@@ -171,7 +171,7 @@ static void not_appended(struct relay *r, struct append *append)
 	}
 	turn_must(dp_intervals_remove(&stream->spilling, seq, seq));
 	append->held.in_flight =
-		dp_delivery_in_flight(&r->delivery, (uint64_t)(uintptr_t)stream, seq, &end);
+		delivery_in_flight(&r->delivery, (uint64_t)(uintptr_t)stream, seq, &end);
 	turn_must(stream_hold(stream, &append->held));
 	r->live++;
 	r->live_bytes += append->held.len;

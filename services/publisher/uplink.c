@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ack.h"
+#include "backoff.h"
 #include "log.h"
 #include "number.h"
 #include "relay.h"
@@ -70,11 +71,11 @@ static bool add_to_batch(struct relay *r, const struct stream *stream, size_t *l
 	return true;
 }
 
-static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_class class,
+static bool send_batch(struct relay *r, struct stream *stream, enum delivery_class class,
 	uint64_t first, uint32_t count, uint8_t clock, size_t len)
 {
 	r->batch[len++] = ']';
-	const struct dp_flight *flight = dp_delivery_send(&r->delivery, class,
+	const struct flight *flight = delivery_send(&r->delivery, class,
 		(uint64_t)(uintptr_t)stream, first, count, relay_now(r));
 	uint64_t number = flight->number;
 	int err = publish_batch(
@@ -89,8 +90,8 @@ static bool send_batch(struct relay *r, struct stream *stream, enum dp_delivery_
 			stream->sent_end = first + count;
 		return true;
 	}
-	struct dp_flight back;
-	dp_delivery_take(&r->delivery, number, &back);
+	struct flight back;
+	delivery_take(&r->delivery, number, &back);
 	stream_unsend(stream, first, count);
 	/* The page was read past it. */
 	if (stream == r->page_stream)
@@ -125,7 +126,7 @@ static bool send_live(struct relay *r, struct stream *stream)
 		held++;
 	}
 	stream->live_from = first + count;
-	return send_batch(r, stream, DP_LIVE, first, count, clock, len);
+	return send_batch(r, stream, DELIVERY_LIVE, first, count, clock, len);
 }
 
 /* The next of the page that is neither in flight nor answered meanwhile. */
@@ -136,7 +137,7 @@ static const struct outbox_reading *page_next(struct relay *r)
 		const struct outbox_reading *reading = &r->page.readings[r->page_at];
 		uint64_t end;
 		if (dp_intervals_contains(&r->page_stream->stored, reading->seq) &&
-			!dp_delivery_in_flight(&r->delivery, owner, reading->seq, &end))
+			!delivery_in_flight(&r->delivery, owner, reading->seq, &end))
 			return reading;
 		r->page_at++;
 	}
@@ -152,7 +153,7 @@ static bool send_backlog(struct relay *r)
 		return false;
 	struct stream *stream = r->page_stream;
 	uint64_t owner = (uint64_t)(uintptr_t)stream;
-	uint64_t limit = dp_delivery_next_flight(&r->delivery, owner, reading->seq);
+	uint64_t limit = delivery_next_flight(&r->delivery, owner, reading->seq);
 	uint64_t first = reading->seq;
 	uint8_t clock = reading->clock;
 	uint32_t count = 0;
@@ -168,7 +169,7 @@ static bool send_backlog(struct relay *r)
 		count++;
 		r->page_at++;
 	}
-	return send_batch(r, stream, DP_BACKLOG, first, count, clock, len);
+	return send_batch(r, stream, DELIVERY_BACKLOG, first, count, clock, len);
 }
 
 /*
@@ -221,22 +222,22 @@ void uplink_send(struct relay *r)
 			continue;
 		/* With 0 the disk comes first: they go out from the outbox. */
 		while (r->config->spill_after_ms > 0 &&
-			dp_delivery_may_send(&r->delivery, DP_LIVE) && send_live(r, s))
+			delivery_may_send(&r->delivery, DELIVERY_LIVE) && send_live(r, s))
 			;
 		send_low(r, s);
 	}
-	while (dp_delivery_may_send(&r->delivery, DP_BACKLOG) && send_backlog(r))
+	while (delivery_may_send(&r->delivery, DELIVERY_BACKLOG) && send_backlog(r))
 		;
 }
 
 /* ---- answers in ---- */
 
-static struct stream *owner_of(const struct dp_flight *flight)
+static struct stream *owner_of(const struct flight *flight)
 {
 	return (struct stream *)(uintptr_t)flight->owner;
 }
 
-static void give_back(struct relay *r, const struct dp_flight *flight)
+static void give_back(struct relay *r, const struct flight *flight)
 {
 	stream_unsend(owner_of(flight), flight->first, flight->count);
 	if (owner_of(flight) == r->page_stream)
@@ -282,7 +283,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 	refusal_over(r);
 	if (range->kind == DP_ACK_LATER) {
 		r->later++;
-		dp_delivery_answer(&r->delivery, owner, range->first, range->count);
+		delivery_answer(&r->delivery, owner, range->first, range->count);
 		stream_unsend(stream, range->first, range->count);
 		if (stream == r->page_stream)
 			spill_forget_page(r);
@@ -300,7 +301,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		stream->park_ms = 0;
 		note_answer(r);
 	}
-	dp_delivery_answer(&r->delivery, owner, range->first, range->count);
+	delivery_answer(&r->delivery, owner, range->first, range->count);
 	relay_settle(r, stream, range->first, range->count);
 }
 
@@ -322,7 +323,7 @@ static void on_answer_error(void *data, const char *reason)
 	const struct dp_bus_message *message = answer->message;
 	char text[24];
 	uint64_t number;
-	struct dp_flight flight;
+	struct flight flight;
 	size_t len = message->correlation_len;
 	if (len == 0 || len >= sizeof(text)) {
 		r->strange_answers++;
@@ -331,7 +332,7 @@ static void on_answer_error(void *data, const char *reason)
 	memcpy(text, message->correlation, len);
 	text[len] = '\0';
 	if (dp_parse_u64(text, &number) != 0 ||
-		!dp_delivery_take(&r->delivery, number, &flight)) {
+		!delivery_take(&r->delivery, number, &flight)) {
 		r->strange_answers++;
 		return;
 	}
@@ -380,8 +381,8 @@ static void on_connect(void *data)
 static void on_disconnect(void *data)
 {
 	struct relay *r = data;
-	struct dp_flight flight;
-	while (dp_delivery_reset(&r->delivery, &flight))
+	struct flight flight;
+	while (delivery_reset(&r->delivery, &flight))
 		;
 	for (struct stream *s = r->streams; s != NULL; s = s->next) {
 		stream_unsend_all(s);
@@ -420,9 +421,9 @@ void uplink_open(struct relay *r)
 
 void uplink_expire(struct relay *r)
 {
-	struct dp_flight flight;
+	struct flight flight;
 	unsigned n = 0;
-	while (dp_delivery_expire(&r->delivery, relay_now(r), &flight)) {
+	while (delivery_expire(&r->delivery, relay_now(r), &flight)) {
 		give_back(r, &flight);
 		n++;
 	}
@@ -438,7 +439,7 @@ void uplink_expire(struct relay *r)
 
 int64_t uplink_deadline(const struct relay *r)
 {
-	int64_t due = dp_delivery_deadline(&r->delivery);
+	int64_t due = delivery_deadline(&r->delivery);
 	if (r->refused_until_ms > relay_now(r) && r->refused_until_ms < due)
 		due = r->refused_until_ms;
 	for (const struct stream *s = r->streams; s != NULL; s = s->next) {

@@ -76,7 +76,7 @@ expect services/sampler/main.c '#include "../ingest/decode.h"' 'by topics only'
 expect services/sampler/main.c '#include "ingest/decode.h"' 'by topics only'
 expect common/bus.c '#include "../services/ingest/decode.h"' "never includes a service's header"
 expect common/bus.c '#include "ingest/decode.h"' "never includes a service's header"
-expect common/delivery.h '#include <uv.h>' 'a pure file includes no'
+expect common/backoff.h '#include <uv.h>' 'a pure file includes no'
 expect services/sampler/ring.c '#include <time.h>' 'a pure file includes no'
 expect common/reading.c 'static void f(void) { fopen("a", "r"); }' 'fopen: a pure file'
 expect common/reading.c 'static void f(void) { printf("a"); }' 'printf: a pure file'

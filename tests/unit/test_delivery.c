@@ -1,4 +1,6 @@
-#include "delivery.h"
+#include "publisher/uplink/delivery.h"
+
+#include "backoff.h"
 #include "support.h"
 
 #define MAX 16
@@ -9,38 +11,38 @@
 #define OTHER 2
 
 struct window {
-	struct dp_delivery delivery;
-	struct dp_flight slots[MAX];
+	struct delivery delivery;
+	struct flight slots[MAX];
 };
 
 static void init(struct window *w)
 {
-	dp_delivery_init(&w->delivery, w->slots, MAX, RESERVE, TIMEOUT_MS, LIMIT_MS, 42);
+	delivery_init(&w->delivery, w->slots, MAX, RESERVE, TIMEOUT_MS, LIMIT_MS, 42);
 }
 
-static unsigned in_flight(const struct dp_delivery *d)
+static unsigned in_flight(const struct delivery *d)
 {
-	return d->in_flight[DP_LIVE] + d->in_flight[DP_BACKLOG];
+	return d->in_flight[DELIVERY_LIVE] + d->in_flight[DELIVERY_BACKLOG];
 }
 
 /* Send messages of 10 readings until the window says no. @return how many */
 static unsigned fill(
-	struct dp_delivery *d, enum dp_delivery_class class, uint64_t first, int64_t now_ms)
+	struct delivery *d, enum delivery_class class, uint64_t first, int64_t now_ms)
 {
 	unsigned n = 0;
-	while (dp_delivery_may_send(d, class)) {
-		dp_delivery_send(d, class, OWNER, first + (uint64_t)n * 10, 10, now_ms);
+	while (delivery_may_send(d, class)) {
+		delivery_send(d, class, OWNER, first + (uint64_t)n * 10, 10, now_ms);
 		n++;
 	}
 	return n;
 }
 
 /* Answer all that fill() sent, until the window is as wide as it gets. */
-static void widen(struct dp_delivery *d)
+static void widen(struct delivery *d)
 {
 	for (int i = 0; i < MAX; i++) {
-		fill(d, DP_LIVE, 1, 0);
-		dp_delivery_answer(d, OWNER, 1, MAX * UINT64_C(10));
+		fill(d, DELIVERY_LIVE, 1, 0);
+		delivery_answer(d, OWNER, 1, MAX * UINT64_C(10));
 	}
 	assert_int_equal(d->window, MAX);
 	assert_int_equal(in_flight(d), 0);
@@ -49,13 +51,13 @@ static void widen(struct dp_delivery *d)
 static void test_the_window_begins_small_but_above_the_reserve(void **state)
 {
 	(void)state;
-	struct dp_delivery d;
-	struct dp_flight slots[64];
-	dp_delivery_init(&d, slots, 64, 8, 1, 1, 0);
+	struct delivery d;
+	struct flight slots[64];
+	delivery_init(&d, slots, 64, 8, 1, 1, 0);
 	assert_int_equal(d.window, 16);
-	dp_delivery_init(&d, slots, 16, 8, 1, 1, 0);
+	delivery_init(&d, slots, 16, 8, 1, 1, 0);
 	assert_int_equal(d.window, 9);
-	dp_delivery_init(&d, slots, 1, 0, 1, 1, 0);
+	delivery_init(&d, slots, 1, 0, 1, 1, 0);
 	assert_int_equal(d.window, 1);
 	assert_true(d.random != 0);
 }
@@ -66,11 +68,11 @@ static void test_no_more_is_in_flight_than_the_window(void **state)
 	struct window w;
 	init(&w);
 	unsigned window = w.delivery.window;
-	assert_int_equal(fill(&w.delivery, DP_LIVE, 1, 0), window);
+	assert_int_equal(fill(&w.delivery, DELIVERY_LIVE, 1, 0), window);
 	widen(&w.delivery);
-	assert_int_equal(fill(&w.delivery, DP_LIVE, 1, 0), MAX);
-	assert_false(dp_delivery_may_send(&w.delivery, DP_LIVE));
-	assert_false(dp_delivery_may_send(&w.delivery, DP_BACKLOG));
+	assert_int_equal(fill(&w.delivery, DELIVERY_LIVE, 1, 0), MAX);
+	assert_false(delivery_may_send(&w.delivery, DELIVERY_LIVE));
+	assert_false(delivery_may_send(&w.delivery, DELIVERY_BACKLOG));
 }
 
 static void test_a_backlog_leaves_the_reserve_to_live_messages(void **state)
@@ -79,8 +81,8 @@ static void test_a_backlog_leaves_the_reserve_to_live_messages(void **state)
 	struct window w;
 	init(&w);
 	widen(&w.delivery);
-	assert_int_equal(fill(&w.delivery, DP_BACKLOG, 1, 0), MAX - RESERVE);
-	assert_int_equal(fill(&w.delivery, DP_LIVE, 1000, 0), RESERVE);
+	assert_int_equal(fill(&w.delivery, DELIVERY_BACKLOG, 1, 0), MAX - RESERVE);
+	assert_int_equal(fill(&w.delivery, DELIVERY_LIVE, 1000, 0), RESERVE);
 	assert_int_equal(in_flight(&w.delivery), MAX);
 }
 
@@ -88,19 +90,19 @@ static void test_live_messages_do_not_wait_for_a_backlog_in_a_shrunken_window(vo
 {
 	(void)state;
 	struct window w;
-	struct dp_flight flight;
+	struct flight flight;
 	init(&w);
 	widen(&w.delivery);
-	fill(&w.delivery, DP_BACKLOG, 1, 0);
+	fill(&w.delivery, DELIVERY_BACKLOG, 1, 0);
 	for (int64_t now_ms = 1; w.delivery.window > 1; now_ms += 2 * LIMIT_MS) {
-		while (dp_delivery_expire(&w.delivery, now_ms, &flight))
+		while (delivery_expire(&w.delivery, now_ms, &flight))
 			;
-		fill(&w.delivery, DP_BACKLOG, 1, now_ms);
+		fill(&w.delivery, DELIVERY_BACKLOG, 1, now_ms);
 	}
 	/* The backlog crawls, one message at a time, and live ones pass it. */
-	assert_int_equal(w.delivery.in_flight[DP_BACKLOG], 1);
-	assert_false(dp_delivery_may_send(&w.delivery, DP_BACKLOG));
-	assert_int_equal(fill(&w.delivery, DP_LIVE, 1000, 0), RESERVE);
+	assert_int_equal(w.delivery.in_flight[DELIVERY_BACKLOG], 1);
+	assert_false(delivery_may_send(&w.delivery, DELIVERY_BACKLOG));
+	assert_int_equal(fill(&w.delivery, DELIVERY_LIVE, 1000, 0), RESERVE);
 }
 
 static void test_each_answered_message_widens_the_window_by_one(void **state)
@@ -109,13 +111,13 @@ static void test_each_answered_message_widens_the_window_by_one(void **state)
 	struct window w;
 	init(&w);
 	unsigned window = w.delivery.window;
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, 0);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 11, 10, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 1, 10);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 11, 10, 0);
+	delivery_answer(&w.delivery, OWNER, 1, 10);
 	assert_int_equal(w.delivery.window, window + 1);
-	dp_delivery_answer(&w.delivery, OWNER, 1, 10);
+	delivery_answer(&w.delivery, OWNER, 1, 10);
 	assert_int_equal(w.delivery.window, window + 1);
-	dp_delivery_answer(&w.delivery, OWNER, 11, 10);
+	delivery_answer(&w.delivery, OWNER, 11, 10);
 	assert_int_equal(w.delivery.window, window + 2);
 }
 
@@ -124,11 +126,11 @@ static void test_an_answer_may_cover_many_messages_and_more(void **state)
 	(void)state;
 	struct window w;
 	init(&w);
-	fill(&w.delivery, DP_LIVE, 100, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 1, 100000);
+	fill(&w.delivery, DELIVERY_LIVE, 100, 0);
+	delivery_answer(&w.delivery, OWNER, 1, 100000);
 	assert_int_equal(in_flight(&w.delivery), 0);
-	fill(&w.delivery, DP_LIVE, 100, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 1, UINT64_C(1) << 53);
+	fill(&w.delivery, DELIVERY_LIVE, 100, 0);
+	delivery_answer(&w.delivery, OWNER, 1, UINT64_C(1) << 53);
 	assert_int_equal(in_flight(&w.delivery), 0);
 }
 
@@ -138,26 +140,26 @@ static void test_an_answer_about_a_part_leaves_the_rest_in_flight(void **state)
 	struct window w;
 	uint64_t end = 0;
 	init(&w);
-	const struct dp_flight *flight =
-		dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 100, 10, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 90, 10);	 /* just before it */
-	dp_delivery_answer(&w.delivery, OWNER, 110, 10); /* just behind it */
+	const struct flight *flight =
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 100, 10, 0);
+	delivery_answer(&w.delivery, OWNER, 90, 10);  /* just before it */
+	delivery_answer(&w.delivery, OWNER, 110, 10); /* just behind it */
 	assert_int_equal(flight->first, 100);
 	assert_int_equal(flight->count, 10);
-	dp_delivery_answer(&w.delivery, OWNER, 95, 7);
+	delivery_answer(&w.delivery, OWNER, 95, 7);
 	assert_int_equal(flight->first, 102);
 	assert_int_equal(flight->count, 8);
-	dp_delivery_answer(&w.delivery, OWNER, 108, 20);
+	delivery_answer(&w.delivery, OWNER, 108, 20);
 	assert_int_equal(flight->first, 102);
 	assert_int_equal(flight->count, 6);
-	dp_delivery_answer(&w.delivery, OWNER, 104, 2);
+	delivery_answer(&w.delivery, OWNER, 104, 2);
 	assert_int_equal(flight->first, 102);
 	assert_int_equal(flight->count, 6);
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 101, &end));
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 108, &end));
-	assert_true(dp_delivery_in_flight(&w.delivery, OWNER, 105, &end));
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 101, &end));
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 108, &end));
+	assert_true(delivery_in_flight(&w.delivery, OWNER, 105, &end));
 	assert_int_equal(in_flight(&w.delivery), 1);
-	dp_delivery_answer(&w.delivery, OWNER, 102, 6);
+	delivery_answer(&w.delivery, OWNER, 102, 6);
 	assert_int_equal(in_flight(&w.delivery), 0);
 }
 
@@ -167,11 +169,11 @@ static void test_an_answer_is_about_one_owner_only(void **state)
 	struct window w;
 	uint64_t end;
 	init(&w);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, 0);
-	dp_delivery_send(&w.delivery, DP_LIVE, OTHER, 1, 10, 0);
-	dp_delivery_answer(&w.delivery, OWNER, 1, 10);
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 1, &end));
-	assert_true(dp_delivery_in_flight(&w.delivery, OTHER, 1, &end));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 1, 10, 0);
+	delivery_answer(&w.delivery, OWNER, 1, 10);
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 1, &end));
+	assert_true(delivery_in_flight(&w.delivery, OTHER, 1, &end));
 	assert_int_equal(end, 11);
 }
 
@@ -179,59 +181,58 @@ static void test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it(voi
 {
 	(void)state;
 	struct window w;
-	struct dp_flight taken = {.count = 0};
+	struct flight taken = {.count = 0};
 	init(&w);
-	uint64_t first = dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 5, 0)->number;
-	uint64_t second = dp_delivery_send(&w.delivery, DP_BACKLOG, OTHER, 7, 3, 0)->number;
+	uint64_t first = delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 0)->number;
+	uint64_t second =
+		delivery_send(&w.delivery, DELIVERY_BACKLOG, OTHER, 7, 3, 0)->number;
 	assert_true(first > 0 && second > first);
-	assert_false(dp_delivery_take(&w.delivery, second + 1, &taken));
-	assert_false(dp_delivery_take(&w.delivery, 0, &taken));
-	assert_true(dp_delivery_take(&w.delivery, second, &taken));
+	assert_false(delivery_take(&w.delivery, second + 1, &taken));
+	assert_false(delivery_take(&w.delivery, 0, &taken));
+	assert_true(delivery_take(&w.delivery, second, &taken));
 	assert_int_equal(taken.owner, OTHER);
 	assert_int_equal(taken.first, 7);
 	assert_int_equal(taken.count, 3);
-	assert_int_equal(w.delivery.in_flight[DP_BACKLOG], 0);
-	assert_int_equal(w.delivery.in_flight[DP_LIVE], 1);
-	assert_false(dp_delivery_take(&w.delivery, second, &taken));
-	uint64_t third = dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 6, 5, 0)->number;
+	assert_int_equal(w.delivery.in_flight[DELIVERY_BACKLOG], 0);
+	assert_int_equal(w.delivery.in_flight[DELIVERY_LIVE], 1);
+	assert_false(delivery_take(&w.delivery, second, &taken));
+	uint64_t third = delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0)->number;
 	assert_true(third > second);
 }
 
 static void test_numbers_of_another_run_are_other_numbers(void **state)
 {
 	(void)state;
-	struct dp_delivery first, second;
-	struct dp_flight slots[2][MAX];
+	struct delivery first, second;
+	struct flight slots[2][MAX];
 	/* Seeds are random bits. */
-	dp_delivery_init(
-		&first, slots[0], MAX, RESERVE, 1, 1, UINT64_C(0x123456789abcdef0));
-	dp_delivery_init(
-		&second, slots[1], MAX, RESERVE, 1, 1, UINT64_C(0x0fedcba987654321));
-	uint64_t a = dp_delivery_send(&first, DP_LIVE, OWNER, 1, 1, 0)->number;
-	uint64_t b = dp_delivery_send(&second, DP_LIVE, OWNER, 1, 1, 0)->number;
+	delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_C(0x123456789abcdef0));
+	delivery_init(&second, slots[1], MAX, RESERVE, 1, 1, UINT64_C(0x0fedcba987654321));
+	uint64_t a = delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0)->number;
+	uint64_t b = delivery_send(&second, DELIVERY_LIVE, OWNER, 1, 1, 0)->number;
 	assert_true(a - b > 1000000 && b - a > 1000000);
-	dp_delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_MAX);
-	assert_true(dp_delivery_send(&first, DP_LIVE, OWNER, 1, 1, 0)->number > 0);
+	delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_MAX);
+	assert_true(delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0)->number > 0);
 }
 
 static void test_a_message_comes_back_when_its_time_is_up_and_not_before(void **state)
 {
 	(void)state;
 	struct window w;
-	struct dp_flight flight;
+	struct flight flight;
 	init(&w);
-	assert_true(dp_delivery_deadline(&w.delivery) == INT64_MAX);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 5, 5000);
-	int64_t deadline = dp_delivery_deadline(&w.delivery);
+	assert_true(delivery_deadline(&w.delivery) == INT64_MAX);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 5000);
+	int64_t deadline = delivery_deadline(&w.delivery);
 	assert_in_range(deadline, 5000 + TIMEOUT_MS * 3 / 4, 5000 + TIMEOUT_MS * 5 / 4 - 1);
-	assert_false(dp_delivery_expire(&w.delivery, deadline - 1, &flight));
-	assert_true(dp_delivery_expire(&w.delivery, deadline, &flight));
+	assert_false(delivery_expire(&w.delivery, deadline - 1, &flight));
+	assert_true(delivery_expire(&w.delivery, deadline, &flight));
 	assert_int_equal(flight.first, 1);
 	assert_int_equal(flight.count, 5);
 	assert_int_equal(in_flight(&w.delivery), 0);
 	assert_int_equal(w.delivery.resent, 1);
-	assert_false(dp_delivery_expire(&w.delivery, INT64_MAX, &flight));
-	assert_true(dp_delivery_deadline(&w.delivery) == INT64_MAX);
+	assert_false(delivery_expire(&w.delivery, INT64_MAX, &flight));
+	assert_true(delivery_deadline(&w.delivery) == INT64_MAX);
 }
 
 static void test_the_deadline_is_the_earliest_one(void **state)
@@ -239,33 +240,33 @@ static void test_the_deadline_is_the_earliest_one(void **state)
 	(void)state;
 	struct window w;
 	init(&w);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 5, 100000);
-	int64_t later = dp_delivery_deadline(&w.delivery);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 6, 5, 0);
-	int64_t earlier = dp_delivery_deadline(&w.delivery);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 100000);
+	int64_t later = delivery_deadline(&w.delivery);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0);
+	int64_t earlier = delivery_deadline(&w.delivery);
 	assert_true(earlier < later);
-	dp_delivery_answer(&w.delivery, OWNER, 6, 5);
-	assert_true(dp_delivery_deadline(&w.delivery) == later);
+	delivery_answer(&w.delivery, OWNER, 6, 5);
+	assert_true(delivery_deadline(&w.delivery) == later);
 }
 
 static void test_a_lost_volley_shrinks_the_window_once(void **state)
 {
 	(void)state;
 	struct window w;
-	struct dp_flight flight;
+	struct flight flight;
 	unsigned n = 0;
 	init(&w);
 	widen(&w.delivery);
-	unsigned sent = fill(&w.delivery, DP_LIVE, 1, 10000);
-	while (dp_delivery_expire(&w.delivery, 10000 + 2 * TIMEOUT_MS, &flight))
+	unsigned sent = fill(&w.delivery, DELIVERY_LIVE, 1, 10000);
+	while (delivery_expire(&w.delivery, 10000 + 2 * TIMEOUT_MS, &flight))
 		n++;
 	assert_int_equal(n, sent);
 	assert_int_equal(w.delivery.resent, sent);
 	assert_int_equal(w.delivery.window, MAX / 2);
 	assert_int_equal(w.delivery.timeout_ms, 2 * TIMEOUT_MS);
 	/* What was sent after that and is lost too says something new. */
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, 20000);
-	assert_true(dp_delivery_expire(&w.delivery, 30000, &flight));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 20000);
+	assert_true(delivery_expire(&w.delivery, 30000, &flight));
 	assert_int_equal(w.delivery.window, MAX / 4);
 	assert_int_equal(w.delivery.timeout_ms, 4 * TIMEOUT_MS);
 }
@@ -274,21 +275,21 @@ static void test_silence_ends_in_one_message_at_a_time_and_the_longest_timeout(v
 {
 	(void)state;
 	struct window w;
-	struct dp_flight flight;
+	struct flight flight;
 	int64_t now_ms = 0;
 	init(&w);
 	for (int i = 0; i < 20; i++) {
-		dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, now_ms);
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms);
 		now_ms += 2 * LIMIT_MS;
-		assert_true(dp_delivery_expire(&w.delivery, now_ms, &flight));
+		assert_true(delivery_expire(&w.delivery, now_ms, &flight));
 	}
 	assert_int_equal(w.delivery.window, 1);
 	assert_int_equal(w.delivery.timeout_ms, LIMIT_MS);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, now_ms);
-	assert_in_range(dp_delivery_deadline(&w.delivery) - now_ms, LIMIT_MS * 3 / 4,
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms);
+	assert_in_range(delivery_deadline(&w.delivery) - now_ms, LIMIT_MS * 3 / 4,
 		LIMIT_MS * 5 / 4 - 1);
 	/* One answer is enough to be patient no longer. */
-	dp_delivery_answer(&w.delivery, OWNER, 1, 10);
+	delivery_answer(&w.delivery, OWNER, 1, 10);
 	assert_int_equal(w.delivery.timeout_ms, TIMEOUT_MS);
 	assert_int_equal(w.delivery.window, 2);
 }
@@ -297,25 +298,25 @@ static void test_a_reset_returns_everything_and_begins_anew(void **state)
 {
 	(void)state;
 	struct window w;
-	struct dp_flight flight;
+	struct flight flight;
 	init(&w);
 	unsigned window = w.delivery.window;
 	widen(&w.delivery);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, 0);
-	assert_true(dp_delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
-	fill(&w.delivery, DP_BACKLOG, 1, 2 * TIMEOUT_MS);
-	fill(&w.delivery, DP_LIVE, 1000, 2 * TIMEOUT_MS);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	assert_true(delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
+	fill(&w.delivery, DELIVERY_BACKLOG, 1, 2 * TIMEOUT_MS);
+	fill(&w.delivery, DELIVERY_LIVE, 1000, 2 * TIMEOUT_MS);
 	unsigned sent = in_flight(&w.delivery);
 	unsigned n = 0;
-	while (dp_delivery_reset(&w.delivery, &flight))
+	while (delivery_reset(&w.delivery, &flight))
 		n++;
 	assert_int_equal(n, sent);
 	assert_int_equal(in_flight(&w.delivery), 0);
 	assert_int_equal(w.delivery.window, window);
 	assert_int_equal(w.delivery.timeout_ms, TIMEOUT_MS);
 	/* A loss right after the reset counts, whatever was lost before it. */
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 1, 10, 0);
-	assert_true(dp_delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	assert_true(delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
 	assert_int_equal(w.delivery.window, window / 2);
 }
 
@@ -325,21 +326,21 @@ static void test_flights_are_found_by_reading_and_by_where_the_next_begins(void 
 	struct window w;
 	uint64_t end = 0;
 	init(&w);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 10, 5, 0);
-	dp_delivery_send(&w.delivery, DP_LIVE, OTHER, 16, 1, 0);
-	dp_delivery_send(&w.delivery, DP_LIVE, OWNER, 20, 5, 0);
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 9, &end));
-	assert_true(dp_delivery_in_flight(&w.delivery, OWNER, 10, &end));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 10, 5, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 16, 1, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 20, 5, 0);
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 9, &end));
+	assert_true(delivery_in_flight(&w.delivery, OWNER, 10, &end));
 	assert_int_equal(end, 15);
-	assert_true(dp_delivery_in_flight(&w.delivery, OWNER, 14, &end));
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 15, &end));
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, 16, &end));
-	assert_false(dp_delivery_in_flight(&w.delivery, OWNER, UINT64_MAX, &end));
-	assert_true(dp_delivery_next_flight(&w.delivery, OWNER, 0) == 10);
-	assert_true(dp_delivery_next_flight(&w.delivery, OWNER, 10) == 10);
-	assert_true(dp_delivery_next_flight(&w.delivery, OWNER, 11) == 20);
-	assert_true(dp_delivery_next_flight(&w.delivery, OWNER, 21) == UINT64_MAX);
-	assert_true(dp_delivery_next_flight(&w.delivery, OTHER, 0) == 16);
+	assert_true(delivery_in_flight(&w.delivery, OWNER, 14, &end));
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 15, &end));
+	assert_false(delivery_in_flight(&w.delivery, OWNER, 16, &end));
+	assert_false(delivery_in_flight(&w.delivery, OWNER, UINT64_MAX, &end));
+	assert_true(delivery_next_flight(&w.delivery, OWNER, 0) == 10);
+	assert_true(delivery_next_flight(&w.delivery, OWNER, 10) == 10);
+	assert_true(delivery_next_flight(&w.delivery, OWNER, 11) == 20);
+	assert_true(delivery_next_flight(&w.delivery, OWNER, 21) == UINT64_MAX);
+	assert_true(delivery_next_flight(&w.delivery, OTHER, 0) == 16);
 }
 
 static void test_jitter_spreads_over_a_quarter_to_either_side(void **state)

@@ -7,9 +7,9 @@
  *
  * Longer than other files, as none of these parts means anything without the others.
  */
-#include "delivery.h"
 #include "intervals.h"
 #include "publisher/stream.h"
+#include "publisher/uplink/delivery.h"
 #include "sampler/ring.h"
 #include "support.h"
 
@@ -69,8 +69,8 @@ struct world {
 	struct channel readings, acceptances, batches, answers;
 
 	struct stream *stream;
-	struct dp_delivery delivery;
-	struct dp_flight slots[SLOTS];
+	struct delivery delivery;
+	struct flight slots[SLOTS];
 	bool writing; /* it takes some turns until what is written is known to be */
 	bool appending[READINGS + 1];
 	struct dp_intervals disk;
@@ -176,32 +176,34 @@ static void take_reading(struct world *w, const struct message *message)
  * has it already (an answer about the middle of a message leaves the message as it is).
  */
 static void check_flight(
-	const struct world *w, enum dp_delivery_class class, uint64_t first, uint64_t count)
+	const struct world *w, enum delivery_class class, uint64_t first, uint64_t count)
 {
-	const struct dp_delivery *d = &w->delivery;
-	unsigned n[DP_DELIVERY_CLASSES] = {0, 0};
+	const struct delivery *d = &w->delivery;
+	unsigned n[DELIVERY_CLASSES] = {0, 0};
 	uint64_t end;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		if (d->slots[i].count > 0)
 			n[d->slots[i].class]++;
 	}
-	assert_int_equal(n[DP_LIVE], d->in_flight[DP_LIVE]);
-	assert_int_equal(n[DP_BACKLOG], d->in_flight[DP_BACKLOG]);
-	assert_true(n[DP_LIVE] + n[DP_BACKLOG] < SLOTS);
-	if (class == DP_BACKLOG)
-		assert_true(n[DP_BACKLOG] + RESERVE < d->window || n[DP_BACKLOG] == 0);
+	assert_int_equal(n[DELIVERY_LIVE], d->in_flight[DELIVERY_LIVE]);
+	assert_int_equal(n[DELIVERY_BACKLOG], d->in_flight[DELIVERY_BACKLOG]);
+	assert_true(n[DELIVERY_LIVE] + n[DELIVERY_BACKLOG] < SLOTS);
+	if (class == DELIVERY_BACKLOG)
+		assert_true(n[DELIVERY_BACKLOG] + RESERVE < d->window ||
+			    n[DELIVERY_BACKLOG] == 0);
 	else
-		assert_true(n[DP_LIVE] < RESERVE || n[DP_LIVE] + n[DP_BACKLOG] < d->window);
+		assert_true(n[DELIVERY_LIVE] < RESERVE ||
+			    n[DELIVERY_LIVE] + n[DELIVERY_BACKLOG] < d->window);
 	for (uint64_t seq = first; seq < first + count; seq++)
-		assert_true(!dp_delivery_in_flight(d, 1, seq, &end) ||
+		assert_true(!delivery_in_flight(d, 1, seq, &end) ||
 			    dp_intervals_contains(&w->set, seq));
 }
 
 static void send_batch(
-	struct world *w, enum dp_delivery_class class, uint64_t first, uint32_t count)
+	struct world *w, enum delivery_class class, uint64_t first, uint32_t count)
 {
 	check_flight(w, class, first, count);
-	dp_delivery_send(&w->delivery, class, 1, first, count, (int64_t)w->tick * TICK_MS);
+	delivery_send(&w->delivery, class, 1, first, count, (int64_t)w->tick * TICK_MS);
 	put(w, &w->batches, first, count, stream_low(w->stream));
 }
 
@@ -219,7 +221,7 @@ static bool send_live(struct world *w)
 		held++;
 		count++;
 	}
-	send_batch(w, DP_LIVE, first, count);
+	send_batch(w, DELIVERY_LIVE, first, count);
 	return true;
 }
 
@@ -228,16 +230,16 @@ static bool send_backlog(struct world *w)
 	struct stream *s = w->stream;
 	for (size_t i = 0; i < s->stored.n; i++) {
 		uint64_t at = s->stored.at[i].first, end, last = s->stored.at[i].last;
-		while (at <= last && dp_delivery_in_flight(&w->delivery, 1, at, &end))
+		while (at <= last && delivery_in_flight(&w->delivery, 1, at, &end))
 			at = end;
 		if (at > last)
 			continue;
-		uint64_t next = dp_delivery_next_flight(&w->delivery, 1, at);
+		uint64_t next = delivery_next_flight(&w->delivery, 1, at);
 		if (next <= last)
 			last = next - 1;
 		if (last - at >= BATCH)
 			last = at + BATCH - 1;
-		send_batch(w, DP_BACKLOG, at, (uint32_t)(last + 1 - at));
+		send_batch(w, DELIVERY_BACKLOG, at, (uint32_t)(last + 1 - at));
 		return true;
 	}
 	return false;
@@ -308,26 +310,26 @@ static void outbox_turn(struct world *w)
 static void publisher_turn(struct world *w)
 {
 	struct message message;
-	struct dp_flight flight;
+	struct flight flight;
 	size_t bytes;
 	int64_t now_ms = (int64_t)w->tick * TICK_MS;
 	while (get(w, &w->readings, &message))
 		take_reading(w, &message);
 	while (get(w, &w->answers, &message)) {
-		dp_delivery_answer(&w->delivery, 1, message.first, message.count);
+		delivery_answer(&w->delivery, 1, message.first, message.count);
 		assert_true(stream_settle(
 				    w->stream, message.first, message.count, &bytes) >= 0);
 	}
-	bool due = dp_delivery_deadline(&w->delivery) <= now_ms;
+	bool due = delivery_deadline(&w->delivery) <= now_ms;
 	bool expired = false;
-	while (dp_delivery_expire(&w->delivery, now_ms, &flight)) {
+	while (delivery_expire(&w->delivery, now_ms, &flight)) {
 		stream_unsend(w->stream, flight.first, flight.count);
 		expired = true;
 	}
 	assert_int_equal(due, expired);
-	while (dp_delivery_may_send(&w->delivery, DP_LIVE) && send_live(w))
+	while (delivery_may_send(&w->delivery, DELIVERY_LIVE) && send_live(w))
 		;
-	while (dp_delivery_may_send(&w->delivery, DP_BACKLOG) && send_backlog(w))
+	while (delivery_may_send(&w->delivery, DELIVERY_BACKLOG) && send_backlog(w))
 		;
 	outbox_turn(w);
 	/* What is to be sent from the outbox is there. */
@@ -354,8 +356,8 @@ static void start_publisher(struct world *w)
 			&w->stream->stored, w->disk.at[i].first, w->disk.at[i].last));
 	memset(w->appending, 0, sizeof(w->appending));
 	w->writing = false;
-	dp_delivery_init(&w->delivery, w->slots, SLOTS, RESERVE, TIMEOUT_MS,
-		TIMEOUT_LIMIT_MS, next_random(&w->random));
+	delivery_init(&w->delivery, w->slots, SLOTS, RESERVE, TIMEOUT_MS, TIMEOUT_LIMIT_MS,
+		next_random(&w->random));
 }
 
 /* SIGKILL: only the outbox is left. The sampler hears that there is a new one. */
@@ -368,11 +370,12 @@ static void kill_publisher(struct world *w)
 
 static void break_connection(struct world *w)
 {
-	struct dp_flight flight;
-	while (dp_delivery_reset(&w->delivery, &flight))
+	struct flight flight;
+	while (delivery_reset(&w->delivery, &flight))
 		;
-	assert_int_equal(
-		w->delivery.in_flight[DP_LIVE] + w->delivery.in_flight[DP_BACKLOG], 0);
+	assert_int_equal(w->delivery.in_flight[DELIVERY_LIVE] +
+				 w->delivery.in_flight[DELIVERY_BACKLOG],
+		0);
 	stream_unsend_all(w->stream);
 }
 

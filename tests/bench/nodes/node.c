@@ -26,9 +26,9 @@ static int64_t now_ms(const struct load *load)
 	return (int64_t)uv_now(&load->loop);
 }
 
-static enum dp_delivery_class class_of(const struct load *load)
+static enum delivery_class class_of(const struct load *load)
 {
-	return load->options.rate > 0 ? DP_LIVE : DP_BACKLOG;
+	return load->options.rate > 0 ? DELIVERY_LIVE : DELIVERY_BACKLOG;
 }
 
 /* ---- readings ---- */
@@ -100,7 +100,7 @@ static int publish(
 }
 
 /* What of a flight is not answered yet is to be sent again. */
-static void give_back(struct node *node, const struct dp_flight *flight)
+static void give_back(struct node *node, const struct flight *flight)
 {
 	uint64_t first = flight->first, last = flight->first + flight->count - 1;
 	struct dp_interval gap;
@@ -121,7 +121,7 @@ static bool send_one(struct node *node)
 		return false;
 	uint32_t count = (uint32_t)(left < batch ? left : batch);
 	size_t len = encode_batch(node, first, &count);
-	const struct dp_flight *flight = dp_delivery_send(
+	const struct flight *flight = delivery_send(
 		&node->delivery, class_of(load), 0, first, count, now_ms(load));
 	uint64_t number = flight->number;
 	must(dp_intervals_remove(&node->waiting, first, first + count - 1));
@@ -130,8 +130,8 @@ static bool send_one(struct node *node)
 		node->messages++;
 		return true;
 	}
-	struct dp_flight back;
-	if (dp_delivery_take(&node->delivery, number, &back))
+	struct flight back;
+	if (delivery_take(&node->delivery, number, &back))
 		give_back(node, &back);
 	if (err != -ENOTCONN)
 		dp_log(DP_LOG_ERROR, "cannot publish a batch", "node=%s error=\"%s\"",
@@ -142,8 +142,7 @@ static bool send_one(struct node *node)
 static void send_waiting(struct node *node)
 {
 	while (node->waiting.n > 0 && dp_bus_connected(node->bus) &&
-		dp_delivery_may_send(&node->delivery, class_of(node->load)) &&
-		send_one(node))
+		delivery_may_send(&node->delivery, class_of(node->load)) && send_one(node))
 		;
 }
 
@@ -162,7 +161,7 @@ static void settle(struct node *node, uint64_t first, uint64_t count)
 	}
 	must(dp_intervals_add(&node->answered, first, last));
 	must(dp_intervals_remove(&node->waiting, first, last));
-	dp_delivery_answer(&node->delivery, 0, first, count);
+	delivery_answer(&node->delivery, 0, first, count);
 	if (node->n_answered == load->options.readings && --load->open == 0)
 		load->all_answered(load);
 }
@@ -214,8 +213,8 @@ static void on_connect(void *data)
 static void on_disconnect(void *data)
 {
 	struct node *node = data;
-	struct dp_flight flight;
-	while (dp_delivery_reset(&node->delivery, &flight))
+	struct flight flight;
+	while (delivery_reset(&node->delivery, &flight))
 		give_back(node, &flight);
 }
 
@@ -239,8 +238,8 @@ static void make_readings(struct node *node)
 
 void node_work(struct node *node)
 {
-	struct dp_flight flight;
-	while (dp_delivery_expire(&node->delivery, now_ms(node->load), &flight))
+	struct flight flight;
+	while (delivery_expire(&node->delivery, now_ms(node->load), &flight))
 		give_back(node, &flight);
 	make_readings(node);
 	send_waiting(node);
@@ -259,7 +258,7 @@ void node_open(struct load *load, uint64_t index)
 	snprintf(node->topic, sizeof(node->topic), "/data/%s/batch", node->name);
 	snprintf(node->answer_topic, sizeof(node->answer_topic), "ack/%s/sim", node->name);
 	node->humidity = (double)(3000 + (load->options.seed + index) % 1000) / 100;
-	dp_delivery_init(&node->delivery, node->flights, NODE_WINDOW, RESERVE, RESEND_MS,
+	delivery_init(&node->delivery, node->flights, NODE_WINDOW, RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, jitter);
 	const struct dp_bus_options options = {
 		.url = load->options.url,

@@ -16,9 +16,9 @@
 
 #include "bus.h"
 #include "clock.h"
-#include "delivery.h"
 #include "identity.h"
 #include "intervals.h"
+#include "publisher/uplink/delivery.h"
 
 #define NODE_WINDOW 64
 
@@ -51,8 +51,8 @@ struct node {
 	char name[48], client_id[64], topic[64], answer_topic[64];
 	struct dp_stream_id stream;
 	struct dp_bus *bus;
-	struct dp_delivery delivery;
-	struct dp_flight flights[NODE_WINDOW];
+	struct delivery delivery;
+	struct flight flights[NODE_WINDOW];
 	uint64_t made;		       /**< readings that exist */
 	struct dp_intervals waiting;   /**< to be sent */
 	struct dp_intervals answered;  /**< final: stored or rejected */

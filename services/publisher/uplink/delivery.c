@@ -3,29 +3,19 @@
 #include <assert.h>
 #include <stddef.h>
 
-int64_t dp_jitter_ms(uint64_t *random, int64_t ms)
-{
-	/* xorshift64 (Marsaglia 2003): only has to keep senders from moving in step. */
-	uint64_t x = *random;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	*random = x;
-	int64_t spread = ms / 2;
-	return ms - ms / 4 + (spread > 0 ? (int64_t)(x >> 1) % spread : 0);
-}
+#include "backoff.h"
 
-static unsigned window_after_connect(const struct dp_delivery *d)
+static unsigned window_after_connect(const struct delivery *d)
 {
 	unsigned window = d->max / 4;
 	return window > d->reserve ? window : d->reserve + 1;
 }
 
-void dp_delivery_init(struct dp_delivery *d, struct dp_flight *slots, unsigned max,
-	unsigned reserve, int64_t timeout_ms, int64_t timeout_limit_ms, uint64_t seed)
+void delivery_init(struct delivery *d, struct flight *slots, unsigned max, unsigned reserve,
+	int64_t timeout_ms, int64_t timeout_limit_ms, uint64_t seed)
 {
 	assert(max > reserve && timeout_ms > 0 && timeout_limit_ms >= timeout_ms);
-	*d = (struct dp_delivery){
+	*d = (struct delivery){
 		.slots = slots,
 		.max = max,
 		.reserve = reserve,
@@ -42,29 +32,28 @@ void dp_delivery_init(struct dp_delivery *d, struct dp_flight *slots, unsigned m
 		slots[i].count = 0;
 }
 
-bool dp_delivery_may_send(const struct dp_delivery *d, enum dp_delivery_class class)
+bool delivery_may_send(const struct delivery *d, enum delivery_class class)
 {
-	unsigned total = d->in_flight[DP_LIVE] + d->in_flight[DP_BACKLOG];
+	unsigned total = d->in_flight[DELIVERY_LIVE] + d->in_flight[DELIVERY_BACKLOG];
 	if (total >= d->max)
 		return false;
-	if (class == DP_BACKLOG) {
+	if (class == DELIVERY_BACKLOG) {
 		/* A window that shrank to nothing still lets the backlog crawl. */
 		unsigned share = d->window > d->reserve ? d->window - d->reserve : 1;
-		return d->in_flight[DP_BACKLOG] < share;
+		return d->in_flight[DELIVERY_BACKLOG] < share;
 	}
 	/* Live messages do not wait for the backlog's: the reserve is theirs. */
-	return d->in_flight[DP_LIVE] < d->reserve || total < d->window;
+	return d->in_flight[DELIVERY_LIVE] < d->reserve || total < d->window;
 }
 
-const struct dp_flight *dp_delivery_send(struct dp_delivery *d,
-	enum dp_delivery_class class, uint64_t owner, uint64_t first, uint32_t count,
-	int64_t now_ms)
+const struct flight *delivery_send(struct delivery *d, enum delivery_class class,
+	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms)
 {
 	assert(count > 0);
 	for (unsigned i = 0; i < d->max; i++) {
 		if (d->slots[i].count != 0)
 			continue;
-		d->slots[i] = (struct dp_flight){
+		d->slots[i] = (struct flight){
 			.owner = owner,
 			.first = first,
 			.count = count,
@@ -76,22 +65,21 @@ const struct dp_flight *dp_delivery_send(struct dp_delivery *d,
 		d->in_flight[class]++;
 		return &d->slots[i];
 	}
-	assert(!"dp_delivery_may_send() said no");
+	assert(!"delivery_may_send() said no");
 	return NULL;
 }
 
-static void land(struct dp_delivery *d, struct dp_flight *flight)
+static void land(struct delivery *d, struct flight *flight)
 {
 	d->in_flight[flight->class]--;
 	flight->count = 0;
 }
 
-void dp_delivery_answer(
-	struct dp_delivery *d, uint64_t owner, uint64_t first, uint64_t count)
+void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_t count)
 {
 	uint64_t end = first + count;
 	for (unsigned i = 0; i < d->max; i++) {
-		struct dp_flight *f = &d->slots[i];
+		struct flight *f = &d->slots[i];
 		if (f->count == 0 || f->owner != owner)
 			continue;
 		uint64_t f_end = f->first + f->count;
@@ -111,7 +99,7 @@ void dp_delivery_answer(
 	}
 }
 
-bool dp_delivery_take(struct dp_delivery *d, uint64_t number, struct dp_flight *out)
+bool delivery_take(struct delivery *d, uint64_t number, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {
 		if (d->slots[i].count != 0 && d->slots[i].number == number) {
@@ -123,10 +111,10 @@ bool dp_delivery_take(struct dp_delivery *d, uint64_t number, struct dp_flight *
 	return false;
 }
 
-bool dp_delivery_expire(struct dp_delivery *d, int64_t now_ms, struct dp_flight *out)
+bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {
-		struct dp_flight *f = &d->slots[i];
+		struct flight *f = &d->slots[i];
 		if (f->count == 0 || f->deadline_ms > now_ms)
 			continue;
 		*out = *f;
@@ -145,7 +133,7 @@ bool dp_delivery_expire(struct dp_delivery *d, int64_t now_ms, struct dp_flight 
 	return false;
 }
 
-bool dp_delivery_reset(struct dp_delivery *d, struct dp_flight *out)
+bool delivery_reset(struct delivery *d, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {
 		if (d->slots[i].count == 0)
@@ -160,7 +148,7 @@ bool dp_delivery_reset(struct dp_delivery *d, struct dp_flight *out)
 	return false;
 }
 
-int64_t dp_delivery_deadline(const struct dp_delivery *d)
+int64_t delivery_deadline(const struct delivery *d)
 {
 	int64_t deadline = INT64_MAX;
 	for (unsigned i = 0; i < d->max; i++) {
@@ -170,11 +158,11 @@ int64_t dp_delivery_deadline(const struct dp_delivery *d)
 	return deadline;
 }
 
-bool dp_delivery_in_flight(
-	const struct dp_delivery *d, uint64_t owner, uint64_t seq, uint64_t *end)
+bool delivery_in_flight(
+	const struct delivery *d, uint64_t owner, uint64_t seq, uint64_t *end)
 {
 	for (unsigned i = 0; i < d->max; i++) {
-		const struct dp_flight *f = &d->slots[i];
+		const struct flight *f = &d->slots[i];
 		if (f->count != 0 && f->owner == owner && seq >= f->first &&
 			seq - f->first < f->count) {
 			*end = f->first + f->count;
@@ -184,11 +172,11 @@ bool dp_delivery_in_flight(
 	return false;
 }
 
-uint64_t dp_delivery_next_flight(const struct dp_delivery *d, uint64_t owner, uint64_t seq)
+uint64_t delivery_next_flight(const struct delivery *d, uint64_t owner, uint64_t seq)
 {
 	uint64_t next = UINT64_MAX;
 	for (unsigned i = 0; i < d->max; i++) {
-		const struct dp_flight *f = &d->slots[i];
+		const struct flight *f = &d->slots[i];
 		if (f->count != 0 && f->owner == owner && f->first >= seq &&
 			f->first < next)
 			next = f->first;

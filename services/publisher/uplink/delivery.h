@@ -7,31 +7,31 @@
  * the connection is gone; in the last two cases the caller gets it back and sends
  * what is still unanswered of it again, cut differently if it likes.
  */
-#ifndef DP_DELIVERY_H
-#define DP_DELIVERY_H
+#ifndef PUBLISHER_DELIVERY_H
+#define PUBLISHER_DELIVERY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /** What the window is shared between. */
-enum dp_delivery_class { DP_LIVE, DP_BACKLOG, DP_DELIVERY_CLASSES };
+enum delivery_class { DELIVERY_LIVE, DELIVERY_BACKLOG, DELIVERY_CLASSES };
 
-struct dp_flight {
+struct flight {
 	uint64_t owner;	 /**< the caller's handle of the stream */
 	uint64_t first;	 /**< what of it is not answered yet */
 	uint32_t count;	 /**< 0: the slot is free */
 	uint64_t number; /**< of the message, ascending; for its correlation data */
-	enum dp_delivery_class class;
+	enum delivery_class class;
 	int64_t sent_ms;
 	int64_t deadline_ms;
 };
 
-struct dp_delivery {
-	struct dp_flight *slots; /**< the caller's array, `max` long */
-	unsigned max;		 /**< most messages in flight */
-	unsigned window;	 /**< how many may be in flight now, 1 to max */
-	unsigned reserve;	 /**< slots of the window a backlog may not take */
-	unsigned in_flight[DP_DELIVERY_CLASSES];
+struct delivery {
+	struct flight *slots; /**< the caller's array, `max` long */
+	unsigned max;	      /**< most messages in flight */
+	unsigned window;      /**< how many may be in flight now, 1 to max */
+	unsigned reserve;     /**< slots of the window a backlog may not take */
+	unsigned in_flight[DELIVERY_CLASSES];
 	int64_t timeout_ms; /**< now; doubles on each loss up to the limit */
 	int64_t timeout_base_ms, timeout_limit_ms;
 	int64_t shrunk_ms; /**< a message sent before that says nothing new when it is lost
@@ -46,50 +46,42 @@ struct dp_delivery {
  * @param reserve  how many of them are kept for live messages, below max
  * @param seed     of the jitter
  */
-void dp_delivery_init(struct dp_delivery *d, struct dp_flight *slots, unsigned max,
-	unsigned reserve, int64_t timeout_ms, int64_t timeout_limit_ms, uint64_t seed);
+void delivery_init(struct delivery *d, struct flight *slots, unsigned max, unsigned reserve,
+	int64_t timeout_ms, int64_t timeout_limit_ms, uint64_t seed);
 
 /** Whether a message of this class may leave now. */
-bool dp_delivery_may_send(const struct dp_delivery *d, enum dp_delivery_class class);
+bool delivery_may_send(const struct delivery *d, enum delivery_class class);
 
 /**
- * Note a message as sent; only when dp_delivery_may_send().
+ * Note a message as sent; only when delivery_may_send().
  * @return its flight, valid until the next call
  */
-const struct dp_flight *dp_delivery_send(struct dp_delivery *d,
-	enum dp_delivery_class class, uint64_t owner, uint64_t first, uint32_t count,
-	int64_t now_ms);
+const struct flight *delivery_send(struct delivery *d, enum delivery_class class,
+	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms);
 
 /**
  * These readings are answered: take them out of their flights. An answer that
  * covers the middle of a flight leaves it as it is; its time will be up.
  */
-void dp_delivery_answer(
-	struct dp_delivery *d, uint64_t owner, uint64_t first, uint64_t count);
+void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_t count);
 
 /** The flight of that number taken out, for an answer that names only the message. */
-bool dp_delivery_take(struct dp_delivery *d, uint64_t number, struct dp_flight *out);
+bool delivery_take(struct delivery *d, uint64_t number, struct flight *out);
 
 /** Take out one flight whose time is up. Call until false. */
-bool dp_delivery_expire(struct dp_delivery *d, int64_t now_ms, struct dp_flight *out);
+bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out);
 
 /** Take out any flight: after a disconnect, until false. The window starts small again. */
-bool dp_delivery_reset(struct dp_delivery *d, struct dp_flight *out);
+bool delivery_reset(struct delivery *d, struct flight *out);
 
-/** When to call dp_delivery_expire() next; INT64_MAX when nothing is in flight. */
-int64_t dp_delivery_deadline(const struct dp_delivery *d);
+/** When to call delivery_expire() next; INT64_MAX when nothing is in flight. */
+int64_t delivery_deadline(const struct delivery *d);
 
 /** Whether a reading is in flight, and the end of that flight (exclusive). */
-bool dp_delivery_in_flight(
-	const struct dp_delivery *d, uint64_t owner, uint64_t seq, uint64_t *end);
+bool delivery_in_flight(
+	const struct delivery *d, uint64_t owner, uint64_t seq, uint64_t *end);
 
 /** The first number at or above seq that begins a flight of this owner; UINT64_MAX none. */
-uint64_t dp_delivery_next_flight(const struct dp_delivery *d, uint64_t owner, uint64_t seq);
-
-/**
- * A delay with jitter: within [3/4, 5/4) of `ms`.
- * @param random  state of the generator, never 0
- */
-int64_t dp_jitter_ms(uint64_t *random, int64_t ms);
+uint64_t delivery_next_flight(const struct delivery *d, uint64_t owner, uint64_t seq);
 
 #endif
