@@ -28,7 +28,7 @@
 
 #include "bus.h"
 #include "dating.h"
-#include "outbox.h"
+#include "outbox/outbox.h"
 #include "publisher.h"
 #include "reading.h"
 #include "stats.h"

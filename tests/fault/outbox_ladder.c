@@ -25,7 +25,7 @@
 #include "fail_vfs.h"
 #include "model/model.h"
 #include "number.h"
-#include "publisher/outbox_db.h"
+#include "publisher/outbox/outbox_db.h"
 
 #define SETTLE_MS 400000
 #define RUNG_S 60

@@ -21,7 +21,7 @@
 #include "ingest/insert.h"
 #include "log.h"
 #include "number.h"
-#include "publisher/outbox.h"
+#include "publisher/outbox/outbox.h"
 
 #define STREAMS 3
 #define SEQ_MAX 400000

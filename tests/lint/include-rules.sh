@@ -11,7 +11,7 @@ failed=0
 clean_tree() {
 	rm -rf "$tree/common" "$tree/services"
 	mkdir -p "$tree/common" "$tree/tests/unit" "$tree/services/sampler" "$tree/services/ingest" \
-		"$tree/services/publisher" "$tree/services/retention-pruner"
+		"$tree/services/publisher/outbox" "$tree/services/retention-pruner"
 	cat >"$tree/common/bus.c" <<-'C'
 		#include <mosquitto.h>
 	C
@@ -31,12 +31,12 @@ clean_tree() {
 	cat >"$tree/services/sampler/gpio_libgpiod.c" <<-'C'
 		#include <gpiod.h>
 	C
-	cat >"$tree/services/publisher/outbox.c" <<-'C'
+	cat >"$tree/services/publisher/outbox/outbox.c" <<-'C'
 		#include "topic.h"
 		#include "outbox.h"
 		#include <sqlite3.h>
 	C
-	: >"$tree/services/publisher/outbox.h"
+	: >"$tree/services/publisher/outbox/outbox.h"
 	: >"$tree/services/ingest/decode.h"
 }
 

@@ -2,7 +2,7 @@
 #ifndef TEST_OUTBOX_FILE_H
 #define TEST_OUTBOX_FILE_H
 
-#include "publisher/outbox.h"
+#include "publisher/outbox/outbox.h"
 #include "support.h"
 
 static inline struct dp_stream_id id_of(unsigned n)

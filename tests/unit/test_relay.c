@@ -7,7 +7,7 @@
 
 #include "../fault/fail_vfs.h"
 #include "../fault/model/model.h"
-#include "publisher/outbox_db.h"
+#include "publisher/outbox/outbox_db.h"
 #include "support.h"
 
 static char path[PATH_SIZE];

@@ -9,64 +9,13 @@
 #include <string.h>
 
 #include "log.h"
-#include "number.h"
+#include "outbox.h"
 #include "outbox_db.h"
 #include "reading.h"
+#include "sqlite.h"
 
 #define PAGE_READINGS 2000
 #define PAGE_BYTES (256u << 10)
-#define FAR_US                                                                             \
-	INT64_C(4000000000000000000) /* what is added up in dating.c stays in range */
-
-/* ---- columns ---- */
-
-/* @return 0 and the whole number; -EUCLEAN it is none, or outside of these bounds */
-static int column_in(
-	sqlite3_stmt *statement, int column, int64_t low, int64_t high, int64_t *out)
-{
-	/* The type first: asking for a value may change it. */
-	bool fine = sqlite3_column_type(statement, column) == SQLITE_INTEGER;
-	*out = sqlite3_column_int64(statement, column);
-	fine = fine && *out >= low && *out <= high;
-	return fine ? 0 : -EUCLEAN;
-}
-
-/* A text without NUL of less than `size` bytes. */
-static int column_text(sqlite3_stmt *statement, int column, char *out, size_t size)
-{
-	if (sqlite3_column_type(statement, column) != SQLITE_TEXT)
-		return -EUCLEAN;
-	const void *text = sqlite3_column_text(statement, column);
-	size_t len = (size_t)sqlite3_column_bytes(statement, column);
-	if (text == NULL || len >= size || memchr(text, 0, len) != NULL)
-		return -EUCLEAN;
-	memcpy(out, text, len);
-	out[len] = '\0';
-	return 0;
-}
-
-/* ---- what the file is ---- */
-
-int outbox_read_instance(struct outbox *outbox)
-{
-	uint8_t bytes[OUTBOX_INSTANCE / 2];
-	sqlite3_stmt *statement = NULL;
-	int err = outbox_prepare(
-		outbox, "SELECT name, floor FROM instance LIMIT 1", &statement);
-	int code = err == 0 ? sqlite3_step(statement) : SQLITE_DONE;
-	if (err == 0 && code == SQLITE_ROW) {
-		err = column_text(statement, 0, outbox->instance, sizeof(outbox->instance));
-		if (err == 0 && dp_hex_decode(outbox->instance, strlen(outbox->instance),
-					bytes, sizeof(bytes)) != 0)
-			err = -EUCLEAN;
-		if (err == 0)
-			err = column_in(statement, 1, 0, FAR_US, &outbox->floor_us);
-	} else if (err == 0) {
-		err = code == SQLITE_DONE ? -ENOENT : outbox_error(code);
-	}
-	sqlite3_finalize(statement);
-	return err;
-}
 
 /* The first stream at or above `from` that has readings. @return 0; -ENOENT none; errno */
 static int next_stream(struct outbox *outbox, int64_t from, int64_t *row)
@@ -80,7 +29,7 @@ static int next_stream(struct outbox *outbox, int64_t from, int64_t *row)
 	sqlite3_bind_int64(statement, 1, from);
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW)
-		err = column_in(statement, 0, from, INT64_MAX - 1, row);
+		err = outbox_column_in(statement, 0, from, INT64_MAX - 1, row);
 	else
 		err = code == SQLITE_DONE ? -ENOENT : outbox_error(code);
 	sqlite3_finalize(statement);
@@ -117,13 +66,14 @@ static int drop_strays(struct outbox *outbox)
 static int read_boot(sqlite3_stmt *statement, struct outbox_boot *boot)
 {
 	int64_t mark = 0;
-	int err = column_in(statement, 0, 1, INT64_MAX, &boot->row);
+	int err = outbox_column_in(statement, 0, 1, INT64_MAX, &boot->row);
 	if (err == 0)
-		err = column_text(statement, 1, boot->id, sizeof(boot->id));
+		err = outbox_column_text(statement, 1, boot->id, sizeof(boot->id));
 	if (err == 0)
-		err = column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &mark);
+		err = outbox_column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &mark);
 	if (err == 0)
-		err = column_in(statement, 3, -FAR_US, FAR_US, &boot->start_us);
+		err = outbox_column_in(
+			statement, 3, -OUTBOX_FAR_US, OUTBOX_FAR_US, &boot->start_us);
 	if (err == 0)
 		boot->mark = (enum dp_clock_mark)mark;
 	return err;
@@ -157,21 +107,21 @@ int outbox_boots(struct outbox *outbox,
 static int read_stream(sqlite3_stmt *statement, struct outbox_stream *stream)
 {
 	int64_t low = 0, closed = 0;
-	int err = column_in(statement, 0, 1, INT64_MAX, &stream->row);
+	int err = outbox_column_in(statement, 0, 1, INT64_MAX, &stream->row);
 	const void *id = sqlite3_column_blob(statement, 1);
 	if (id == NULL || sqlite3_column_bytes(statement, 1) != DP_STREAM_BYTES)
 		return -EUCLEAN;
 	memcpy(stream->id.bytes, id, DP_STREAM_BYTES);
 	if (err == 0)
-		err = column_text(statement, 2, stream->node, sizeof(stream->node));
+		err = outbox_column_text(statement, 2, stream->node, sizeof(stream->node));
 	if (err == 0 && !dp_name_valid(stream->node, strlen(stream->node)))
 		err = -EUCLEAN;
 	if (err == 0)
-		err = column_in(statement, 3, 0, (int64_t)DP_SEQ_MAX + 1, &low);
+		err = outbox_column_in(statement, 3, 0, (int64_t)DP_SEQ_MAX + 1, &low);
 	if (err == 0)
-		err = column_in(statement, 4, 0, 1, &closed);
+		err = outbox_column_in(statement, 4, 0, 1, &closed);
 	if (err == 0)
-		err = column_in(statement, 5, 0, INT64_MAX, &stream->boot);
+		err = outbox_column_in(statement, 5, 0, INT64_MAX, &stream->boot);
 	stream->low = (uint64_t)low;
 	stream->closed = closed != 0;
 	return err;
@@ -182,12 +132,14 @@ static int note_stored(
 	sqlite3_stmt *statement, struct outbox_stream *stream, uint64_t *seq, bool *usable)
 {
 	int64_t number = 0, boottime_ns = 0, clock = 0;
-	int err = column_in(statement, 0, (int64_t)*seq + 1, (int64_t)DP_SEQ_MAX, &number);
+	int err = outbox_column_in(
+		statement, 0, (int64_t)*seq + 1, (int64_t)DP_SEQ_MAX, &number);
 	if (err != 0)
 		return err;
 	*seq = (uint64_t)number;
-	*usable = column_in(statement, 1, 0, INT64_MAX, &boottime_ns) == 0 &&
-		  column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &clock) == 0 &&
+	*usable = outbox_column_in(statement, 1, 0, INT64_MAX, &boottime_ns) == 0 &&
+		  outbox_column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &clock) ==
+			  0 &&
 		  (stream->boot != 0 || (boottime_ns == 0 && clock != DP_CLOCK_NONE));
 	if (!*usable)
 		return 0;
@@ -341,11 +293,12 @@ static int load_one(sqlite3_stmt *statement, struct outbox_page *page, size_t *u
 	int64_t seq = 0, clock = 0, boottime_ns = 0;
 	const void *json = sqlite3_column_blob(statement, 2);
 	size_t len = (size_t)sqlite3_column_bytes(statement, 2);
-	int err = column_in(statement, 0, 1, (int64_t)DP_SEQ_MAX, &seq);
+	int err = outbox_column_in(statement, 0, 1, (int64_t)DP_SEQ_MAX, &seq);
 	if (err != 0)
 		return err;
-	err = column_in(statement, 1, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &clock) == 0 &&
-			      column_in(statement, 3, 0, INT64_MAX, &boottime_ns) == 0 &&
+	err = outbox_column_in(statement, 1, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &clock) == 0 &&
+			      outbox_column_in(statement, 3, 0, INT64_MAX, &boottime_ns) ==
+				      0 &&
 			      json != NULL &&
 			      !(page->no_boot &&
 				      (boottime_ns != 0 || clock == DP_CLOCK_NONE))

@@ -11,6 +11,7 @@
 #include "number.h"
 #include "outbox_db.h"
 #include "random.h"
+#include "sqlite.h"
 
 #define BUSY_MS 1000 /* a turn may wait for another process, not a stop for the turn */
 #define SHRINK_PAGES "256"
@@ -41,6 +42,9 @@ static const struct dp_schema schema = {
 	.version = sizeof(migrations) / sizeof(migrations[0]),
 };
 
+_Static_assert(sizeof(((struct outbox *)NULL)->instance) == OUTBOX_INSTANCE + 1,
+	"the name does not fit");
+
 int outbox_lock(const char *path)
 {
 	char lock[4096];
@@ -57,51 +61,26 @@ int outbox_lock(const char *path)
 	return err;
 }
 
-int outbox_error(int code)
+/* Read name and floor. @return 0; -ENOENT it has none; -EUCLEAN; other errno */
+static int read_instance(struct outbox *outbox)
 {
-	switch (code & 0xff) {
-	case SQLITE_ERROR:
-	case SQLITE_CONSTRAINT:
-	case SQLITE_MISMATCH:
-		return -EUCLEAN;
-	default:
-		return dp_sqlite_error(code);
-	}
-}
-
-int outbox_exec(struct outbox *outbox, const char *sql)
-{
-	return outbox_error(sqlite3_exec(outbox->db, sql, NULL, NULL, NULL));
-}
-
-int outbox_prepare(struct outbox *outbox, const char *sql, sqlite3_stmt **statement)
-{
-	return outbox_error(sqlite3_prepare_v3(
-		outbox->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL));
-}
-
-static int run(sqlite3_stmt *statement)
-{
-	int code = sqlite3_step(statement);
-	sqlite3_reset(statement);
-	return outbox_error(code);
-}
-
-/* For what is rare: prepared, run and thrown away. */
-static int run_once(struct outbox *outbox, const char *sql, const char *text,
-	const int64_t *values, int n)
-{
+	uint8_t bytes[OUTBOX_INSTANCE / 2];
 	sqlite3_stmt *statement = NULL;
-	int err = outbox_prepare(outbox, sql, &statement);
-	if (err != 0)
-		return err;
-	if (text != NULL)
-		err = outbox_error(
-			sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC));
-	for (int i = 0; i < n; i++)
-		sqlite3_bind_int64(statement, i + 1 + (text != NULL), values[i]);
-	if (err == 0)
-		err = run(statement);
+	int err = outbox_prepare(
+		outbox, "SELECT name, floor FROM instance LIMIT 1", &statement);
+	int code = err == 0 ? sqlite3_step(statement) : SQLITE_DONE;
+	if (err == 0 && code == SQLITE_ROW) {
+		err = outbox_column_text(
+			statement, 0, outbox->instance, sizeof(outbox->instance));
+		if (err == 0 && dp_hex_decode(outbox->instance, strlen(outbox->instance),
+					bytes, sizeof(bytes)) != 0)
+			err = -EUCLEAN;
+		if (err == 0)
+			err = outbox_column_in(
+				statement, 1, 0, OUTBOX_FAR_US, &outbox->floor_us);
+	} else if (err == 0) {
+		err = code == SQLITE_DONE ? -ENOENT : outbox_error(code);
+	}
 	sqlite3_finalize(statement);
 	return err;
 }
@@ -110,13 +89,13 @@ static int run_once(struct outbox *outbox, const char *sql, const char *text,
 static int find_instance(struct outbox *outbox)
 {
 	uint8_t bytes[OUTBOX_INSTANCE / 2];
-	int err = outbox_read_instance(outbox);
+	int err = read_instance(outbox);
 	if (err != -ENOENT)
 		return err;
 	dp_random(bytes, sizeof(bytes));
 	dp_hex_encode(bytes, sizeof(bytes), outbox->instance);
-	return run_once(outbox, "INSERT INTO instance (name) VALUES (?)", outbox->instance,
-		NULL, 0);
+	return outbox_run_once(outbox, "INSERT INTO instance (name) VALUES (?)",
+		outbox->instance, NULL, 0);
 }
 
 static int prepare(struct outbox *outbox)
@@ -219,7 +198,7 @@ int outbox_add_stream(struct outbox *outbox, const struct dp_stream_id *id,
 int outbox_begin(struct outbox *outbox)
 {
 	outbox_rollback(outbox); /* of one that could not be ended before */
-	return run(outbox->begin);
+	return outbox_run(outbox->begin);
 }
 
 int outbox_append(struct outbox *outbox, const struct outbox_reading *reading)
@@ -230,14 +209,14 @@ int outbox_append(struct outbox *outbox, const struct outbox_reading *reading)
 	sqlite3_bind_int(statement, 3, reading->clock);
 	sqlite3_bind_blob(statement, 4, reading->json, (int)reading->len, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 5, reading->boottime_ns);
-	return run(statement);
+	return outbox_run(statement);
 }
 
 int outbox_set_low(struct outbox *outbox, int64_t row, uint64_t low)
 {
 	sqlite3_bind_int64(outbox->set_low, 1, (int64_t)low);
 	sqlite3_bind_int64(outbox->set_low, 2, row);
-	return run(outbox->set_low);
+	return outbox_run(outbox->set_low);
 }
 
 int outbox_remove(struct outbox *outbox, int64_t row, uint64_t first, uint64_t last)
@@ -245,7 +224,7 @@ int outbox_remove(struct outbox *outbox, int64_t row, uint64_t first, uint64_t l
 	sqlite3_bind_int64(outbox->remove, 1, row);
 	sqlite3_bind_int64(outbox->remove, 2, (int64_t)first);
 	sqlite3_bind_int64(outbox->remove, 3, (int64_t)last);
-	return run(outbox->remove);
+	return outbox_run(outbox->remove);
 }
 
 int outbox_set_closed(struct outbox *outbox, int64_t row, uint64_t low, bool closed)
@@ -253,19 +232,19 @@ int outbox_set_closed(struct outbox *outbox, int64_t row, uint64_t low, bool clo
 	sqlite3_bind_int64(outbox->set_closed, 1, (int64_t)low);
 	sqlite3_bind_int(outbox->set_closed, 2, closed);
 	sqlite3_bind_int64(outbox->set_closed, 3, row);
-	return run(outbox->set_closed);
+	return outbox_run(outbox->set_closed);
 }
 
 int outbox_set_boot(
 	struct outbox *outbox, int64_t row, const char *boot_id, int64_t *boot_row)
 {
 	const int64_t values[] = {DP_CLOCK_NONE};
-	int err = run_once(outbox,
+	int err = outbox_run_once(outbox,
 		"INSERT INTO boot (boot, mark, start) VALUES (?, ?, 0)"
 		" ON CONFLICT (boot) DO NOTHING",
 		boot_id, values, 1);
 	if (err == 0)
-		err = run_once(outbox,
+		err = outbox_run_once(outbox,
 			"UPDATE stream SET boot = (SELECT id FROM boot WHERE boot = ?1)"
 			" WHERE id = ?2",
 			boot_id, &row, 1);
@@ -280,13 +259,13 @@ int outbox_set_boot(
 int outbox_date_boot(struct outbox *outbox, const struct outbox_boot *boot)
 {
 	const int64_t values[] = {boot->mark, boot->start_us, boot->row};
-	return run_once(outbox, "UPDATE boot SET mark = ?, start = ? WHERE id = ?", NULL,
-		values, 3);
+	return outbox_run_once(outbox, "UPDATE boot SET mark = ?, start = ? WHERE id = ?",
+		NULL, values, 3);
 }
 
 int outbox_set_floor(struct outbox *outbox, int64_t floor_us)
 {
-	return run_once(outbox, "UPDATE instance SET floor = ?", NULL, &floor_us, 1);
+	return outbox_run_once(outbox, "UPDATE instance SET floor = ?", NULL, &floor_us, 1);
 }
 
 int outbox_shrink(struct outbox *outbox)
@@ -297,12 +276,12 @@ int outbox_shrink(struct outbox *outbox)
 int outbox_commit(struct outbox *outbox)
 {
 	/* SQLite may have rolled back by itself. */
-	return sqlite3_get_autocommit(outbox->db) != 0 ? -EIO : run(outbox->commit);
+	return sqlite3_get_autocommit(outbox->db) != 0 ? -EIO : outbox_run(outbox->commit);
 }
 
 void outbox_rollback(struct outbox *outbox)
 {
 	/* SQLite may have rolled back by itself; then there is nothing to do. */
 	if (sqlite3_get_autocommit(outbox->db) == 0)
-		run(outbox->rollback);
+		outbox_run(outbox->rollback);
 }
