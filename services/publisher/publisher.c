@@ -283,13 +283,6 @@ void publisher_stop(void *data)
 	uv_timer_start(&r->timer, on_timer, 0, 0);
 }
 
-const char *publisher_check_full(const char *value)
-{
-	return strcmp(value, "refuse") == 0 || strcmp(value, DROP_OLDEST) == 0
-		       ? NULL
-		       : "refuse, " DROP_OLDEST;
-}
-
 static const char *outbox_health(const struct relay *r)
 {
 	if (r->open_failed)

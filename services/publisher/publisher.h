@@ -6,27 +6,7 @@
 #ifndef PUBLISHER_PUBLISHER_H
 #define PUBLISHER_PUBLISHER_H
 
-#include <stdint.h>
-
-#include "service.h"
-
-struct publisher_config {
-	struct dp_service_config service;
-	const char *node_name;
-	const char *mqtt_url;
-	const char *upstream_url;
-	const char *topic_prefix;
-	const char *outbox;
-	const char *outbox_full;
-	int64_t outbox_max_bytes;
-	const char *clock_trust;
-	const char *clock_wait_max;
-	int64_t spill_after_ms;
-	int64_t batch_size;
-};
-
-/** What OUTBOX_FULL may be, when the value is none; else NULL. */
-const char *publisher_check_full(const char *value);
+#include "settings.h"
 
 struct relay;
 

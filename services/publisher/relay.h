@@ -42,7 +42,6 @@
 #define RELAY_BATCH_BYTES (128u << 10)
 #define RELAY_SENSORS 256
 #define RELAY_SAMPLERS 32
-#define DROP_OLDEST "drop-oldest" /* OUTBOX_FULL */
 #define RELAY_STATS 20
 #define RELAY_COMMANDS 32 /* that wait for their sampler */
 #define RELAY_SENT 64	  /* that wait for its answer */

@@ -193,7 +193,7 @@ static uint64_t make_room(struct relay *r)
 	uint64_t room = room_in(r), wanted = due_bytes(r);
 	if (wanted <= room)
 		return room;
-	bool drop = strcmp(r->config->outbox_full, DROP_OLDEST) == 0;
+	bool drop = strcmp(r->config->outbox_full, SETTINGS_DROP_OLDEST) == 0;
 	if (drop && r->dropped == 0)
 		dp_log(DP_LOG_ERROR, "the outbox is full, the oldest readings are dropped",
 			"file=%s max_bytes=%" PRId64, r->config->outbox,

@@ -304,7 +304,7 @@ static void test_the_oldest_go_when_that_is_wished_and_the_centre_hears(void **s
 {
 	model_reset(path_in(state, "outbox.db", path));
 	model.config.outbox_max_bytes = 45000;
-	model.config.outbox_full = DROP_OLDEST;
+	model.config.outbox_full = SETTINGS_DROP_OLDEST;
 	model_start();
 	model_sampler_begin(0, 1);
 	model_run(300);
