@@ -13,7 +13,7 @@ BEGIN {
 	# Bytes, numbers and a time in, results out.
 	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|backoff|resolution)" \
 		"|services/ingest/postgres/(wire|multirange)" \
-		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(dating|stream|uplink/delivery)" \
+		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(streams/(dating|stream)|uplink/delivery)" \
 		"|services/retention-pruner/(policy|bucket|stride))[.][ch]$"
 	pure_headers = "^(uv|mosquitto|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \

@@ -35,7 +35,7 @@
 #define UNKNOWN "; whether it was carried out is not known"
 
 /* One that waits for its sampler, or for its answer. */
-struct held_command {
+struct command {
 	uint64_t id; /* once it is sent */
 	char sampler[DP_NAME_MAX + 1];
 	char output[DP_NAME_MAX + 1];
@@ -112,8 +112,7 @@ static void answer(struct relay *r, const char *topic, const void *correlation,
 			topic, strerror(-err));
 }
 
-static void answer_error(
-	struct relay *r, const struct held_command *command, const char *why)
+static void answer_error(struct relay *r, const struct command *command, const char *why)
 {
 	char text[160];
 	int len = snprintf(text, sizeof(text), "{\"error\":\"%s\"}", why);
@@ -123,7 +122,7 @@ static void answer_error(
 			text, (size_t)len);
 }
 
-static void refuse(struct relay *r, const struct held_command *command, const char *why)
+static void refuse(struct relay *r, const struct command *command, const char *why)
 {
 	dp_log(DP_LOG_WARN, "a command was not carried out", "output=%s reason=\"%s\"",
 		command->output, why);
@@ -131,7 +130,7 @@ static void refuse(struct relay *r, const struct held_command *command, const ch
 }
 
 /* It was sent to its sampler, and who knows what has become of it. */
-static void give_up(struct relay *r, const struct held_command *command, const char *why)
+static void give_up(struct relay *r, const struct command *command, const char *why)
 {
 	dp_log(DP_LOG_WARN, "a command was not answered; look at the output's state",
 		"output=%s sampler=%s reason=\"%s\"", command->output, command->sampler,
@@ -140,10 +139,10 @@ static void give_up(struct relay *r, const struct held_command *command, const c
 }
 
 /* Its answer has to come now. */
-static void note_sent(struct relay *r, const struct held_command *command,
-	const char *sampler, uint64_t id)
+static void note_sent(
+	struct relay *r, const struct command *command, const char *sampler, uint64_t id)
 {
-	struct held_command *sent = malloc(sizeof(*sent));
+	struct command *sent = malloc(sizeof(*sent));
 	if (sent == NULL)
 		dp_log_out_of_memory("a command");
 	*sent = *command;
@@ -170,7 +169,7 @@ static uint64_t new_id(struct relay *r)
 }
 
 /* @return as dp_bus_publish() */
-static int pass_on(struct relay *r, const struct held_command *command, const char *sampler)
+static int pass_on(struct relay *r, const struct command *command, const char *sampler)
 {
 	char topic[DP_TOPIC_MAX],
 		response[sizeof(ANSWER_PREFIX) + ID_DIGITS + 1 + RESPONSE_MAX], until[24];
@@ -197,13 +196,13 @@ static int pass_on(struct relay *r, const struct held_command *command, const ch
 	return err;
 }
 
-static bool is_over(const struct relay *r, const struct held_command *command)
+static bool is_over(const struct relay *r, const struct command *command)
 {
 	return command->until_ns != 0 && boot_ns(r) > command->until_ns;
 }
 
 /* Pass it on, or keep it until its sampler is there: nobody else would take it. */
-static void forward(struct relay *r, const struct held_command *command)
+static void forward(struct relay *r, const struct command *command)
 {
 	const char *sampler = listeners_of(r, command->output);
 	int err = -ENOTCONN;
@@ -214,7 +213,7 @@ static void forward(struct relay *r, const struct held_command *command)
 	if (r->local != NULL && sampler != NULL && r->n_sent < RELAY_SENT)
 		err = pass_on(r, command, sampler);
 	if (err == -ENOTCONN && r->n_commands < RELAY_COMMANDS) {
-		struct held_command *held = malloc(sizeof(*held));
+		struct command *held = malloc(sizeof(*held));
 		if (held == NULL)
 			dp_log_out_of_memory("a command");
 		*held = *command;
@@ -228,7 +227,7 @@ static void forward(struct relay *r, const struct held_command *command)
 
 /* @return NULL, or why it cannot be passed on */
 static const char *take(
-	struct relay *r, const struct dp_bus_message *message, struct held_command *command)
+	struct relay *r, const struct dp_bus_message *message, struct command *command)
 {
 	const char *response = message->response_topic;
 	if (message->correlation_len > 0 && message->correlation_len <= CORRELATION_MAX) {
@@ -253,7 +252,7 @@ static const char *take(
 
 bool commands_take(struct relay *r, const struct dp_bus_message *message)
 {
-	struct held_command command = {.len = 0};
+	struct command command = {.len = 0};
 	if (!output_of(r, message->topic, command.output))
 		return false;
 	r->commands_taken++;
@@ -283,7 +282,7 @@ void commands_answered(struct relay *r, const struct dp_bus_message *message)
 		return;
 	}
 	for (size_t i = 0; i < r->n_sent; i++) {
-		const struct held_command *sent = r->sent[i];
+		const struct command *sent = r->sent[i];
 		if (sent->id != id)
 			continue;
 		answer(r, sent->response, sent->correlation, sent->correlation_len,
@@ -317,7 +316,7 @@ static void expire_sent(struct relay *r)
 void commands_flush(struct relay *r)
 {
 	size_t n = r->n_commands;
-	struct held_command *held[RELAY_COMMANDS];
+	struct command *held[RELAY_COMMANDS];
 	expire_sent(r);
 	if (n == 0)
 		return;

@@ -14,58 +14,20 @@
 #define ACK_RANGES 64
 #define CLOCK_EVERY_MS 1000
 
-void relay_settle(struct relay *r, struct stream *stream, uint64_t first, uint64_t count)
-{
-	size_t bytes;
-	int gone = stream_settle(stream, first, count, &bytes);
-	if (gone < 0)
-		dp_log_out_of_memory("an answer");
-	r->live -= (size_t)gone;
-	r->live_bytes -= bytes;
-}
-
 /* ---- readings in ---- */
 
-/* Streams of samplers that ended long ago make room; they hold nothing. */
-static void forget_idle_streams(struct relay *r)
+static bool in_use(void *data, const struct stream *stream)
 {
-	size_t n = 0;
-	for (struct stream *s = r->streams; s != NULL; s = s->next)
-		n++;
-	struct stream **at = &r->streams;
-	while (n > STREAMS_KEPT && *at != NULL) {
-		struct stream *s = *at;
-		uint64_t owner = (uint64_t)(uintptr_t)s;
-		if (!stream_empty(s) || s->low_due || s->low_written || r->turn.running ||
-			s == r->page_stream ||
-			relay_now(r) - s->heard_ms < STREAM_IDLE_MS ||
-			delivery_next_flight(&r->delivery, owner, 0) != UINT64_MAX) {
-			at = &s->next;
-			continue;
-		}
-		*at = s->next;
-		stream_destroy(s);
-		n--;
-	}
-}
-
-static void append_stream(struct relay *r, struct stream *stream)
-{
-	struct stream **at = &r->streams;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = stream;
+	const struct relay *r = data;
+	return queue_busy(&r->queue) || uplink_uses(r, stream);
 }
 
 static struct stream *stream_of(struct relay *r, const struct dp_stream_id *id)
 {
-	struct stream *stream = stream_find(r->streams, id);
+	struct stream *stream = streams_find(&r->streams, id);
 	if (stream == NULL) {
-		forget_idle_streams(r);
-		stream = stream_create(id, r->config->node_name);
-		if (stream == NULL)
-			dp_log_out_of_memory("a stream");
-		append_stream(r, stream);
+		streams_forget_idle(&r->streams, relay_now(r), in_use, r);
+		stream = streams_add(&r->streams, id, r->config->node_name);
 	}
 	stream->heard_ms = relay_now(r);
 	return stream;
@@ -91,11 +53,12 @@ static struct dating_now clock_now(const struct relay *r)
  * reading; else it is held as it is.
  */
 static int date_reading(struct relay *r, struct stream *stream,
-	const struct dp_identity *identity, struct dp_reading *reading, struct held *held)
+	const struct dp_identity *identity, struct dp_reading *reading,
+	struct live_reading *live)
 {
-	if (r->dating.n >= RELAY_BOOTS && stream->boot == NULL)
+	if (r->streams.dating.n >= RELAY_BOOTS && stream->boot == NULL)
 		return -EAGAIN;
-	struct boot *boot = dating_boot(&r->dating, identity->boot);
+	struct boot *boot = dating_boot(&r->streams.dating, identity->boot);
 	if (boot == NULL)
 		return -ENOMEM;
 	const struct dating_now now = clock_now(r);
@@ -111,31 +74,23 @@ static int date_reading(struct relay *r, struct stream *stream,
 	stream->boot = boot;
 	dating_arrived(boot, identity->boottime_ns, &now);
 	if (now.mark != DP_CLOCK_NONE && boot->mark >= DP_CLOCK_GUESSED)
-		dating_decide(&r->dating, &now);
+		dating_decide(&r->streams.dating, &now);
 	reading->has_time = boot->mark != DP_CLOCK_NONE;
-	held->clock = (uint8_t)boot->mark;
+	live->clock = (uint8_t)boot->mark;
 	if (reading->has_time) {
 		reading->ts_us = dating_time(boot, identity->boottime_ns);
 		return 0;
 	}
-	held->boottime_ns = identity->boottime_ns;
+	live->boottime_ns = identity->boottime_ns;
 	dating_note(boot, identity->boottime_ns);
 	if (identity->first > stream->undated_to)
 		stream->undated_to = identity->first;
 	return 0;
 }
 
-static bool any_waits(const struct relay *r)
-{
-	const struct stream *s = r->streams;
-	while (s != NULL && !stream_waits(s))
-		s = s->next;
-	return s != NULL;
-}
-
 void intake_date(struct relay *r)
 {
-	if (!any_waits(r)) {
+	if (!streams_wait(&r->streams)) {
 		r->waiting_since_ms = 0;
 		return;
 	}
@@ -150,8 +105,8 @@ void intake_date(struct relay *r)
 		return;
 	r->clock_due_ms = relay_now(r) + CLOCK_EVERY_MS;
 	const struct dating_now now = clock_now(r);
-	dating_decide(&r->dating, &now);
-	if (any_waits(r))
+	dating_decide(&r->streams.dating, &now);
+	if (streams_wait(&r->streams))
 		return;
 	dp_log(DP_LOG_INFO, "readings that had no time have one now", "clock=%s",
 		now.mark == DP_CLOCK_NONE ? "guessed" : "plausible");
@@ -167,13 +122,13 @@ int64_t intake_deadline(const struct relay *r)
 
 /* Write down one well-formed reading, whatever came. */
 static int write_down(struct relay *r, struct stream *stream,
-	const struct dp_identity *identity, struct dp_reading *reading, struct held *held,
-	const char **why)
+	const struct dp_identity *identity, struct dp_reading *reading,
+	struct live_reading *live, const char **why)
 {
 	char json[DP_READING_JSON];
-	held->clock = (uint8_t)identity->clock;
+	live->clock = (uint8_t)identity->clock;
 	if (identity->clock == DP_CLOCK_NONE) {
-		int err = date_reading(r, stream, identity, reading, held);
+		int err = date_reading(r, stream, identity, reading, live);
 		*why = "a stream has readings of two boots";
 		if (err != 0)
 			return err;
@@ -186,18 +141,18 @@ static int write_down(struct relay *r, struct stream *stream,
 		*why = "the reading has a name or a time that is not allowed";
 		return -EBADMSG;
 	}
-	held->len = (uint32_t)n;
-	held->json = malloc((size_t)n);
-	if (held->json == NULL)
+	live->len = (uint32_t)n;
+	live->json = malloc((size_t)n);
+	if (live->json == NULL)
 		return -ENOMEM;
-	memcpy(held->json, json, held->len);
+	memcpy(live->json, json, live->len);
 	last_note(r, identity, reading);
 	return 0;
 }
 
 static int decode_one(struct relay *r, struct stream *stream,
 	const struct dp_bus_message *message, const struct dp_identity *identity,
-	struct held *held, const char **why)
+	struct live_reading *live, const char **why)
 {
 	struct dp_senml *pack;
 	struct dp_reading reading;
@@ -214,7 +169,7 @@ static int decode_one(struct relay *r, struct stream *stream,
 	if (err == 0 || (err == 1 && dp_senml_count(pack) != 1))
 		err = -EBADMSG;
 	if (err == 1)
-		err = write_down(r, stream, identity, &reading, held, why);
+		err = write_down(r, stream, identity, &reading, live, why);
 	dp_senml_close(pack);
 	return err;
 }
@@ -226,36 +181,30 @@ static void refuse(struct relay *r, const struct dp_bus_message *message, const 
 		"topic=\"%s\" reason=\"%s\"", message->topic, why);
 }
 
-/* The sampler need not keep this one. */
-static void accept_again(struct stream *stream, uint64_t seq)
-{
-	if (dp_intervals_add(&stream->accepted, seq, seq) != 0)
-		dp_log_out_of_memory("an answer");
-}
-
 static void accept_reading(struct relay *r, struct stream *stream,
 	const struct dp_bus_message *message, const struct dp_identity *identity)
 {
 	const char *why = "";
-	struct held held = {.seq = identity->first, .arrived_ms = relay_now(r)};
+	struct live_reading live = {.seq = identity->first, .arrived_ms = relay_now(r)};
 	if (dp_intervals_contains(&stream->answered, identity->first)) {
 		r->duplicates++;
-		accept_again(stream, identity->first);
+		streams_must(stream_accept_again(stream, identity->first));
 		return;
 	}
 	if (stream_holds(stream, identity->first)) {
 		r->duplicates++;
 		/* The sampler asks again: perhaps our answer was lost. */
 		if (dp_intervals_contains(&stream->stored, identity->first))
-			accept_again(stream, identity->first);
+			streams_must(stream_accept_again(stream, identity->first));
 		return;
 	}
 	/* Not taken is not lost: the sampler keeps it and asks again. */
-	if (r->live >= RELAY_LIVE_MAX || r->live_bytes >= RELAY_LIVE_BYTES) {
+	const struct streams_live all = streams_live(&r->streams);
+	if (all.n >= SPILL_LIVE_MAX || all.bytes >= SPILL_LIVE_BYTES) {
 		last_look(r, message, identity);
 		return;
 	}
-	int err = decode_one(r, stream, message, identity, &held, &why);
+	int err = decode_one(r, stream, message, identity, &live, &why);
 	if (err == -EAGAIN)
 		return;
 	if (err == -ENOMEM)
@@ -263,13 +212,10 @@ static void accept_reading(struct relay *r, struct stream *stream,
 	if (err != 0) {
 		refuse(r, message, why);
 		/* It will never be readable: the sampler need not keep it. */
-		accept_again(stream, identity->first);
+		streams_must(stream_accept_again(stream, identity->first));
 		return;
 	}
-	if (stream_hold(stream, &held) != 0)
-		dp_log_out_of_memory("a reading");
-	r->live++;
-	r->live_bytes += held.len;
+	streams_must(stream_add_live(stream, &live));
 }
 
 void intake_reading(struct relay *r, const struct dp_bus_message *message)
@@ -338,6 +284,6 @@ static void publish_accepted(struct relay *r, struct stream *stream)
 
 void intake_answer(struct relay *r)
 {
-	for (struct stream *s = r->streams; s != NULL; s = s->next)
+	for (struct stream *s = r->streams.first; s != NULL; s = s->next)
 		publish_accepted(r, s);
 }

@@ -88,7 +88,7 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 static void open_buses(struct relay *r)
 {
 	snprintf(r->client_local, sizeof(r->client_local), "dewpoint-publisher-%s",
-		r->instance);
+		r->queue.instance);
 	const struct dp_bus_options local = {
 		.url = r->config->mqtt_url,
 		.ca_file = r->config->service.tls_ca_file,
@@ -111,11 +111,12 @@ static void open_buses(struct relay *r)
 		{"accepted", &r->accepted}, {"duplicates", &r->duplicates},
 		{"refused", &r->refused}, {"in_memory", &r->live_count},
 		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
-		{"outbox_bytes", &r->usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
-		{"spilled", &r->spilled}, {"dropped", &r->dropped},
-		{"damaged", &r->damaged}, {"batches", &r->batches}, {"stored", &r->stored},
-		{"rejected", &r->rejected}, {"later", &r->later}, {"resent", &r->resent},
-		{"strange_answers", &r->strange_answers}, {"commands", &r->commands_taken},
+		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
+		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
+		{"damaged", &r->queue.damaged}, {"batches", &r->batches},
+		{"stored", &r->stored}, {"rejected", &r->rejected}, {"later", &r->later},
+		{"resent", &r->resent}, {"strange_answers", &r->strange_answers},
+		{"commands", &r->commands_taken},
 		{"commands_refused", &r->commands_refused}};
 	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
 	memcpy(r->table, table, sizeof(table));
@@ -130,17 +131,14 @@ static void finish_stop(struct relay *r);
 static void count_held(struct relay *r)
 {
 	const struct dp_clock *clock = &r->service->clock;
-	r->live_count = r->live;
+	r->live_count = streams_live(&r->streams).n;
 	r->resent = r->delivery.resent;
 	r->flying = r->delivery.in_flight[DELIVERY_LIVE] +
 		    r->delivery.in_flight[DELIVERY_BACKLOG];
-	r->outbox_count = 0;
-	for (struct stream *s = r->streams; s != NULL; s = s->next) {
-		for (size_t i = 0; i < s->stored.n; i++)
-			r->outbox_count += s->stored.at[i].last - s->stored.at[i].first + 1;
-	}
-	int64_t age_us = clock->wall_us(clock->data) - r->usage.oldest_us;
-	bool aged = r->outbox_count > 0 && r->usage.oldest_us > 0 && age_us > 0;
+	r->outbox_count = streams_stored(&r->streams);
+	int64_t oldest_us = r->queue.usage.oldest_us;
+	int64_t age_us = clock->wall_us(clock->data) - oldest_us;
+	bool aged = r->outbox_count > 0 && oldest_us > 0 && age_us > 0;
 	r->oldest_s = aged ? (uint64_t)age_us / 1000000 : 0;
 }
 
@@ -151,8 +149,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void arm_timer(struct relay *r)
 {
-	int64_t due = spill_deadline(r);
-	/* Until the outbox is open the work queue fills in the streams. */
+	int64_t due = queue_deadline(&r->queue);
 	if (r->upstream != NULL && uplink_deadline(r) < due)
 		due = uplink_deadline(r);
 	if (last_deadline(r) < due)
@@ -172,11 +169,11 @@ static void arm_timer(struct relay *r)
 static void relay_work(uv_prepare_t *prepare)
 {
 	struct relay *r = prepare->data;
-	if (!r->opened)
-		opening_start(r);
+	if (!r->queue.opened)
+		queue_open(&r->queue);
 	else if (r->local == NULL && !r->stopping)
 		open_buses(r);
-	if (r->opened && !r->stopped) {
+	if (r->queue.opened && !r->stopped) {
 		intake_date(r);
 		uplink_expire(r);
 		claims_settle(r);
@@ -185,15 +182,16 @@ static void relay_work(uv_prepare_t *prepare)
 			uplink_send(r);
 			last_send(r);
 		}
-		spill_work(r);
+		struct queue_want want = {.stream = NULL};
+		if (!r->stopping && r->upstream != NULL && !queue_busy(&r->queue))
+			want = uplink_wants(r);
+		queue_work(&r->queue, &want);
 		if (r->local != NULL)
 			intake_answer(r);
 		commands_flush(r);
 		count_held(r);
 	}
-	if (r->stopping && !r->turn.running &&
-		(!r->opened || r->outbox == NULL || r->live == 0 || r->spill_error != 0 ||
-			r->outbox_full))
+	if (r->stopping && queue_saved(&r->queue))
 		finish_stop(r);
 	if (!r->stopped)
 		arm_timer(r);
@@ -201,6 +199,12 @@ static void relay_work(uv_prepare_t *prepare)
 }
 
 /* ---- start and stop ---- */
+
+static void on_outbox_failed(void *data)
+{
+	struct relay *r = data;
+	dp_service_stop(r->service, EXIT_FAILURE);
+}
 
 struct relay *publisher_start(
 	struct dp_service *service, const struct publisher_config *config)
@@ -213,7 +217,6 @@ struct relay *publisher_start(
 		dp_log_out_of_memory("the publisher");
 	r->service = service;
 	r->config = config;
-	r->lock = -1;
 	r->settle_ms = INT64_MAX;
 	r->batch_limit = RELAY_BATCH_BYTES;
 	/* Checked when they were read. */
@@ -222,6 +225,15 @@ struct relay *publisher_start(
 	dp_random(&seed, sizeof(seed));
 	delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
+	const struct queue_options queue = {.loop = &service->loop,
+		.clock = &service->clock,
+		.config = config,
+		.streams = &r->streams,
+		.data = r,
+		.page = uplink_page,
+		.in_flight = uplink_in_flight,
+		.failed = on_outbox_failed};
+	queue_init(&r->queue, &queue);
 	uv_timer_init(&service->loop, &r->timer);
 	r->timer.data = r;
 	uv_prepare_init(&service->loop, &r->prepare);
@@ -236,9 +248,10 @@ static void finish_stop(struct relay *r)
 	if (r->stopped)
 		return;
 	r->stopped = true;
-	if (r->live > 0)
+	size_t live = streams_live(&r->streams).n;
+	if (live > 0)
 		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
-			"readings=%zu", r->live);
+			"readings=%zu", live);
 	if (r->upstream != NULL) {
 		commands_finish(r);
 		last_stop(r);
@@ -273,45 +286,23 @@ void publisher_stop(void *data)
 {
 	struct relay *r = data;
 	r->stopping = true;
-	r->flush = true;
-	/* Whatever it was, it is tried once more. */
-	r->spill_error = 0;
-	r->spill_retry_ms = 0;
+	queue_stop(&r->queue);
 	if (r->local != NULL)
 		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */
 	uv_timer_start(&r->timer, on_timer, 0, 0);
 }
 
-static const char *outbox_health(const struct relay *r)
-{
-	if (r->open_failed)
-		return "the outbox was damaged and no new one can be begun; readings stay "
-		       "in memory";
-	if (r->spill_error == -EBUSY)
-		return "another process holds the outbox's lock; readings stay in memory";
-	if (r->spill_error != 0 || r->remove_failed || r->note_failed)
-		return "the outbox cannot be written; its volume may be full";
-	if (r->load_failed)
-		return "the outbox cannot be read";
-	if (r->outbox_full)
-		return "the outbox is full (OUTBOX_MAX_BYTES); the samplers keep what is "
-		       "new";
-	return NULL;
-}
-
 const char *publisher_health(void *data)
 {
 	struct relay *r = data;
-	if (r->local == NULL && r->open_failed)
-		return r->open_error == -EBUSY
-			       ? "waiting for the outbox; another process holds its lock"
-			       : "waiting for the outbox; it cannot be opened now";
 	if (r->local == NULL)
-		return "waiting for the outbox; another publisher may hold it";
+		return queue_health(&r->queue) != NULL
+			       ? queue_health(&r->queue)
+			       : "waiting for the outbox; another publisher may hold it";
 	const char *wrong = dp_bus_health(r->local);
 	if (wrong == NULL)
-		wrong = outbox_health(r);
+		wrong = queue_health(&r->queue);
 	if (wrong == NULL)
 		wrong = dp_bus_health(r->upstream);
 	return wrong != NULL ? wrong : refusal_text(r);
@@ -319,7 +310,8 @@ const char *publisher_health(void *data)
 
 void publisher_destroy(struct relay *r)
 {
-	opening_end(r);
+	queue_finish(&r->queue);
+	streams_clear(&r->streams);
 	free(r->batch);
 	free(r);
 }

@@ -5,9 +5,7 @@
  *   intake.c     readings in, acceptance out
  *   uplink.c     the central broker: batches out, answers in
  *   refusal.c    batches that the central broker refuses
- *   opening.c    the outbox: opening it, and setting it aside when it is damaged
- *   spill.c      the outbox: what is to be done with it
- *   turn.c       the outbox: doing it on the work queue
+ *   outbox/      the outbox: queue.h is what the others see of it
  *   last.c       state/<node>/<name> and status/<node>/<name>: what is last known of each
  *                sensor and output
  *   claims.c     which sampler has which of them, and what is true when none has
@@ -27,18 +25,15 @@
 #include <uv.h>
 
 #include "bus.h"
-#include "dating.h"
-#include "outbox/outbox.h"
+#include "outbox/queue.h"
 #include "publisher.h"
 #include "reading.h"
 #include "stats.h"
-#include "stream.h"
+#include "streams/streams.h"
 #include "uplink/delivery.h"
 
 #define RELAY_WINDOW 64
-#define RELAY_RESERVE 8	     /* of it for live readings */
-#define RELAY_LIVE_MAX 20000 /* readings in memory; beyond, the samplers keep them */
-#define RELAY_LIVE_BYTES (4u << 20)
+#define RELAY_RESERVE 8 /* of it for live readings */
 #define RELAY_BATCH_BYTES (128u << 10)
 #define RELAY_SENSORS 256
 #define RELAY_SAMPLERS 32
@@ -75,52 +70,6 @@ struct listener {
 	char sampler[DP_NAME_MAX + 1];
 };
 
-/* One turn of the outbox on the work queue: note, remove, append, load. */
-struct turn {
-	uv_work_t work;
-	bool running;
-	struct {
-		struct boot *boot;
-		struct outbox_boot known;
-	} *dates;
-	size_t n_dates;
-	int64_t floor_us; /* 0: as it was */
-	struct {
-		struct stream *stream;
-		int64_t row;
-		uint64_t low;
-		bool closed;
-	} *closes;
-	size_t n_closes;
-	struct {
-		struct stream *stream;
-		struct dp_interval range;
-	} *removes;
-	size_t n_removes;
-	struct append {
-		struct stream *stream;
-		struct held held;
-		uint64_t low;
-		const struct boot *boot; /* of a reading without a time */
-		int64_t row, boot_row;	 /* once it is written */
-	} *appends;
-	size_t n_appends;
-	struct {
-		struct stream *stream;
-		int64_t row; /* valid once the transaction is committed */
-	} *news;	     /* seen for the first time: their node is written down */
-	size_t n_news;
-	bool probe; /* writes nothing new, to see whether it can */
-	bool load;
-	struct stream *load_stream;
-	int64_t load_row;
-	uint64_t load_seq;
-	bool shrink;
-	int note_result, remove_result, append_result, load_result, news_result,
-		shrink_result, usage_result, probe_result;
-	struct outbox_usage usage;
-};
-
 struct relay {
 	struct dp_service *service;
 	const struct publisher_config *config;
@@ -129,14 +78,12 @@ struct relay {
 	struct flight flights[RELAY_WINDOW];
 	bool silent; /* messages time out unanswered */
 	int64_t silent_until_ms;
-	struct stream *streams; /* in order of arrival */
-	struct dating dating;
+	struct streams streams;
+	struct queue queue; /* the outbox */
 	enum dp_clock_trust trust;
 	int64_t clock_wait_ms;
 	int64_t waiting_since_ms; /* readings wait for their time; 0 none does */
 	int64_t clock_due_ms;	  /* when to look at the clock again */
-	int64_t floor_us;	  /* as the outbox knows it */
-	size_t live, live_bytes;
 	char *batch;	    /* RELAY_BATCH_BYTES and a little, for the batch being cut */
 	size_t batch_limit; /* bytes; shrinks when the centre takes smaller messages only */
 	size_t largest;	    /* batch sent since it last shrank, bytes */
@@ -146,34 +93,16 @@ struct relay {
 	int64_t refused_until_ms, refused_wait_ms;
 	char refusal_text[96];
 
-	int lock; /* of the outbox */
-	char instance[OUTBOX_INSTANCE + 1];
-	int64_t lock_retry_ms; /* when to try again to lock or open it */
-	uv_work_t open_work;
-	bool opening,
-		set_aside; /* set_aside: the damaged file is, a new one is not begun */
-	int open_result, open_error;
-	struct outbox_usage open_usage; /* written on the work queue */
-	bool open_failed;		/* since it was last open */
-	int64_t open_wait_ms;
-	struct outbox *outbox; /* NULL: not open, or damaged and not replaced yet */
-	struct turn turn;
-	struct outbox_page page;
-	struct stream *page_stream;
-	size_t page_at;	 /* the next of it to send */
-	bool page_stale; /* the turn under way loads what is no longer wanted */
-	int spill_error; /* why the last append failed, 0 */
-	int64_t spill_retry_ms, load_retry_ms;
-	bool remove_failed, note_failed, load_failed;
-	int64_t note_retry_ms, shrink_retry_ms;
-	struct outbox_usage usage; /* after the last turn */
-	bool outbox_full;
-	int64_t removed_ms; /* when answered readings were last removed */
-	bool flush;	    /* stopping: everything in memory goes to the outbox now */
+	/* The page that is being sent, and the one that is asked for. */
+	const struct outbox_page *page;
+	struct stream *page_stream; /* NULL: there is none */
+	size_t page_at;		    /* the next of it to send */
+	struct queue_want wanted;
+	int64_t page_retry_ms; /* after what could not be published */
 
-	struct held_command *commands[RELAY_COMMANDS];
+	struct command *commands[RELAY_COMMANDS];
 	size_t n_commands;
-	struct held_command *sent[RELAY_SENT];
+	struct command *sent[RELAY_SENT];
 	size_t n_sent;
 	uint64_t next_sent; /* its id; the upper half is random */
 	struct listener listeners[RELAY_SENSORS];
@@ -197,14 +126,13 @@ struct relay {
 	struct dp_stat table[RELAY_STATS];
 	char client_local[96], client_upstream[96], ack_filter[96], status_topic[96],
 		stats_topic[192];
-	bool opened; /* the outbox is open, the buses are */
 	bool stopping;
 	bool stopped;
 
 	/* statistics */
 	uint64_t received, accepted, duplicates, refused, batches, stored, rejected, later,
-		spilled, outbox_count, live_count, resent, strange_answers, flying,
-		oldest_s, dropped, damaged, commands_taken, commands_refused;
+		outbox_count, live_count, resent, strange_answers, flying, oldest_s,
+		commands_taken, commands_refused;
 };
 
 /* publisher.c */
@@ -218,8 +146,6 @@ void intake_answer(struct relay *r);
 /* Give readings without a time their time, once it is known. */
 void intake_date(struct relay *r);
 int64_t intake_deadline(const struct relay *r);
-/* Note that a stream's readings are final, wherever they are. */
-void relay_settle(struct relay *r, struct stream *stream, uint64_t first, uint64_t count);
 
 /* uplink.c */
 void uplink_open(struct relay *r);
@@ -227,6 +153,13 @@ void uplink_send(struct relay *r);
 /* @return when it next has something to do, INT64_MAX for never */
 int64_t uplink_deadline(const struct relay *r);
 void uplink_expire(struct relay *r);
+/* A page from the outbox: as queue_options. */
+void uplink_page(void *relay, struct stream *stream, const struct outbox_page *page);
+bool uplink_in_flight(void *relay, const struct stream *stream, uint64_t seq);
+/* Which page is wanted now, if any; only when no other is on its way. */
+struct queue_want uplink_wants(struct relay *r);
+/* Whether it refers to the stream. */
+bool uplink_uses(const struct relay *r, const struct stream *stream);
 
 /* refusal.c */
 #define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
@@ -241,33 +174,6 @@ void refusal_over(struct relay *r);
 const char *refusal_text(const struct relay *r);
 /* A PUBACK said no; data is the relay. As dp_bus_options.on_refused. */
 void refusal_by_puback(void *data, const char *topic, int reason);
-
-/* opening.c */
-/* Try to lock and open the outbox; when it is open, r->opened. */
-void opening_start(struct relay *r);
-/* The file is damaged: set it aside and begin a new one. No turn is under way. */
-void opening_replace(struct relay *r);
-/* Whether there is no file, as that has failed; tries it again when it is time. */
-bool opening_mend(struct relay *r);
-/* Free what the outbox and the streams hold, after the loop has ended. */
-void opening_end(struct relay *r);
-
-/* spill.c */
-/* Start a turn when there is something to do. */
-void spill_work(struct relay *r);
-int64_t spill_deadline(const struct relay *r);
-/* The stream's readings from the outbox are to be sent again. */
-void spill_forget_page(struct relay *r);
-
-/* turn.c */
-/* Do on the work queue what r->turn says. */
-void turn_start(struct relay *r);
-/* Empty r->turn. */
-void turn_forget(struct relay *r);
-/* End the process when err is not 0: it can only be memory. */
-void turn_must(int err);
-/* Zeroed room for at least one element; ends the process when there is none. */
-__attribute__((returns_nonnull)) void *turn_array(size_t count, size_t size);
 
 /* commands.c */
 /* @return whether the message from the centre was a command */

@@ -17,6 +17,81 @@
 #define LOW_FIRST_MS 3000
 #define LOW_LIMIT_MS 300000
 
+/* ---- the page of the outbox that is sent ---- */
+
+/* What is asked for begins too late now as well. */
+static void forget_page(struct relay *r)
+{
+	r->page_stream = NULL;
+	r->wanted.stream = NULL;
+}
+
+/* The page was read past what is to be sent again. */
+static void forget_page_of(struct relay *r, const struct stream *stream)
+{
+	if (stream == r->page_stream)
+		forget_page(r);
+}
+
+void uplink_page(void *relay, struct stream *stream, const struct outbox_page *page)
+{
+	struct relay *r = relay;
+	if (r->wanted.stream != stream || stream->parked_until_ms > relay_now(r))
+		return;
+	r->wanted.stream = NULL;
+	r->page = page;
+	r->page_stream = stream;
+	r->page_at = 0;
+}
+
+bool uplink_in_flight(void *relay, const struct stream *stream, uint64_t seq)
+{
+	const struct relay *r = relay;
+	uint64_t end;
+	return delivery_in_flight(&r->delivery, (uint64_t)(uintptr_t)stream, seq, &end);
+}
+
+bool uplink_uses(const struct relay *r, const struct stream *stream)
+{
+	return stream == r->page_stream || stream == r->wanted.stream ||
+	       delivery_next_flight(&r->delivery, (uint64_t)(uintptr_t)stream, 0) !=
+		       UINT64_MAX;
+}
+
+/* The stream's first reading in the outbox that is not in flight; 0 none. */
+static uint64_t first_to_send(const struct relay *r, const struct stream *s)
+{
+	for (size_t i = 0; i < s->stored.n; i++) {
+		uint64_t at = s->stored.at[i].first, end;
+		while (at <= s->stored.at[i].last &&
+			delivery_in_flight(&r->delivery, (uint64_t)(uintptr_t)s, at, &end))
+			at = end;
+		if (at <= s->stored.at[i].last)
+			return at;
+	}
+	return 0;
+}
+
+struct queue_want uplink_wants(struct relay *r)
+{
+	r->wanted.stream = NULL;
+	if (!dp_bus_connected(r->upstream) || relay_now(r) < r->page_retry_ms ||
+		(r->page_stream != NULL && r->page_at < r->page->n) ||
+		!delivery_may_send(&r->delivery, DELIVERY_BACKLOG))
+		return r->wanted;
+	r->page_stream = NULL;
+	for (struct stream *s = r->streams.first; s != NULL; s = s->next) {
+		if (s->parked_until_ms > relay_now(r) || stream_waits(s))
+			continue;
+		uint64_t seq = first_to_send(r, s);
+		if (seq != 0) {
+			r->wanted = (struct queue_want){s, seq};
+			break;
+		}
+	}
+	return r->wanted;
+}
+
 /* ---- batches out ---- */
 
 static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
@@ -33,7 +108,7 @@ static int publish_batch(struct relay *r, struct stream *stream, uint64_t first,
 	dp_identity_encode(&identity, &text);
 	snprintf(
 		topic, sizeof(topic), "%s/%s/batch", r->config->topic_prefix, stream->node);
-	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node, r->instance);
+	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node, r->queue.instance);
 	int n = count == 0 ? snprintf(correlation, sizeof(correlation), LOW_PREFIX "%s",
 				     text.stream)
 			   : snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
@@ -93,9 +168,7 @@ static bool send_batch(struct relay *r, struct stream *stream, enum delivery_cla
 	struct flight back;
 	delivery_take(&r->delivery, number, &back);
 	stream_unsend(stream, first, count);
-	/* The page was read past it. */
-	if (stream == r->page_stream)
-		spill_forget_page(r);
+	forget_page_of(r, stream);
 	if (err == -EMSGSIZE && count > 1) {
 		refusal_shrink(r, len);
 	} else if (err == -EMSGSIZE) {
@@ -103,27 +176,27 @@ static bool send_batch(struct relay *r, struct stream *stream, enum delivery_cla
 	} else if (err != -ENOTCONN) {
 		dp_log(DP_LOG_ERROR, "cannot publish a batch", "error=\"%s\"",
 			strerror(-err));
-		r->load_retry_ms = relay_now(r) + RETRY_MS;
+		r->page_retry_ms = relay_now(r) + RETRY_MS;
 	}
 	return false;
 }
 
 static bool send_live(struct relay *r, struct stream *stream)
 {
-	struct held *held = stream_next_live(stream);
-	if (held == NULL)
+	struct live_reading *next = stream_next_live(stream);
+	if (next == NULL)
 		return false;
-	const struct held *end = stream->live + stream->n_live;
-	uint64_t first = held->seq;
-	uint8_t clock = held->clock;
+	const struct live_reading *end = stream->live + stream->n_live;
+	uint64_t first = next->seq;
+	uint8_t clock = next->clock;
 	uint32_t count = 0;
 	size_t len = 0;
-	while (held < end && held->seq == first + count && held->clock == clock &&
-		!held->in_flight && count < (uint32_t)r->config->batch_size &&
-		add_to_batch(r, stream, &len, held->json, held->len, held->boottime_ns)) {
-		held->in_flight = true;
+	while (next < end && next->seq == first + count && next->clock == clock &&
+		!next->in_flight && count < (uint32_t)r->config->batch_size &&
+		add_to_batch(r, stream, &len, next->json, next->len, next->boottime_ns)) {
+		next->in_flight = true;
 		count++;
-		held++;
+		next++;
 	}
 	stream->live_from = first + count;
 	return send_batch(r, stream, DELIVERY_LIVE, first, count, clock, len);
@@ -133,8 +206,8 @@ static bool send_live(struct relay *r, struct stream *stream)
 static const struct outbox_reading *page_next(struct relay *r)
 {
 	uint64_t owner = (uint64_t)(uintptr_t)r->page_stream;
-	while (r->page_at < r->page.n) {
-		const struct outbox_reading *reading = &r->page.readings[r->page_at];
+	while (r->page_at < r->page->n) {
+		const struct outbox_reading *reading = &r->page->readings[r->page_at];
 		uint64_t end;
 		if (dp_intervals_contains(&r->page_stream->stored, reading->seq) &&
 			!delivery_in_flight(&r->delivery, owner, reading->seq, &end))
@@ -158,8 +231,8 @@ static bool send_backlog(struct relay *r)
 	uint8_t clock = reading->clock;
 	uint32_t count = 0;
 	size_t len = 0;
-	while (r->page_at < r->page.n) {
-		reading = &r->page.readings[r->page_at];
+	while (r->page_at < r->page->n) {
+		reading = &r->page->readings[r->page_at];
 		if (reading->seq != first + count || reading->clock != clock ||
 			reading->seq >= limit || count == (uint32_t)r->config->batch_size ||
 			!dp_intervals_contains(&stream->stored, reading->seq) ||
@@ -202,7 +275,7 @@ static bool is_low_answer(struct relay *r, const struct dp_bus_message *message)
 		dp_hex_decode((const char *)message->correlation + prefix, DP_STREAM_HEX,
 			id.bytes, DP_STREAM_BYTES) != 0)
 		return false;
-	struct stream *stream = stream_find(r->streams, &id);
+	struct stream *stream = streams_find(&r->streams, &id);
 	/* Not when it was not sent: more may be held again by now. */
 	if (stream == NULL || stream->low_wait_ms == 0) {
 		r->strange_answers++;
@@ -217,7 +290,7 @@ void uplink_send(struct relay *r)
 {
 	if (!dp_bus_connected(r->upstream) || relay_now(r) < r->refused_until_ms)
 		return;
-	for (struct stream *s = r->streams; s != NULL; s = s->next) {
+	for (struct stream *s = r->streams.first; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r) || stream_waits(s))
 			continue;
 		/* With 0 the disk comes first: they go out from the outbox. */
@@ -240,8 +313,7 @@ static struct stream *owner_of(const struct flight *flight)
 static void give_back(struct relay *r, const struct flight *flight)
 {
 	stream_unsend(owner_of(flight), flight->first, flight->count);
-	if (owner_of(flight) == r->page_stream)
-		spill_forget_page(r);
+	forget_page_of(r, owner_of(flight));
 }
 
 static void park(struct relay *r, struct stream *stream, const char *reason)
@@ -273,7 +345,7 @@ static void note_answer(struct relay *r)
 static void on_range(void *data, const struct dp_ack_range *range)
 {
 	struct relay *r = data;
-	struct stream *stream = stream_find(r->streams, &range->stream);
+	struct stream *stream = streams_find(&r->streams, &range->stream);
 	/* Only what was sent can have been answered. */
 	if (stream == NULL || range->first + range->count > stream->sent_end) {
 		r->strange_answers++;
@@ -285,8 +357,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		r->later++;
 		delivery_answer(&r->delivery, owner, range->first, range->count);
 		stream_unsend(stream, range->first, range->count);
-		if (stream == r->page_stream)
-			spill_forget_page(r);
+		forget_page_of(r, stream);
 		park(r, stream, range->reason);
 		return;
 	}
@@ -302,7 +373,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		note_answer(r);
 	}
 	delivery_answer(&r->delivery, owner, range->first, range->count);
-	relay_settle(r, stream, range->first, range->count);
+	streams_must(stream_answer(stream, range->first, range->count));
 }
 
 /* The message being answered, for an answer that is about it as a whole. */
@@ -340,7 +411,7 @@ static void on_answer_error(void *data, const char *reason)
 		"first=%" PRIu64 " count=%" PRIu32 " reason=\"%s\"", flight.first,
 		flight.count, reason);
 	r->rejected += flight.count;
-	relay_settle(r, owner_of(&flight), flight.first, flight.count);
+	streams_must(stream_answer(owner_of(&flight), flight.first, flight.count));
 }
 
 static void on_message(void *data, const struct dp_bus_message *message)
@@ -384,13 +455,13 @@ static void on_disconnect(void *data)
 	struct flight flight;
 	while (delivery_reset(&r->delivery, &flight))
 		;
-	for (struct stream *s = r->streams; s != NULL; s = s->next) {
+	for (struct stream *s = r->streams.first; s != NULL; s = s->next) {
 		stream_unsend_all(s);
 		s->low_at_ms = 0;
 	}
 	/* What refused may be another broker now, or the same with other rules. */
 	r->refused_until_ms = 0;
-	spill_forget_page(r);
+	forget_page(r);
 }
 
 void uplink_open(struct relay *r)
@@ -400,7 +471,7 @@ void uplink_open(struct relay *r)
 	snprintf(r->status_topic, sizeof(r->status_topic), "status/%s",
 		r->config->node_name);
 	/* Of any node: the outbox may hold readings from before the node was renamed. */
-	snprintf(r->ack_filter, sizeof(r->ack_filter), "ack/+/%s", r->instance);
+	snprintf(r->ack_filter, sizeof(r->ack_filter), "ack/+/%s", r->queue.instance);
 	const struct dp_bus_options options = {
 		.url = r->config->upstream_url,
 		.ca_file = r->config->service.tls_ca_file,
@@ -440,9 +511,11 @@ void uplink_expire(struct relay *r)
 int64_t uplink_deadline(const struct relay *r)
 {
 	int64_t due = delivery_deadline(&r->delivery);
+	if (r->page_retry_ms > relay_now(r) && r->page_retry_ms < due)
+		due = r->page_retry_ms;
 	if (r->refused_until_ms > relay_now(r) && r->refused_until_ms < due)
 		due = r->refused_until_ms;
-	for (const struct stream *s = r->streams; s != NULL; s = s->next) {
+	for (const struct stream *s = r->streams.first; s != NULL; s = s->next) {
 		if (s->parked_until_ms > relay_now(r) && s->parked_until_ms < due)
 			due = s->parked_until_ms;
 		if (s->low_due && s->low_at_ms > relay_now(r) && s->low_at_ms < due)

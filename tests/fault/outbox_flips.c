@@ -154,7 +154,7 @@ static const char *flip(size_t byte, unsigned bit, enum outcome *outcome)
 		if (wrong == NULL)
 			wrong = publisher_health(model.relay);
 	}
-	bool partly = model.relay->damaged > 0 || model.errors > 0;
+	bool partly = model.relay->queue.damaged > 0 || model.errors > 0;
 	if (model_stop() != 0 && model.restarts == 0 && wrong == NULL)
 		wrong = "it does not stop cleanly";
 	*outcome = model.restarts > 0	? REFUSED

@@ -220,14 +220,14 @@ static void damage(void)
 			close(fd);
 	}
 	/* What was in it may be gone; in memory is nothing of it. */
-	for (struct stream *s = model.relay->streams; s != NULL; s = s->next) {
+	for (struct stream *s = model.relay->streams.first; s != NULL; s = s->next) {
 		struct model_sampler *sampler = &model.samplers[s->id.bytes[0] - 1];
 		for (uint64_t seq = 1; seq < sampler->next; seq++)
 			sampler->forgiven[seq] = dp_intervals_contains(&s->stored, seq) ||
 						 dp_intervals_contains(&s->answered, seq);
 	}
-	if (model.relay->outbox != NULL)
-		sqlite3_db_release_memory(model.relay->outbox->db);
+	if (model.relay->queue.outbox != NULL)
+		sqlite3_db_release_memory(model.relay->queue.outbox->db);
 }
 
 /* What is armed fails from the damage on. */

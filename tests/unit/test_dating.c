@@ -1,4 +1,4 @@
-#include "publisher/dating.h"
+#include "publisher/streams/dating.h"
 #include "support.h"
 
 #define DAY_US ((int64_t)86400 * 1000000)

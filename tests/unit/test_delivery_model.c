@@ -8,7 +8,7 @@
  * Longer than other files, as none of these parts means anything without the others.
  */
 #include "intervals.h"
-#include "publisher/stream.h"
+#include "publisher/streams/stream.h"
 #include "publisher/uplink/delivery.h"
 #include "sampler/ring.h"
 #include "support.h"
@@ -156,7 +156,7 @@ static void sampler_turn(struct world *w)
 static void take_reading(struct world *w, const struct message *message)
 {
 	struct stream *s = w->stream;
-	struct held held = {.seq = message->first, .arrived_ms = w->tick, .len = 1};
+	struct live_reading live = {.seq = message->first, .arrived_ms = w->tick, .len = 1};
 	if (message->low > s->heard_low)
 		s->heard_low = message->low;
 	if (stream_holds(s, message->first) ||
@@ -166,9 +166,9 @@ static void take_reading(struct world *w, const struct message *message)
 			ok(dp_intervals_add(&s->accepted, message->first, message->first));
 		return;
 	}
-	held.json = malloc(1);
-	assert_non_null(held.json);
-	ok(stream_hold(s, &held));
+	live.json = malloc(1);
+	assert_non_null(live.json);
+	ok(stream_add_live(s, &live));
 }
 
 /*
@@ -210,15 +210,15 @@ static void send_batch(
 static bool send_live(struct world *w)
 {
 	struct stream *s = w->stream;
-	struct held *held = stream_next_live(s);
+	struct live_reading *live = stream_next_live(s);
 	uint32_t count = 0;
-	if (held == NULL)
+	if (live == NULL)
 		return false;
-	uint64_t first = held->seq;
-	while (held < s->live + s->n_live && held->seq == first + count &&
-		!held->in_flight && count < BATCH) {
-		held->in_flight = true;
-		held++;
+	uint64_t first = live->seq;
+	while (live < s->live + s->n_live && live->seq == first + count &&
+		!live->in_flight && count < BATCH) {
+		live->in_flight = true;
+		live++;
 		count++;
 	}
 	send_batch(w, DELIVERY_LIVE, first, count);
@@ -250,43 +250,34 @@ static void end_spill(struct world *w)
 {
 	struct stream *s = w->stream;
 	for (uint64_t seq = 1; seq <= READINGS; seq++) {
-		if (!w->appending[seq])
-			continue;
-		if (dp_intervals_contains(&s->spilling, seq)) {
-			ok(dp_intervals_remove(&s->spilling, seq, seq));
-			ok(dp_intervals_add(&s->stored, seq, seq));
-			ok(dp_intervals_add(&s->accepted, seq, seq));
-			/* It was answered, came again and was written again. */
-			ok(dp_intervals_remove(&s->answered, seq, seq));
-		} else {
-			ok(dp_intervals_add(&s->answered, seq, seq));
-		}
+		if (w->appending[seq])
+			ok(stream_spilled(s, seq));
 	}
 	assert_int_equal(s->spilling.n, 0);
 	memset(w->appending, 0, sizeof(w->appending));
 	w->writing = false;
 }
 
+static bool goes(void *data, struct stream *stream, const struct live_reading *live)
+{
+	struct world *w = data;
+	if (live->arrived_ms + w->conditions->spill_ticks > w->tick)
+		return false;
+	assert_ptr_equal(stream, w->stream);
+	ok(dp_intervals_add(&w->disk, live->seq, live->seq));
+	free(live->json);
+	w->appending[live->seq] = true;
+	w->writing = true;
+	return true;
+}
+
 /* What has waited too long is committed to the outbox; it takes some turns to know. */
 static void begin_spill(struct world *w)
 {
-	struct stream *s = w->stream;
-	size_t kept = 0;
-	uint64_t low = stream_low(s);
-	for (size_t i = 0; i < s->n_live; i++) {
-		struct held *held = &s->live[i];
-		if (held->arrived_ms + w->conditions->spill_ticks > w->tick) {
-			s->live[kept++] = *held;
-			continue;
-		}
-		ok(dp_intervals_add(&s->spilling, held->seq, held->seq));
-		ok(dp_intervals_add(&w->disk, held->seq, held->seq));
-		free(held->json);
-		w->appending[held->seq] = true;
+	uint64_t low = stream_low(w->stream);
+	ok(stream_spill(w->stream, goes, w));
+	if (w->writing)
 		w->disk_low = low;
-		w->writing = true;
-	}
-	s->n_live = kept;
 }
 
 static void outbox_turn(struct world *w)
@@ -301,7 +292,7 @@ static void outbox_turn(struct world *w)
 		for (size_t i = 0; i < s->answered.n; i++)
 			ok(dp_intervals_remove(
 				&w->disk, s->answered.at[i].first, s->answered.at[i].last));
-		dp_intervals_clear(&s->answered);
+		stream_begin_remove(s);
 	}
 	if (w->conditions->spill_ticks > 0)
 		begin_spill(w);
@@ -311,14 +302,12 @@ static void publisher_turn(struct world *w)
 {
 	struct message message;
 	struct flight flight;
-	size_t bytes;
 	int64_t now_ms = (int64_t)w->tick * TICK_MS;
 	while (get(w, &w->readings, &message))
 		take_reading(w, &message);
 	while (get(w, &w->answers, &message)) {
 		delivery_answer(&w->delivery, 1, message.first, message.count);
-		assert_true(stream_settle(
-				    w->stream, message.first, message.count, &bytes) >= 0);
+		ok(stream_answer(w->stream, message.first, message.count));
 	}
 	bool due = delivery_deadline(&w->delivery) <= now_ms;
 	bool expired = false;

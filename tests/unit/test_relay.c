@@ -105,7 +105,7 @@ static void test_what_cannot_be_read_is_counted_and_not_asked_for_again(void **s
 	intake("[]", 4, 1, NULL);
 	intake(two, 5, 2, NULL);
 	assert_int_equal(model.relay->refused, 6);
-	assert_int_equal(model.relay->live, 0);
+	assert_int_equal(streams_live(&model.relay->streams).n, 0);
 	model_run(100);
 	for (unsigned seq = 1; seq <= 4; seq++)
 		assert_true(model.samplers[0].accepted[seq]);
@@ -117,7 +117,7 @@ static void test_a_reading_that_comes_again_is_held_once(void **state)
 	begin(state);
 	sample(0, 3);
 	model_run(100);
-	assert_int_equal(model.relay->live, 3);
+	assert_int_equal(streams_live(&model.relay->streams).n, 3);
 	model_run(3500); /* the sampler sends again; by now they are in the outbox */
 	assert_true(model.relay->duplicates >= 3);
 	assert_int_equal(model.relay->outbox_count, 3);
@@ -129,13 +129,15 @@ static void test_a_reading_that_comes_again_is_held_once(void **state)
 static void test_beyond_its_memory_readings_stay_with_the_sampler(void **state)
 {
 	begin(state);
-	model.relay->live += RELAY_LIVE_MAX;
 	sample(0, 1);
-	assert_null(model.relay->streams->live);
-	model.relay->live -= RELAY_LIVE_MAX;
+	struct stream *stream = model.relay->streams.first;
+	stream->live_bytes += SPILL_LIVE_BYTES;
+	sample(0, 1);
+	assert_int_equal(stream->n_live, 1);
+	stream->live_bytes -= SPILL_LIVE_BYTES;
 	model.centre_up = true;
 	model_run(5000);
-	assert_true(model.samplers[0].stored[1]);
+	assert_true(model.samplers[0].stored[2]);
 	finish();
 }
 
@@ -147,11 +149,12 @@ static void test_a_stream_has_one_boot_unless_the_file_had_it_wrong(void **state
 	intake(json, 1, 1, "a boot");
 	intake(json, 2, 1, "another");
 	assert_int_equal(model.relay->refused, 1);
-	assert_string_equal(model.relay->streams->boot->id, "a boot");
+	assert_string_equal(model.relay->streams.first->boot->id, "a boot");
 	/* This board's: no sampler outlives a boot. */
 	intake(json, 3, 1, model.service.clock.boot_id);
 	assert_int_equal(model.relay->refused, 1);
-	assert_string_equal(model.relay->streams->boot->id, model.service.clock.boot_id);
+	assert_string_equal(
+		model.relay->streams.first->boot->id, model.service.clock.boot_id);
 	assert_int_equal(model_stop(), 0);
 }
 
@@ -261,7 +264,7 @@ static void test_it_is_healthy_again_though_nothing_is_left_to_be_written(void *
 	assert_says("another process holds");
 	model.centre_up = true;
 	model_run(10000);
-	assert_int_equal(model.relay->live, 0);
+	assert_int_equal(streams_live(&model.relay->streams).n, 0);
 	sqlite3_close(other);
 	model_run(15000);
 	assert_healthy();
@@ -312,7 +315,8 @@ static void test_the_oldest_go_when_that_is_wished_and_the_centre_hears(void **s
 		sample(0, 10);
 		model_run(4000);
 	}
-	assert_true(model.relay->dropped > 0 && model.relay->dropped < 250);
+	assert_true(model.relay->queue.spill.dropped > 0 &&
+		    model.relay->queue.spill.dropped < 250);
 	assert_true(model.samplers[0].accepted[1] && model.samplers[0].accepted[250]);
 	model.centre_up = true;
 	model_run(60000);
@@ -421,7 +425,7 @@ static void test_what_no_outbox_says_is_damage_and_met_once(void **state)
 		db_exec(path, damages[i]);
 		model_start();
 		model_run(5000);
-		if (files_aside() != before + 1 || !model.relay->opened)
+		if (files_aside() != before + 1 || !model.relay->queue.opened)
 			fail_msg("%s: %u files aside", damages[i], files_aside() - before);
 		assert_int_equal(model_stop(), 0);
 		model.clock_set = true;
@@ -482,7 +486,7 @@ static void test_a_damaged_outbox_that_cannot_be_replaced_is_tried_again(void **
 	model_run(4000);
 	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
 	write_file(path, noise, sizeof(noise));
-	sqlite3_db_release_memory(model.relay->outbox->db);
+	sqlite3_db_release_memory(model.relay->queue.outbox->db);
 	forgive_all();
 	fail_arm(FAIL_CALLS, 1, UINT64_MAX);
 	sample(0, 3);

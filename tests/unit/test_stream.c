@@ -1,4 +1,4 @@
-#include "publisher/stream.h"
+#include "publisher/streams/stream.h"
 #include "support.h"
 
 static const struct dp_stream_id id = {{1, 2, 3}};
@@ -10,17 +10,17 @@ static struct stream *make_stream(void)
 	return stream;
 }
 
-static struct held reading(uint64_t seq)
+static struct live_reading reading(uint64_t seq)
 {
-	struct held held = {.seq = seq, .json = malloc(10), .len = 10};
-	assert_non_null(held.json);
-	return held;
+	struct live_reading live = {.seq = seq, .json = malloc(10), .len = 10};
+	assert_non_null(live.json);
+	return live;
 }
 
 static void hold(struct stream *stream, uint64_t seq)
 {
-	const struct held held = reading(seq);
-	assert_int_equal(stream_hold(stream, &held), 0);
+	const struct live_reading live = reading(seq);
+	assert_int_equal(stream_add_live(stream, &live), 0);
 }
 
 static void hold_run(struct stream *stream, uint64_t first, uint64_t last)
@@ -47,20 +47,21 @@ static void assert_set(const struct dp_intervals *set, const char *expected)
 static void sends(struct stream *stream, uint64_t first, uint64_t last)
 {
 	for (uint64_t seq = first; seq <= last; seq++) {
-		struct held *held = stream_next_live(stream);
-		assert_non_null(held);
-		assert_int_equal(held->seq, seq);
-		held->in_flight = true;
+		struct live_reading *live = stream_next_live(stream);
+		assert_non_null(live);
+		assert_int_equal(live->seq, seq);
+		live->in_flight = true;
 	}
 }
 
-static int settle(struct stream *stream, uint64_t first, uint64_t count)
+/* @return how many live readings went */
+static int answer(struct stream *stream, uint64_t first, uint64_t count)
 {
-	size_t bytes = 99;
-	int n = stream_settle(stream, first, count, &bytes);
-	if (n >= 0)
-		assert_int_equal(bytes, 10 * (size_t)n);
-	return n;
+	size_t n = stream->n_live, bytes = stream->live_bytes;
+	assert_int_equal(stream_answer(stream, first, count), 0);
+	n -= stream->n_live;
+	assert_int_equal(bytes - stream->live_bytes, 10 * n);
+	return (int)n;
 }
 
 static void test_a_new_stream_is_empty_and_knows_whose_it_is(void **state)
@@ -113,9 +114,9 @@ static void test_a_reading_is_held_once_wherever_it_is(void **state)
 	add(&stream->stored, 9, 9);
 	assert_false(stream_empty(stream));
 	for (uint64_t seq = 5; seq <= 9; seq += 2) {
-		struct held again = reading(seq);
+		struct live_reading again = reading(seq);
 		assert_true(stream_holds(stream, seq));
-		assert_int_equal(stream_hold(stream, &again), -EEXIST);
+		assert_int_equal(stream_add_live(stream, &again), -EEXIST);
 		free(again.json);
 	}
 	assert_false(stream_holds(stream, 6));
@@ -157,7 +158,7 @@ static void test_many_readings_are_held(void **state)
 	struct stream *stream = make_stream();
 	hold_run(stream, 1, 1000);
 	assert_int_equal(stream->n_live, 1000);
-	assert_int_equal(settle(stream, 101, 800), 800);
+	assert_int_equal(answer(stream, 101, 800), 800);
 	sends(stream, 1, 100);
 	sends(stream, 901, 1000);
 	stream_destroy(stream);
@@ -202,7 +203,6 @@ static void test_a_stream_waits_while_its_oldest_reading_has_no_time(void **stat
 	(void)state;
 	struct stream *stream = make_stream();
 	struct boot boot = {.mark = DP_CLOCK_NONE};
-	size_t bytes;
 	assert_false(stream_waits(stream));
 	hold_run(stream, 1, 5);
 	assert_false(stream_waits(stream));
@@ -216,20 +216,20 @@ static void test_a_stream_waits_while_its_oldest_reading_has_no_time(void **stat
 	assert_int_equal(stream_mark(stream, DP_CLOCK_SYNCED), DP_CLOCK_SYNCED);
 	/* What follows has a time of its own. */
 	boot.mark = DP_CLOCK_NONE;
-	assert_int_equal(stream_settle(stream, 1, 3, &bytes), 3);
+	assert_int_equal(answer(stream, 1, 3), 3);
 	assert_false(stream_waits(stream));
 	add(&stream->stored, 2, 2);
 	assert_true(stream_waits(stream));
 	stream_destroy(stream);
 }
 
-static void test_settled_live_readings_go_and_are_to_be_accepted(void **state)
+static void test_answered_live_readings_go_and_are_to_be_accepted(void **state)
 {
 	(void)state;
 	struct stream *stream = make_stream();
 	hold_run(stream, 1, 10);
 	sends(stream, 1, 10);
-	assert_int_equal(settle(stream, 4, 3), 3);
+	assert_int_equal(answer(stream, 4, 3), 3);
 	assert_int_equal(stream->n_live, 7);
 	assert_false(stream_holds(stream, 4));
 	assert_false(stream_holds(stream, 6));
@@ -237,7 +237,7 @@ static void test_settled_live_readings_go_and_are_to_be_accepted(void **state)
 	assert_true(stream_holds(stream, 7));
 	assert_set(&stream->accepted, "4-6");
 	assert_set(&stream->answered, "");
-	assert_int_equal(settle(stream, 1, 100), 7);
+	assert_int_equal(answer(stream, 1, 100), 7);
 	assert_set(&stream->accepted, "1-10");
 	stream_destroy(stream);
 }
@@ -247,21 +247,21 @@ static void test_settling_again_does_nothing(void **state)
 	(void)state;
 	struct stream *stream = make_stream();
 	hold_run(stream, 1, 3);
-	assert_int_equal(settle(stream, 1, 3), 3);
+	assert_int_equal(answer(stream, 1, 3), 3);
 	dp_intervals_clear(&stream->accepted);
-	assert_int_equal(settle(stream, 1, 3), 0);
-	assert_int_equal(settle(stream, 100, UINT64_C(1) << 53), 0);
+	assert_int_equal(answer(stream, 1, 3), 0);
+	assert_int_equal(answer(stream, 100, UINT64_C(1) << 53), 0);
 	assert_true(stream_empty(stream));
 	stream_destroy(stream);
 }
 
-static void test_settled_readings_of_the_outbox_are_to_be_removed(void **state)
+static void test_answered_readings_of_the_outbox_are_to_be_removed(void **state)
 {
 	(void)state;
 	struct stream *stream = make_stream();
 	add(&stream->stored, 1, 10);
 	add(&stream->stored, 20, 30);
-	assert_int_equal(settle(stream, 8, 15), 0);
+	assert_int_equal(answer(stream, 8, 15), 0);
 	assert_set(&stream->stored, "1-7 23-30");
 	assert_set(&stream->answered, "8-10 20-22");
 	/* The sampler has heard of them when they were stored. */
@@ -275,7 +275,7 @@ static void test_what_is_answered_while_it_is_written_is_to_be_accepted(void **s
 	(void)state;
 	struct stream *stream = make_stream();
 	add(&stream->spilling, 5, 9);
-	assert_int_equal(settle(stream, 1, 6), 0);
+	assert_int_equal(answer(stream, 1, 6), 0);
 	assert_set(&stream->spilling, "7-9");
 	assert_set(&stream->accepted, "5-6");
 	assert_set(&stream->answered, "");
@@ -289,7 +289,7 @@ static void test_one_answer_may_cover_memory_and_outbox(void **state)
 	add(&stream->stored, 1, 3);
 	add(&stream->spilling, 4, 6);
 	hold_run(stream, 7, 9);
-	assert_int_equal(settle(stream, 1, 9), 3);
+	assert_int_equal(answer(stream, 1, 9), 3);
 	assert_set(&stream->accepted, "4-9");
 	assert_set(&stream->answered, "1-3");
 	dp_intervals_clear(&stream->accepted);
@@ -305,7 +305,7 @@ static void test_a_flight_that_comes_back_is_sent_again(void **state)
 	struct stream *stream = make_stream();
 	hold_run(stream, 1, 10);
 	sends(stream, 1, 10);
-	settle(stream, 4, 2);
+	answer(stream, 4, 2);
 	stream_unsend(stream, 3, 4);
 	sends(stream, 3, 3);
 	sends(stream, 6, 6);
@@ -339,9 +339,9 @@ int main(void)
 		cmocka_unit_test(test_low_is_unknown_until_the_sampler_has_spoken),
 		cmocka_unit_test(test_low_is_the_oldest_that_anyone_up_to_here_holds),
 		cmocka_unit_test(test_a_stream_waits_while_its_oldest_reading_has_no_time),
-		cmocka_unit_test(test_settled_live_readings_go_and_are_to_be_accepted),
+		cmocka_unit_test(test_answered_live_readings_go_and_are_to_be_accepted),
 		cmocka_unit_test(test_settling_again_does_nothing),
-		cmocka_unit_test(test_settled_readings_of_the_outbox_are_to_be_removed),
+		cmocka_unit_test(test_answered_readings_of_the_outbox_are_to_be_removed),
 		cmocka_unit_test(
 			test_what_is_answered_while_it_is_written_is_to_be_accepted),
 		cmocka_unit_test(test_one_answer_may_cover_memory_and_outbox),

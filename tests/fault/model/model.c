@@ -625,7 +625,7 @@ bool model_settled(void)
 				return false;
 		}
 	}
-	return r->opened && r->live == 0 && r->outbox_count == 0;
+	return r->queue.opened && r->live_count == 0 && r->outbox_count == 0;
 }
 
 const char *model_judge(void)

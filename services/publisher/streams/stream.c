@@ -65,13 +65,13 @@ bool stream_empty(const struct stream *stream)
 	       stream->accepted.n == 0 && stream->answered.n == 0;
 }
 
-int stream_hold(struct stream *stream, const struct held *reading)
+int stream_add_live(struct stream *stream, const struct live_reading *reading)
 {
 	if (stream_holds(stream, reading->seq))
 		return -EEXIST;
 	if (stream->n_live == stream->live_size) {
 		size_t size = stream->live_size == 0 ? 64 : stream->live_size * 2;
-		struct held *live = realloc(stream->live, size * sizeof(*live));
+		struct live_reading *live = realloc(stream->live, size * sizeof(*live));
 		if (live == NULL)
 			return -ENOMEM;
 		stream->live = live;
@@ -82,6 +82,7 @@ int stream_hold(struct stream *stream, const struct held *reading)
 		(stream->n_live - i) * sizeof(*stream->live));
 	stream->live[i] = *reading;
 	stream->n_live++;
+	stream->live_bytes += reading->len;
 	if (reading->seq < stream->live_from)
 		stream->live_from = reading->seq;
 	return 0;
@@ -116,7 +117,7 @@ enum dp_clock_mark stream_mark(const struct stream *stream, uint8_t clock)
 							      : (enum dp_clock_mark)clock;
 }
 
-struct held *stream_next_live(struct stream *stream)
+struct live_reading *stream_next_live(struct stream *stream)
 {
 	size_t i = live_index(stream, stream->live_from);
 	while (i < stream->n_live && stream->live[i].in_flight)
@@ -156,19 +157,18 @@ static int move_range(
 	return 0;
 }
 
-int stream_settle(struct stream *stream, uint64_t first, uint64_t count, size_t *bytes)
+int stream_answer(struct stream *stream, uint64_t first, uint64_t count)
 {
 	uint64_t last = first + count - 1;
 	size_t from = live_index(stream, first);
 	size_t to = from;
-	*bytes = 0;
 	while (to < stream->n_live && stream->live[to].seq <= last) {
-		struct held *held = &stream->live[to];
-		if (dp_intervals_add(&stream->accepted, held->seq, held->seq) != 0)
+		struct live_reading *reading = &stream->live[to];
+		if (dp_intervals_add(&stream->accepted, reading->seq, reading->seq) != 0)
 			return -ENOMEM;
-		*bytes += held->len;
-		free(held->json);
-		held->json = NULL;
+		stream->live_bytes -= reading->len;
+		free(reading->json);
+		reading->json = NULL;
 		to++;
 	}
 	if (to > from)
@@ -177,9 +177,12 @@ int stream_settle(struct stream *stream, uint64_t first, uint64_t count, size_t 
 	stream->n_live -= to - from;
 	/* What is being written now is found answered when the write is done. */
 	int err = move_range(&stream->spilling, &stream->accepted, first, last);
-	if (err == 0)
-		err = move_range(&stream->stored, &stream->answered, first, last);
-	return err != 0 ? err : (int)(to - from);
+	return err != 0 ? err : move_range(&stream->stored, &stream->answered, first, last);
+}
+
+int stream_accept_again(struct stream *stream, uint64_t seq)
+{
+	return dp_intervals_add(&stream->accepted, seq, seq);
 }
 
 void stream_unsend(struct stream *stream, uint64_t first, uint64_t count)
@@ -196,4 +199,75 @@ void stream_unsend_all(struct stream *stream)
 	for (size_t i = 0; i < stream->n_live; i++)
 		stream->live[i].in_flight = false;
 	stream->live_from = 0;
+}
+
+int stream_spill(struct stream *stream,
+	bool (*goes)(void *data, struct stream *stream, const struct live_reading *reading),
+	void *data)
+{
+	size_t kept = 0, n = stream->n_live;
+	int err = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct live_reading reading = stream->live[i];
+		if (err == 0 && goes(data, stream, &reading)) {
+			err = dp_intervals_add(&stream->spilling, reading.seq, reading.seq);
+			stream->live_bytes -= reading.len;
+		} else {
+			stream->live[kept++] = reading;
+		}
+	}
+	stream->n_live = kept;
+	return err;
+}
+
+int stream_spilled(struct stream *stream, uint64_t seq)
+{
+	/* Answered while it was being written. */
+	if (!dp_intervals_contains(&stream->spilling, seq))
+		return dp_intervals_add(&stream->answered, seq, seq);
+	int err = dp_intervals_remove(&stream->spilling, seq, seq);
+	if (err == 0)
+		err = dp_intervals_add(&stream->stored, seq, seq);
+	/* If it was answered, came again and was written again: not to be removed now. */
+	if (err == 0)
+		err = dp_intervals_remove(&stream->answered, seq, seq);
+	return err != 0 ? err : dp_intervals_add(&stream->accepted, seq, seq);
+}
+
+int stream_not_spilled(struct stream *stream, const struct live_reading *reading)
+{
+	if (!dp_intervals_contains(&stream->spilling, reading->seq))
+		return -ENOENT;
+	int err = dp_intervals_remove(&stream->spilling, reading->seq, reading->seq);
+	return err != 0 ? err : stream_add_live(stream, reading);
+}
+
+int stream_give_up(struct stream *stream, uint64_t first, uint64_t last)
+{
+	int err = dp_intervals_remove(&stream->stored, first, last);
+	if (err == 0)
+		err = dp_intervals_add(&stream->answered, first, last);
+	stream->low_due =
+		stream->low_due || (stream->stored.n == 0 && stream->heard_low > 0);
+	return err;
+}
+
+void stream_begin_remove(struct stream *stream)
+{
+	dp_intervals_clear(&stream->answered);
+}
+
+int stream_not_removed(struct stream *stream, const struct dp_interval *range)
+{
+	return dp_intervals_add(&stream->answered, range->first, range->last);
+}
+
+void stream_lose_outbox(struct stream *stream)
+{
+	stream->low_due =
+		stream->low_due || (stream->stored.n > 0 && stream->heard_low > 0);
+	dp_intervals_clear(&stream->stored);
+	dp_intervals_clear(&stream->answered);
+	stream->row = stream->boot_row = 0;
+	stream->low_written = false;
 }

@@ -1,0 +1,146 @@
+/*
+ * What the publisher holds of one stream: readings in memory (live), on their way into the
+ * outbox (spilling), in the outbox (stored). Pure.
+ *
+ * Who writes a field stands beside it. Where nobody stands, only stream.c does.
+ */
+#ifndef PUBLISHER_STREAM_H
+#define PUBLISHER_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "dating.h"
+#include "identity.h"
+#include "intervals.h"
+#include "topic.h"
+
+/** A reading in memory. */
+struct live_reading {
+	uint64_t seq;
+	int64_t arrived_ms;
+	char *json; /**< SenML records without brackets; owned */
+	uint32_t len;
+	uint8_t clock;	     /**< enum dp_clock_mark; DP_CLOCK_NONE: no time yet */
+	int64_t boottime_ns; /**< of one without a time; else 0 */
+	bool in_flight;
+};
+
+struct stream {
+	struct stream *next;
+	struct dp_stream_id id;
+	char node[DP_NAME_MAX + 1]; /**< on whose topic it is sent */
+
+	/* What its sampler said: written by intake and by the outbox when it is opened. */
+	uint64_t heard_low; /**< its last word; 0 when it never spoke */
+	int64_t heard_ms;
+	struct boot *boot;   /**< of its readings without a time; NULL when it has none */
+	uint64_t undated_to; /**< the last of them */
+	bool low_due; /**< it closed its stream and the centre must hear; also stream.c and
+			 the uplink, which is answered */
+
+	/* What the outbox knows of it: written by the outbox. */
+	int64_t row;	  /**< 0 when it has none yet */
+	int64_t boot_row; /**< the boot that it knows of; 0 none */
+	bool low_written; /**< of its last word, that the centre must hear */
+
+	/* How it is sent: written by the uplink. */
+	uint64_t sent_end;	 /**< one above the highest number ever sent */
+	int64_t parked_until_ms; /**< the centre said `later` */
+	int64_t park_ms;
+	int64_t low_at_ms; /**< when to say its last word next */
+	int64_t low_wait_ms;
+
+	struct live_reading *live; /**< ascending by seq; in_flight is the uplink's */
+	size_t n_live, live_size, live_bytes;
+	uint64_t live_from; /**< live readings below it are all in flight; and the uplink */
+
+	struct dp_intervals spilling; /**< being written to the outbox, not answered */
+	struct dp_intervals stored;   /**< in the outbox, not answered */
+
+	struct dp_intervals accepted; /**< to be answered to the sampler */
+	struct dp_intervals answered; /**< in the outbox and answered: to be removed */
+};
+
+/** @return a stream without readings, or NULL when out of memory */
+struct stream *stream_create(const struct dp_stream_id *id, const char *node);
+void stream_destroy(struct stream *stream);
+
+struct stream *stream_find(struct stream *list, const struct dp_stream_id *id);
+
+/** Whether a reading is held anywhere. */
+bool stream_holds(const struct stream *stream, uint64_t seq);
+
+/** Whether nothing is held at all. */
+bool stream_empty(const struct stream *stream);
+
+/** Add to memory; the json changes hands. @return 0, -EEXIST when held already, -ENOMEM */
+int stream_add_live(struct stream *stream, const struct live_reading *reading);
+
+/**
+ * The oldest number that anyone up to here still holds, for the `low` property.
+ * @return 0 when it is not known: the sampler has not spoken
+ */
+uint64_t stream_low(const struct stream *stream);
+
+/** Whether its oldest reading cannot be sent: it is not known yet when it was taken. */
+bool stream_waits(const struct stream *stream);
+
+/** What a reading's time is worth, sent now. */
+enum dp_clock_mark stream_mark(const struct stream *stream, uint8_t clock);
+
+/** The first live reading that is not in flight; NULL when there is none. */
+struct live_reading *stream_next_live(struct stream *stream);
+
+/**
+ * The centre has answered [first, first + count) for good: they leave memory, and what is
+ * in the outbox is marked as answered. Adds to `accepted` what the sampler must hear.
+ * @return 0 or -ENOMEM
+ */
+int stream_answer(struct stream *stream, uint64_t first, uint64_t count);
+
+/** The sampler need not keep this one, which is answered or stored. @return 0; -ENOMEM */
+int stream_accept_again(struct stream *stream, uint64_t seq);
+
+/** A flight is back: what of it is still held is to be sent again. */
+void stream_unsend(struct stream *stream, uint64_t first, uint64_t count);
+
+/** Everything is to be sent again: the connection is gone. */
+void stream_unsend_all(struct stream *stream);
+
+/* ---- into the outbox and out of it ---- */
+
+/**
+ * Live readings for which `goes` says so are spilling from now on. It takes their json.
+ * @return 0 or -ENOMEM, with what `goes` has not been asked about still live
+ */
+int stream_spill(struct stream *stream,
+	bool (*goes)(void *data, struct stream *stream, const struct live_reading *reading),
+	void *data);
+
+/** That one is written: stored and accepted, or answered meanwhile. @return 0; -ENOMEM */
+int stream_spilled(struct stream *stream, uint64_t seq);
+
+/**
+ * That one could not be written: it is live again, unless it was answered meanwhile.
+ * @return 0 and its json is the stream's; -ENOENT answered, the json stays the caller's;
+ *         -ENOMEM
+ */
+int stream_not_spilled(struct stream *stream, const struct live_reading *reading);
+
+/**
+ * Stored readings are lost or dropped: they are to be removed as if answered, and the
+ * centre hears of it by `low`. @return 0 or -ENOMEM
+ */
+int stream_give_up(struct stream *stream, uint64_t first, uint64_t last);
+
+/** What is answered is being removed from the outbox, or could not be. @return -ENOMEM */
+void stream_begin_remove(struct stream *stream);
+int stream_not_removed(struct stream *stream, const struct dp_interval *range);
+
+/** The outbox's file is gone, and what only it had. */
+void stream_lose_outbox(struct stream *stream);
+
+#endif
