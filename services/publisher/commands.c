@@ -106,7 +106,7 @@ static void answer(struct relay *r, const char *topic, const void *correlation,
 		.content_type = "application/json",
 		.correlation = correlation,
 		.correlation_len = correlation_len};
-	int err = dp_bus_publish(r->upstream, &message);
+	int err = dp_bus_publish(r->uplink.bus, &message);
 	if (err != 0)
 		dp_log(DP_LOG_WARN, "cannot answer a command", "topic=%s error=\"%s\"",
 			topic, strerror(-err));
@@ -335,7 +335,7 @@ void commands_subscribe(struct relay *r)
 {
 	char filter[DP_TOPIC_MAX];
 	snprintf(filter, sizeof(filter), "cmd/%s/+/set", r->config->node_name);
-	int err = dp_bus_subscribe(r->upstream, filter);
+	int err = dp_bus_subscribe(r->uplink.bus, filter);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 }

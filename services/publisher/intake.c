@@ -19,7 +19,7 @@
 static bool in_use(void *data, const struct stream *stream)
 {
 	const struct relay *r = data;
-	return queue_busy(&r->queue) || uplink_uses(r, stream);
+	return queue_busy(&r->queue) || sender_uses(&r->uplink.sender, stream);
 }
 
 static struct stream *stream_of(struct relay *r, const struct dp_stream_id *id)
@@ -200,7 +200,7 @@ static void accept_reading(struct relay *r, struct stream *stream,
 	}
 	/* Not taken is not lost: the sampler keeps it and asks again. */
 	const struct streams_live all = streams_live(&r->streams);
-	if (all.n >= SPILL_LIVE_MAX || all.bytes >= SPILL_LIVE_BYTES) {
+	if (all.n >= STREAMS_LIVE_MAX || all.bytes >= STREAMS_LIVE_BYTES) {
 		last_look(r, message, identity);
 		return;
 	}

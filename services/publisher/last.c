@@ -180,7 +180,7 @@ static bool tell(struct relay *r, const char *what, const struct last *last,
 		.content_type = content_type,
 		.properties = properties,
 		.n_properties = n};
-	int err = dp_bus_publish(r->upstream, &message);
+	int err = dp_bus_publish(r->uplink.bus, &message);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot publish what is known of a sensor or output",
 			"topic=%s error=\"%s\"", topic, strerror(-err));
@@ -209,7 +209,7 @@ static bool is_due(const struct last *last)
 
 void last_send(struct relay *r)
 {
-	if (!r->last_due || r->upstream == NULL || !dp_bus_connected(r->upstream))
+	if (!r->last_due || r->uplink.bus == NULL || !dp_bus_connected(r->uplink.bus))
 		return;
 	bool soon = relay_now(r) - r->last_ms < LAST_EVERY_MS || !r->recalled;
 	bool all = true;
@@ -245,7 +245,7 @@ void last_send_all(struct relay *r)
 
 void last_stop(struct relay *r)
 {
-	bool connected = r->upstream != NULL && dp_bus_connected(r->upstream);
+	bool connected = r->uplink.bus != NULL && dp_bus_connected(r->uplink.bus);
 	for (size_t i = 0; i < r->n_last && connected; i++) {
 		if (r->last[i].told)
 			last_note_online(r, &r->last[i], false);
@@ -256,7 +256,7 @@ void last_stop(struct relay *r)
 int64_t last_deadline(const struct relay *r)
 {
 	int64_t due = r->settle_ms;
-	if (r->upstream == NULL || !dp_bus_connected(r->upstream))
+	if (r->uplink.bus == NULL || !dp_bus_connected(r->uplink.bus))
 		return due;
 	if (r->recalling && r->recall_until_ms < due)
 		due = r->recall_until_ms;

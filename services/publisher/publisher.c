@@ -10,9 +10,6 @@
 #include "random.h"
 #include "relay.h"
 
-#define RESEND_MS 3000
-#define RESEND_LIMIT_MS 60000
-
 int64_t relay_now(const struct relay *r)
 {
 	return (int64_t)uv_now(&r->service->loop);
@@ -57,7 +54,7 @@ static void relay_stats(struct relay *r, const struct dp_bus_message *message)
 	up.qos = 0;
 	up.response_topic = NULL;
 	up.correlation_len = 0;
-	int err = dp_bus_publish(r->upstream, &up);
+	int err = dp_bus_publish(r->uplink.bus, &up);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot relay statistics", "error=\"%s\"",
 			strerror(-err));
@@ -104,7 +101,7 @@ static void open_buses(struct relay *r)
 	if (dp_bus_open(&r->local, &r->service->loop, &local) != 0)
 		dp_log_out_of_memory("the bus");
 	claims_expect(r);
-	uplink_open(r);
+	uplink_open(&r->uplink, r->queue.instance);
 	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
 		r->config->node_name, r->config->service.instance);
 	const struct dp_stat table[] = {{"received", &r->received},
@@ -113,15 +110,17 @@ static void open_buses(struct relay *r)
 		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
 		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
 		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
-		{"damaged", &r->queue.damaged}, {"batches", &r->batches},
-		{"stored", &r->stored}, {"rejected", &r->rejected}, {"later", &r->later},
-		{"resent", &r->resent}, {"strange_answers", &r->strange_answers},
+		{"damaged", &r->queue.damaged}, {"batches", &r->uplink.sender.batches},
+		{"stored", &r->uplink.stored}, {"rejected", &r->uplink.rejected},
+		{"later", &r->uplink.later}, {"resent", &r->uplink.sender.delivery.resent},
+		{"strange_answers", &r->uplink.strange_answers},
 		{"commands", &r->commands_taken},
 		{"commands_refused", &r->commands_refused}};
 	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
 	memcpy(r->table, table, sizeof(table));
-	dp_stats_start(&r->stats, &r->service->loop, r->upstream, r->stats_topic, r->table,
-		sizeof(table) / sizeof(table[0]), r->config->service.stats_period_s);
+	dp_stats_start(&r->stats, &r->service->loop, r->uplink.bus, r->stats_topic,
+		r->table, sizeof(table) / sizeof(table[0]),
+		r->config->service.stats_period_s);
 }
 
 /* ---- once an iteration ---- */
@@ -132,9 +131,8 @@ static void count_held(struct relay *r)
 {
 	const struct dp_clock *clock = &r->service->clock;
 	r->live_count = streams_live(&r->streams).n;
-	r->resent = r->delivery.resent;
-	r->flying = r->delivery.in_flight[DELIVERY_LIVE] +
-		    r->delivery.in_flight[DELIVERY_BACKLOG];
+	r->flying = r->uplink.sender.delivery.in_flight[DELIVERY_LIVE] +
+		    r->uplink.sender.delivery.in_flight[DELIVERY_BACKLOG];
 	r->outbox_count = streams_stored(&r->streams);
 	int64_t oldest_us = r->queue.usage.oldest_us;
 	int64_t age_us = clock->wall_us(clock->data) - oldest_us;
@@ -150,8 +148,8 @@ static void on_timer(uv_timer_t *timer)
 static void arm_timer(struct relay *r)
 {
 	int64_t due = queue_deadline(&r->queue);
-	if (r->upstream != NULL && uplink_deadline(r) < due)
-		due = uplink_deadline(r);
+	if (uplink_deadline(&r->uplink) < due)
+		due = uplink_deadline(&r->uplink);
 	if (last_deadline(r) < due)
 		due = last_deadline(r);
 	if (intake_deadline(r) < due)
@@ -175,16 +173,16 @@ static void relay_work(uv_prepare_t *prepare)
 		open_buses(r);
 	if (r->queue.opened && !r->stopped) {
 		intake_date(r);
-		uplink_expire(r);
+		uplink_expire(&r->uplink);
 		claims_settle(r);
 		recall_expire(r);
-		if (!r->stopping && r->upstream != NULL) {
-			uplink_send(r);
+		if (!r->stopping && r->uplink.bus != NULL) {
+			uplink_send(&r->uplink);
 			last_send(r);
 		}
-		struct queue_want want = {.stream = NULL};
-		if (!r->stopping && r->upstream != NULL && !queue_busy(&r->queue))
-			want = uplink_wants(r);
+		struct page_want want = {.stream = NULL};
+		if (!r->stopping && !queue_busy(&r->queue))
+			want = uplink_wants(&r->uplink);
 		queue_work(&r->queue, &want);
 		if (r->local != NULL)
 			intake_answer(r);
@@ -200,6 +198,33 @@ static void relay_work(uv_prepare_t *prepare)
 
 /* ---- start and stop ---- */
 
+static void on_page(void *data, struct stream *stream, const struct outbox_page *page)
+{
+	struct relay *r = data;
+	uplink_page(&r->uplink, stream, page);
+}
+
+static bool is_in_flight(void *data, const struct stream *stream, uint64_t seq)
+{
+	const struct relay *r = data;
+	return sender_in_flight(&r->uplink.sender, stream, seq);
+}
+
+static void on_connected(void *data)
+{
+	struct relay *r = data;
+	commands_subscribe(r);
+	recall_start(r);
+	last_send_all(r);
+}
+
+static void on_message(void *data, const struct dp_bus_message *message)
+{
+	struct relay *r = data;
+	if (!commands_take(r, message))
+		recall_take(r, message);
+}
+
 static void on_outbox_failed(void *data)
 {
 	struct relay *r = data;
@@ -210,28 +235,28 @@ struct relay *publisher_start(
 	struct dp_service *service, const struct publisher_config *config)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	uint64_t seed;
-	if (r != NULL)
-		r->batch = malloc(RELAY_BATCH_BYTES + DP_READING_JSON);
-	if (r == NULL || r->batch == NULL)
+	if (r == NULL)
 		dp_log_out_of_memory("the publisher");
 	r->service = service;
 	r->config = config;
 	r->settle_ms = INT64_MAX;
-	r->batch_limit = RELAY_BATCH_BYTES;
 	/* Checked when they were read. */
 	dp_clock_parse_trust(config->clock_trust, &r->trust);
 	dp_parse_duration_ms(config->clock_wait_max, &r->clock_wait_ms);
-	dp_random(&seed, sizeof(seed));
-	delivery_init(&r->delivery, r->flights, RELAY_WINDOW, RELAY_RESERVE, RESEND_MS,
-		RESEND_LIMIT_MS, seed);
+	const struct uplink_options uplink = {.loop = &service->loop,
+		.config = config,
+		.streams = &r->streams,
+		.data = r,
+		.connected = on_connected,
+		.message = on_message};
+	uplink_init(&r->uplink, &uplink);
 	const struct queue_options queue = {.loop = &service->loop,
 		.clock = &service->clock,
 		.config = config,
 		.streams = &r->streams,
 		.data = r,
-		.page = uplink_page,
-		.in_flight = uplink_in_flight,
+		.page = on_page,
+		.in_flight = is_in_flight,
 		.failed = on_outbox_failed};
 	queue_init(&r->queue, &queue);
 	uv_timer_init(&service->loop, &r->timer);
@@ -252,29 +277,20 @@ static void finish_stop(struct relay *r)
 	if (live > 0)
 		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
 			"readings=%zu", live);
-	if (r->upstream != NULL) {
+	if (r->uplink.bus != NULL) {
 		commands_finish(r);
 		last_stop(r);
-		const struct dp_bus_message offline = {.topic = r->status_topic,
-			.payload = "offline",
-			.len = strlen("offline"),
-			.qos = 1,
-			.retain = true};
-		int err = dp_bus_publish(r->upstream, &offline);
-		if (err != 0 && err != -ENOTCONN)
-			dp_log(DP_LOG_WARN, "cannot say that the node goes offline",
-				"error=\"%s\"", strerror(-err));
 		const struct dp_bus_message away = {.topic = LOCAL_PRESENCE,
 			.payload = "offline",
 			.len = strlen("offline"),
 			.qos = 1,
 			.retain = true};
-		err = dp_bus_publish(r->local, &away);
+		int err = dp_bus_publish(r->local, &away);
 		if (err != 0 && err != -ENOTCONN)
 			dp_log(DP_LOG_WARN, "cannot tell the samplers of the stop",
 				"error=\"%s\"", strerror(-err));
 		dp_stats_stop(&r->stats);
-		dp_bus_close(r->upstream, NULL);
+		uplink_close(&r->uplink);
 		dp_bus_close(r->local, NULL);
 	}
 	uv_close((uv_handle_t *)&r->prepare, NULL);
@@ -303,15 +319,13 @@ const char *publisher_health(void *data)
 	const char *wrong = dp_bus_health(r->local);
 	if (wrong == NULL)
 		wrong = queue_health(&r->queue);
-	if (wrong == NULL)
-		wrong = dp_bus_health(r->upstream);
-	return wrong != NULL ? wrong : refusal_text(r);
+	return wrong != NULL ? wrong : uplink_health(&r->uplink);
 }
 
 void publisher_destroy(struct relay *r)
 {
 	queue_finish(&r->queue);
 	streams_clear(&r->streams);
-	free(r->batch);
+	uplink_finish(&r->uplink);
 	free(r);
 }

@@ -28,7 +28,7 @@ static void each_filter(struct relay *r, int (*call)(struct dp_bus *, const char
 		char filter[DP_TOPIC_MAX];
 		snprintf(filter, sizeof(filter), "%s%s%s", filters[i].before,
 			r->config->node_name, filters[i].after);
-		err = call(r->upstream, filter);
+		err = call(r->uplink.bus, filter);
 	}
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot read back what the centre retains",
@@ -129,7 +129,7 @@ bool recall_take(struct relay *r, const struct dp_bus_message *message)
 	/* What is not retained is our own, on its way back. */
 	if (!r->recalling || !message->retain)
 		return true;
-	if (strcmp(message->topic, r->status_topic) == 0) {
+	if (strcmp(message->topic, r->uplink.status_topic) == 0) {
 		end(r);
 		return true;
 	}

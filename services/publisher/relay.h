@@ -3,8 +3,7 @@
  *
  *   publisher.c  start, stop, health, the local broker
  *   intake.c     readings in, acceptance out
- *   uplink.c     the central broker: batches out, answers in
- *   refusal.c    batches that the central broker refuses
+ *   uplink/      the central broker: batches out, answers in
  *   outbox/      the outbox: queue.h is what the others see of it
  *   last.c       state/<node>/<name> and status/<node>/<name>: what is last known of each
  *                sensor and output
@@ -30,11 +29,8 @@
 #include "reading.h"
 #include "stats.h"
 #include "streams/streams.h"
-#include "uplink/delivery.h"
+#include "uplink/uplink.h"
 
-#define RELAY_WINDOW 64
-#define RELAY_RESERVE 8 /* of it for live readings */
-#define RELAY_BATCH_BYTES (128u << 10)
 #define RELAY_SENSORS 256
 #define RELAY_SAMPLERS 32
 #define RELAY_STATS 20
@@ -73,33 +69,14 @@ struct listener {
 struct relay {
 	struct dp_service *service;
 	const struct publisher_config *config;
-	struct dp_bus *local, *upstream;
-	struct delivery delivery;
-	struct flight flights[RELAY_WINDOW];
-	bool silent; /* messages time out unanswered */
-	int64_t silent_until_ms;
+	struct dp_bus *local;
+	struct uplink uplink;
 	struct streams streams;
 	struct queue queue; /* the outbox */
 	enum dp_clock_trust trust;
 	int64_t clock_wait_ms;
 	int64_t waiting_since_ms; /* readings wait for their time; 0 none does */
 	int64_t clock_due_ms;	  /* when to look at the clock again */
-	char *batch;	    /* RELAY_BATCH_BYTES and a little, for the batch being cut */
-	size_t batch_limit; /* bytes; shrinks when the centre takes smaller messages only */
-	size_t largest;	    /* batch sent since it last shrank, bytes */
-	uint32_t most;	    /* readings in one of them */
-	/* The centre's broker refuses batches: an MQTT 5 reason, 0 none; see refusal.c. */
-	int refusal;
-	int64_t refused_until_ms, refused_wait_ms;
-	char refusal_text[96];
-
-	/* The page that is being sent, and the one that is asked for. */
-	const struct outbox_page *page;
-	struct stream *page_stream; /* NULL: there is none */
-	size_t page_at;		    /* the next of it to send */
-	struct queue_want wanted;
-	int64_t page_retry_ms; /* after what could not be published */
-
 	struct command *commands[RELAY_COMMANDS];
 	size_t n_commands;
 	struct command *sent[RELAY_SENT];
@@ -124,15 +101,13 @@ struct relay {
 	uv_timer_t timer; /* the next thing that is due */
 	struct dp_stats stats;
 	struct dp_stat table[RELAY_STATS];
-	char client_local[96], client_upstream[96], ack_filter[96], status_topic[96],
-		stats_topic[192];
+	char client_local[96], stats_topic[192];
 	bool stopping;
 	bool stopped;
 
 	/* statistics */
-	uint64_t received, accepted, duplicates, refused, batches, stored, rejected, later,
-		outbox_count, live_count, resent, strange_answers, flying, oldest_s,
-		commands_taken, commands_refused;
+	uint64_t received, accepted, duplicates, refused, outbox_count, live_count, flying,
+		oldest_s, commands_taken, commands_refused;
 };
 
 /* publisher.c */
@@ -146,34 +121,6 @@ void intake_answer(struct relay *r);
 /* Give readings without a time their time, once it is known. */
 void intake_date(struct relay *r);
 int64_t intake_deadline(const struct relay *r);
-
-/* uplink.c */
-void uplink_open(struct relay *r);
-void uplink_send(struct relay *r);
-/* @return when it next has something to do, INT64_MAX for never */
-int64_t uplink_deadline(const struct relay *r);
-void uplink_expire(struct relay *r);
-/* A page from the outbox: as queue_options. */
-void uplink_page(void *relay, struct stream *stream, const struct outbox_page *page);
-bool uplink_in_flight(void *relay, const struct stream *stream, uint64_t seq);
-/* Which page is wanted now, if any; only when no other is on its way. */
-struct queue_want uplink_wants(struct relay *r);
-/* Whether it refers to the stream. */
-bool uplink_uses(const struct relay *r, const struct stream *stream);
-
-/* refusal.c */
-#define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
-/* The batch of `len` bytes was too large: the next ones are cut smaller. */
-void refusal_shrink(struct relay *r, size_t len);
-/* Batches are refused for that MQTT 5 reason: nothing is sent before r->refused_until_ms.
- */
-void refusal_note(struct relay *r, int reason);
-/* The centre has answered a batch. */
-void refusal_over(struct relay *r);
-/* What is refused, for health; NULL nothing. */
-const char *refusal_text(const struct relay *r);
-/* A PUBACK said no; data is the relay. As dp_bus_options.on_refused. */
-void refusal_by_puback(void *data, const char *topic, int reason);
 
 /* commands.c */
 /* @return whether the message from the centre was a command */

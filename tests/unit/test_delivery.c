@@ -187,15 +187,15 @@ static void test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it(voi
 	uint64_t second =
 		delivery_send(&w.delivery, DELIVERY_BACKLOG, OTHER, 7, 3, 0)->number;
 	assert_true(first > 0 && second > first);
-	assert_false(delivery_take(&w.delivery, second + 1, &taken));
-	assert_false(delivery_take(&w.delivery, 0, &taken));
-	assert_true(delivery_take(&w.delivery, second, &taken));
+	assert_false(delivery_remove(&w.delivery, second + 1, &taken));
+	assert_false(delivery_remove(&w.delivery, 0, &taken));
+	assert_true(delivery_remove(&w.delivery, second, &taken));
 	assert_int_equal(taken.owner, OTHER);
 	assert_int_equal(taken.first, 7);
 	assert_int_equal(taken.count, 3);
 	assert_int_equal(w.delivery.in_flight[DELIVERY_BACKLOG], 0);
 	assert_int_equal(w.delivery.in_flight[DELIVERY_LIVE], 1);
-	assert_false(delivery_take(&w.delivery, second, &taken));
+	assert_false(delivery_remove(&w.delivery, second, &taken));
 	uint64_t third = delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0)->number;
 	assert_true(third > second);
 }

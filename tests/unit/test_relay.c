@@ -131,10 +131,10 @@ static void test_beyond_its_memory_readings_stay_with_the_sampler(void **state)
 	begin(state);
 	sample(0, 1);
 	struct stream *stream = model.relay->streams.first;
-	stream->live_bytes += SPILL_LIVE_BYTES;
+	stream->live_bytes += STREAMS_LIVE_BYTES;
 	sample(0, 1);
 	assert_int_equal(stream->n_live, 1);
-	stream->live_bytes -= SPILL_LIVE_BYTES;
+	stream->live_bytes -= STREAMS_LIVE_BYTES;
 	model.centre_up = true;
 	model_run(5000);
 	assert_true(model.samplers[0].stored[2]);
@@ -217,7 +217,7 @@ static void test_a_centre_that_does_not_answer_is_asked_again(void **state)
 	sample(0, 5);
 	model_run(60000);
 	assert_true(model.batches >= 3 && model.batches < 20);
-	assert_true(model.relay->silent);
+	assert_true(model.relay->uplink.silent);
 	model.centre_answers = true;
 	finish();
 }

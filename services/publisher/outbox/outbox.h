@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../streams/page.h"
 #include "clock.h"
 #include "identity.h"
 #include "intervals.h"
@@ -37,29 +38,6 @@ struct outbox_stream {
 	int64_t boot;	     /**< row of the boot of readings without a time; 0 none */
 	uint64_t undated_to; /**< the last of them; 0 none */
 	int64_t last_ns;     /**< since boot, the latest of them */
-};
-
-/** A reading to append, or one that was loaded. */
-struct outbox_reading {
-	int64_t row; /**< of its stream */
-	uint64_t seq;
-	const char *json;
-	uint32_t len;
-	uint8_t clock;
-	int64_t boottime_ns; /**< of one without a time; else 0 */
-};
-
-/** A page of consecutive readings of one stream. */
-struct outbox_page {
-	int64_t row;
-	bool no_boot; /**< of the caller: one without a time cannot be sent either */
-	struct outbox_reading *readings;
-	size_t n, size;
-	/** Below it and from what was asked for on, the file has no more that can be sent.
-	 */
-	uint64_t end;
-	char *json; /**< what they point into */
-	size_t json_size;
 };
 
 /**

@@ -232,7 +232,7 @@ static bool no_file(struct queue *queue)
 	return true;
 }
 
-void queue_work(struct queue *queue, const struct queue_want *want)
+void queue_work(struct queue *queue, const struct page_want *want)
 {
 	struct job *job = &queue->job;
 	int64_t now = now_ms(queue);

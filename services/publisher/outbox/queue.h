@@ -68,14 +68,8 @@ void queue_init(struct queue *queue, const struct queue_options *options);
 /** Try to lock and open the file, unless that is under way or it is too early. */
 void queue_open(struct queue *queue);
 
-/** A page that is wanted: that stream's readings in the outbox, from that number on. */
-struct queue_want {
-	struct stream *stream; /**< NULL: none */
-	uint64_t seq;
-};
-
 /** Begin what is due, unless work is under way. */
-void queue_work(struct queue *queue, const struct queue_want *want);
+void queue_work(struct queue *queue, const struct page_want *want);
 
 /** Whether the file is being worked on: what is asked for now has to wait. */
 bool queue_busy(const struct queue *queue);

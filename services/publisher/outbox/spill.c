@@ -13,7 +13,7 @@
 
 static bool crowded(const struct streams_live *live)
 {
-	return live->n >= SPILL_LIVE_MAX / 2 || live->bytes >= SPILL_LIVE_BYTES / 2;
+	return live->n >= STREAMS_LIVE_MAX / 2 || live->bytes >= STREAMS_LIVE_BYTES / 2;
 }
 
 static int64_t live_due(const struct spill *spill, int64_t now_ms)

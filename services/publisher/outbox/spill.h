@@ -12,9 +12,6 @@
 #include "../streams/streams.h"
 #include "job.h"
 
-#define SPILL_LIVE_MAX 20000 /* readings in memory; beyond, the samplers keep them */
-#define SPILL_LIVE_BYTES ((size_t)4 << 20)
-
 /** Zeroed but for the first two. Only spill.c writes the rest. */
 struct spill {
 	const struct publisher_config *config;

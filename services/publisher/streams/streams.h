@@ -13,6 +13,9 @@
 #include "dating.h"
 #include "stream.h"
 
+#define STREAMS_LIVE_MAX 20000 /* readings in memory; beyond, the samplers keep them */
+#define STREAMS_LIVE_BYTES ((size_t)4 << 20)
+
 /** All zero is none. */
 struct streams {
 	struct stream *first;

@@ -99,7 +99,7 @@ void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_
 	}
 }
 
-bool delivery_take(struct delivery *d, uint64_t number, struct flight *out)
+bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {
 		if (d->slots[i].count != 0 && d->slots[i].number == number) {

@@ -66,7 +66,7 @@ const struct flight *delivery_send(struct delivery *d, enum delivery_class class
 void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_t count);
 
 /** The flight of that number taken out, for an answer that names only the message. */
-bool delivery_take(struct delivery *d, uint64_t number, struct flight *out);
+bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out);
 
 /** Take out one flight whose time is up. Call until false. */
 bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out);

@@ -131,7 +131,7 @@ static bool send_one(struct node *node)
 		return true;
 	}
 	struct flight back;
-	if (delivery_take(&node->delivery, number, &back))
+	if (delivery_remove(&node->delivery, number, &back))
 		give_back(node, &back);
 	if (err != -ENOTCONN)
 		dp_log(DP_LOG_ERROR, "cannot publish a batch", "node=%s error=\"%s\"",

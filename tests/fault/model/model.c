@@ -177,13 +177,13 @@ static struct {
 	size_t correlation_len;
 	char *json;
 	size_t len;
-} answers[2 * RELAY_WINDOW];
+} answers[2 * SENDER_WINDOW];
 static size_t n_answers;
 
 static struct {
 	char topic[DP_TOPIC_MAX];
 	int reason;
-} refusals[2 * RELAY_WINDOW];
+} refusals[2 * SENDER_WINDOW];
 static size_t n_refusals;
 
 static struct model_sampler *sampler_of(const struct dp_stream_id *id)
@@ -606,7 +606,7 @@ int model_stop(void)
 void model_kill(void)
 {
 	struct relay *r = model.relay;
-	if (r->upstream != NULL)
+	if (r->uplink.bus != NULL)
 		dp_stats_stop(&r->stats);
 	uv_close((uv_handle_t *)&r->prepare, NULL);
 	uv_close((uv_handle_t *)&r->timer, NULL);

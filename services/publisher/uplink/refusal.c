@@ -1,13 +1,10 @@
-/*
- * What the centre's broker refuses with a reason: a batch that is too large is cut smaller,
- * anything else is kept, said, and tried again less and less often.
- */
+#include "refusal.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "backoff.h"
 #include "log.h"
-#include "relay.h"
 
 #define BATCH_LEAST 256 /* bytes: what is refused then is not refused for its size */
 #define PAUSE_MS 1000
@@ -16,13 +13,26 @@
 #define NOT_AUTHORIZED 0x87 /* MQTT 5 reason codes */
 #define QUOTA_EXCEEDED 0x97
 
-void refusal_shrink(struct relay *r, size_t len)
+void refusal_init(struct refusal *refusal)
 {
-	r->batch_limit = len / 2 > BATCH_LEAST ? len / 2 : BATCH_LEAST;
-	r->largest = 0;
-	r->most = 0;
+	*refusal = (struct refusal){.batch_limit = REFUSAL_BATCH_BYTES};
+}
+
+void refusal_sent(struct refusal *refusal, size_t len, uint32_t count)
+{
+	if (len > refusal->largest)
+		refusal->largest = len;
+	if (count > refusal->most)
+		refusal->most = count;
+}
+
+void refusal_shrink(struct refusal *refusal, size_t len)
+{
+	refusal->batch_limit = len / 2 > BATCH_LEAST ? len / 2 : BATCH_LEAST;
+	refusal->largest = 0;
+	refusal->most = 0;
 	dp_log(DP_LOG_WARN, "the centre's broker refuses messages of this size",
-		"bytes=%zu next_bytes=%zu", len, r->batch_limit);
+		"bytes=%zu next_bytes=%zu", len, refusal->batch_limit);
 }
 
 static const char *refusal_name(int reason)
@@ -40,38 +50,42 @@ static const char *refusal_name(int reason)
 }
 
 /* Nothing that is sent now would be taken: it is tried again, less and less often. */
-void refusal_note(struct relay *r, int reason)
+void refusal_note(struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random)
 {
-	if (relay_now(r) < r->refused_until_ms)
+	if (now_ms < refusal->until_ms)
 		return; /* another one of the same volley */
-	if (r->refusal != reason)
+	if (refusal->reason != reason)
 		dp_log(DP_LOG_ERROR,
 			"the centre's broker refuses readings; they are kept and tried "
 			"again, check its access list and its limits for this node",
 			"reason=0x%02x meaning=\"%s\"", (unsigned)reason,
 			refusal_name(reason));
-	snprintf(r->refusal_text, sizeof(r->refusal_text),
+	snprintf(refusal->text, sizeof(refusal->text),
 		"the centre's broker refuses readings: 0x%02x (%s)", (unsigned)reason,
 		refusal_name(reason));
-	r->refused_wait_ms = r->refusal == 0 ? WAIT_FIRST_MS : 2 * r->refused_wait_ms;
-	if (r->refused_wait_ms > WAIT_LIMIT_MS)
-		r->refused_wait_ms = WAIT_LIMIT_MS;
-	r->refusal = reason;
-	r->refused_until_ms =
-		relay_now(r) + dp_jitter_ms(&r->delivery.random, r->refused_wait_ms);
+	refusal->wait_ms = refusal->reason == 0 ? WAIT_FIRST_MS : 2 * refusal->wait_ms;
+	if (refusal->wait_ms > WAIT_LIMIT_MS)
+		refusal->wait_ms = WAIT_LIMIT_MS;
+	refusal->reason = reason;
+	refusal->until_ms = now_ms + dp_jitter_ms(random, refusal->wait_ms);
 }
 
-void refusal_over(struct relay *r)
+void refusal_forget_pause(struct refusal *refusal)
 {
-	if (r->refusal != 0)
+	refusal->until_ms = 0;
+}
+
+void refusal_over(struct refusal *refusal)
+{
+	if (refusal->reason != 0)
 		dp_log(DP_LOG_INFO, "the centre's broker takes readings again", NULL);
-	r->refusal = 0;
-	r->refused_until_ms = 0;
+	refusal->reason = 0;
+	refusal->until_ms = 0;
 }
 
-const char *refusal_text(const struct relay *r)
+const char *refusal_text(const struct refusal *refusal)
 {
-	return r->refusal != 0 ? r->refusal_text : NULL;
+	return refusal->reason != 0 ? refusal->text : NULL;
 }
 
 /*
@@ -79,9 +93,9 @@ const char *refusal_text(const struct relay *r)
  * back when their time is up, and nothing is sent until the answers to all of them must be
  * here.
  */
-void refusal_by_puback(void *data, const char *topic, int reason)
+void refusal_by_puback(struct refusal *refusal, const char *topic, int reason,
+	int64_t now_ms, uint64_t *random)
 {
-	struct relay *r = data;
 	size_t len = strlen(topic), suffix = strlen("/batch");
 	if (len < suffix || strcmp(topic + len - suffix, "/batch") != 0) {
 		dp_log(DP_LOG_WARN, "the centre's broker refuses a message",
@@ -89,12 +103,13 @@ void refusal_by_puback(void *data, const char *topic, int reason)
 			(unsigned)reason, refusal_name(reason));
 		return;
 	}
-	if (relay_now(r) < r->refused_until_ms)
+	if (now_ms < refusal->until_ms)
 		return;
-	if (reason == REFUSAL_TOO_LARGE && r->most > 1 && r->batch_limit > BATCH_LEAST) {
-		refusal_shrink(r, r->largest);
-		r->refused_until_ms = relay_now(r) + PAUSE_MS;
+	if (reason == REFUSAL_TOO_LARGE && refusal->most > 1 &&
+		refusal->batch_limit > BATCH_LEAST) {
+		refusal_shrink(refusal, refusal->largest);
+		refusal->until_ms = now_ms + PAUSE_MS;
 		return;
 	}
-	refusal_note(r, reason);
+	refusal_note(refusal, reason, now_ms, random);
 }

@@ -1,0 +1,51 @@
+/*
+ * What the centre's broker refuses with a reason: a batch that is too large is cut smaller,
+ * anything else is kept, said, and tried again less and less often. Given the time, and
+ * silent but for the log.
+ */
+#ifndef PUBLISHER_REFUSAL_H
+#define PUBLISHER_REFUSAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define REFUSAL_BATCH_BYTES ((size_t)128 << 10)
+#define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
+
+/** Only refusal.c writes it. */
+struct refusal {
+	size_t batch_limit; /**< bytes; shrinks when the centre takes smaller messages only
+			     */
+	size_t largest;	    /**< batch sent since it last shrank, bytes */
+	uint32_t most;	    /**< readings in one of them */
+	int reason;	    /**< batches are refused for: an MQTT 5 reason, 0 none are */
+	int64_t until_ms;   /**< nothing is sent before */
+	int64_t wait_ms;
+	char text[96];
+};
+
+void refusal_init(struct refusal *refusal);
+
+/** A batch of that many bytes and readings was sent. */
+void refusal_sent(struct refusal *refusal, size_t len, uint32_t count);
+
+/** One of `len` bytes was too large: the next ones are cut smaller. */
+void refusal_shrink(struct refusal *refusal, size_t len);
+
+/** Batches are refused for that reason. @param random  of the jitter */
+void refusal_note(struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random);
+
+/** A PUBACK said no: as dp_bus_options.on_refused. */
+void refusal_by_puback(struct refusal *refusal, const char *topic, int reason,
+	int64_t now_ms, uint64_t *random);
+
+/** The connection is gone; there may be another broker now, or other rules. */
+void refusal_forget_pause(struct refusal *refusal);
+
+/** The centre has answered a batch. */
+void refusal_over(struct refusal *refusal);
+
+/** What is refused, for health; NULL nothing. Valid until the next call. */
+const char *refusal_text(const struct refusal *refusal);
+
+#endif

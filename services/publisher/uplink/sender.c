@@ -1,0 +1,422 @@
+#include "sender.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backoff.h"
+#include "log.h"
+#include "number.h"
+#include "random.h"
+#include "reading.h"
+
+#define RESERVE 8 /* of the window for live readings */
+#define RESEND_MS 3000
+#define RESEND_LIMIT_MS 60000
+#define RETRY_MS 1000
+#define PARK_FIRST_MS 5000
+#define PARK_LIMIT_MS 300000
+#define LOW_PREFIX "low-" /* of the correlation data of a message without readings */
+#define LOW_FIRST_MS 3000
+#define LOW_LIMIT_MS 300000
+
+static uint64_t handle(const struct stream *stream)
+{
+	return (uint64_t)(uintptr_t)stream;
+}
+
+struct stream *sender_stream_of(const struct flight *flight)
+{
+	return (struct stream *)(uintptr_t)flight->owner;
+}
+
+void sender_init(struct sender *sender, const struct publisher_config *config,
+	struct streams *streams)
+{
+	uint64_t seed;
+	*sender = (struct sender){.config = config,
+		.streams = streams,
+		.batch = malloc(REFUSAL_BATCH_BYTES + DP_READING_JSON)};
+	if (sender->batch == NULL)
+		dp_log_out_of_memory("a batch");
+	refusal_init(&sender->refusal);
+	dp_random(&seed, sizeof(seed));
+	delivery_init(&sender->delivery, sender->flights, SENDER_WINDOW, RESERVE, RESEND_MS,
+		RESEND_LIMIT_MS, seed);
+}
+
+void sender_finish(struct sender *sender)
+{
+	free(sender->batch);
+}
+
+/* ---- the page of the outbox that is sent ---- */
+
+/* What is asked for begins too late now as well. */
+static void forget_page(struct sender *sender)
+{
+	sender->page_stream = NULL;
+	sender->wanted.stream = NULL;
+}
+
+void sender_page(struct sender *sender, struct stream *stream,
+	const struct outbox_page *page, int64_t now_ms)
+{
+	if (sender->wanted.stream != stream || stream->parked_until_ms > now_ms)
+		return;
+	sender->wanted.stream = NULL;
+	sender->page = page;
+	sender->page_stream = stream;
+	sender->page_at = 0;
+}
+
+bool sender_in_flight(
+	const struct sender *sender, const struct stream *stream, uint64_t seq)
+{
+	uint64_t end;
+	return delivery_in_flight(&sender->delivery, handle(stream), seq, &end);
+}
+
+bool sender_uses(const struct sender *sender, const struct stream *stream)
+{
+	return stream == sender->page_stream || stream == sender->wanted.stream ||
+	       delivery_next_flight(&sender->delivery, handle(stream), 0) != UINT64_MAX;
+}
+
+/* The stream's first reading in the outbox that is not in flight; 0 none. */
+static uint64_t first_to_send(const struct sender *sender, const struct stream *s)
+{
+	for (size_t i = 0; i < s->stored.n; i++) {
+		uint64_t at = s->stored.at[i].first, end;
+		while (at <= s->stored.at[i].last &&
+			delivery_in_flight(&sender->delivery, handle(s), at, &end))
+			at = end;
+		if (at <= s->stored.at[i].last)
+			return at;
+	}
+	return 0;
+}
+
+struct page_want sender_wants(struct sender *sender, int64_t now_ms)
+{
+	sender->wanted.stream = NULL;
+	if (now_ms < sender->page_retry_ms ||
+		(sender->page_stream != NULL && sender->page_at < sender->page->n) ||
+		!delivery_may_send(&sender->delivery, DELIVERY_BACKLOG))
+		return sender->wanted;
+	sender->page_stream = NULL;
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		if (s->parked_until_ms > now_ms || stream_waits(s))
+			continue;
+		uint64_t seq = first_to_send(sender, s);
+		if (seq != 0) {
+			sender->wanted = (struct page_want){s, seq};
+			break;
+		}
+	}
+	return sender->wanted;
+}
+
+/* ---- batches out ---- */
+
+static int publish_batch(struct sender *sender, struct stream *stream, uint64_t first,
+	uint32_t count, enum dp_clock_mark clock, uint64_t number, size_t len)
+{
+	const struct dp_identity identity = {.stream = stream->id,
+		.first = first,
+		.count = count,
+		.low = stream_low(stream),
+		.clock = clock};
+	struct dp_identity_text text;
+	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX];
+	char correlation[sizeof(LOW_PREFIX) + DP_STREAM_HEX];
+	dp_identity_encode(&identity, &text);
+	snprintf(topic, sizeof(topic), "%s/%s/batch", sender->config->topic_prefix,
+		stream->node);
+	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node, sender->instance);
+	int n = count == 0 ? snprintf(correlation, sizeof(correlation), LOW_PREFIX "%s",
+				     text.stream)
+			   : snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
+	const struct dp_bus_message message = {
+		.topic = topic,
+		.payload = sender->batch,
+		.len = len,
+		.qos = 1,
+		.content_type = DP_CONTENT_TYPE,
+		.response_topic = answer,
+		.correlation = correlation,
+		.correlation_len = (size_t)n,
+		.properties = text.properties,
+		.n_properties = text.n,
+	};
+	return dp_bus_publish(sender->bus, &message);
+}
+
+/* Joins readings in sender->batch; @return false when it is full. */
+static bool add_to_batch(struct sender *sender, const struct stream *stream, size_t *len,
+	const char *json, size_t json_len, int64_t boottime_ns)
+{
+	char dated[DP_READING_JSON];
+	if (boottime_ns != 0) {
+		int n = dp_reading_date(json, json_len,
+			dating_time(stream->boot, boottime_ns), dated, sizeof(dated));
+		json_len = n < 0 ? json_len : (size_t)n;
+		json = n < 0 ? json : dated;
+	}
+	if (*len > 0 && *len + json_len + 2 > sender->refusal.batch_limit)
+		return false;
+	sender->batch[*len] = *len == 0 ? '[' : ',';
+	memcpy(sender->batch + *len + 1, json, json_len);
+	*len += json_len + 1;
+	return true;
+}
+
+static bool send_batch(struct sender *sender, struct stream *stream,
+	enum delivery_class class, uint64_t first, uint32_t count, uint8_t clock,
+	size_t len, int64_t now_ms)
+{
+	sender->batch[len++] = ']';
+	const struct flight *flight = delivery_send(
+		&sender->delivery, class, handle(stream), first, count, now_ms);
+	uint64_t number = flight->number;
+	int err = publish_batch(
+		sender, stream, first, count, stream_mark(stream, clock), number, len);
+	if (err == 0) {
+		sender->batches++;
+		refusal_sent(&sender->refusal, len, count);
+		if (first + count > stream->sent_end)
+			stream->sent_end = first + count;
+		return true;
+	}
+	struct flight back;
+	delivery_remove(&sender->delivery, number, &back);
+	sender_unsend(sender, stream, first, count);
+	if (err == -EMSGSIZE && count > 1) {
+		refusal_shrink(&sender->refusal, len);
+	} else if (err == -EMSGSIZE) {
+		refusal_note(&sender->refusal, REFUSAL_TOO_LARGE, now_ms,
+			&sender->delivery.random);
+	} else if (err != -ENOTCONN) {
+		dp_log(DP_LOG_ERROR, "cannot publish a batch", "error=\"%s\"",
+			strerror(-err));
+		sender->page_retry_ms = now_ms + RETRY_MS;
+	}
+	return false;
+}
+
+static bool send_live(struct sender *sender, struct stream *stream, int64_t now_ms)
+{
+	struct live_reading *next = stream_next_live(stream);
+	if (next == NULL)
+		return false;
+	const struct live_reading *end = stream->live + stream->n_live;
+	uint64_t first = next->seq;
+	uint8_t clock = next->clock;
+	uint32_t count = 0;
+	size_t len = 0;
+	while (next < end && next->seq == first + count && next->clock == clock &&
+		!next->in_flight && count < (uint32_t)sender->config->batch_size &&
+		add_to_batch(
+			sender, stream, &len, next->json, next->len, next->boottime_ns)) {
+		next->in_flight = true;
+		count++;
+		next++;
+	}
+	stream->live_from = first + count;
+	return send_batch(sender, stream, DELIVERY_LIVE, first, count, clock, len, now_ms);
+}
+
+/* The next of the page that is neither in flight nor answered meanwhile. */
+static const struct outbox_reading *page_next(struct sender *sender)
+{
+	uint64_t owner = handle(sender->page_stream);
+	while (sender->page_at < sender->page->n) {
+		const struct outbox_reading *reading =
+			&sender->page->readings[sender->page_at];
+		uint64_t end;
+		if (dp_intervals_contains(&sender->page_stream->stored, reading->seq) &&
+			!delivery_in_flight(&sender->delivery, owner, reading->seq, &end))
+			return reading;
+		sender->page_at++;
+	}
+	return NULL;
+}
+
+static bool send_backlog(struct sender *sender, int64_t now_ms)
+{
+	if (sender->page_stream == NULL || sender->page_stream->parked_until_ms > now_ms)
+		return false;
+	const struct outbox_reading *reading = page_next(sender);
+	if (reading == NULL)
+		return false;
+	struct stream *stream = sender->page_stream;
+	uint64_t owner = handle(stream);
+	uint64_t limit = delivery_next_flight(&sender->delivery, owner, reading->seq);
+	uint64_t first = reading->seq;
+	uint8_t clock = reading->clock;
+	uint32_t count = 0;
+	size_t len = 0;
+	while (sender->page_at < sender->page->n) {
+		reading = &sender->page->readings[sender->page_at];
+		if (reading->seq != first + count || reading->clock != clock ||
+			reading->seq >= limit ||
+			count == (uint32_t)sender->config->batch_size ||
+			!dp_intervals_contains(&stream->stored, reading->seq) ||
+			!add_to_batch(sender, stream, &len, reading->json, reading->len,
+				reading->boottime_ns))
+			break;
+		count++;
+		sender->page_at++;
+	}
+	return send_batch(
+		sender, stream, DELIVERY_BACKLOG, first, count, clock, len, now_ms);
+}
+
+/*
+ * A sampler has closed its stream and nothing is left that could carry the news: it
+ * is said until the centre has answered.
+ */
+static void send_low(struct sender *sender, struct stream *stream, int64_t now_ms)
+{
+	if (!stream->low_due || stream->n_live > 0 || stream->spilling.n > 0 ||
+		stream->stored.n > 0 || now_ms < stream->low_at_ms)
+		return;
+	uint64_t low = stream_low(stream);
+	if (publish_batch(sender, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) != 0)
+		return;
+	stream->low_wait_ms =
+		stream->low_wait_ms == 0 ? LOW_FIRST_MS : 2 * stream->low_wait_ms;
+	if (stream->low_wait_ms > LOW_LIMIT_MS)
+		stream->low_wait_ms = LOW_LIMIT_MS;
+	stream->low_at_ms =
+		now_ms + dp_jitter_ms(&sender->delivery.random, stream->low_wait_ms);
+}
+
+void sender_send(struct sender *sender, int64_t now_ms)
+{
+	if (now_ms < sender->refusal.until_ms)
+		return;
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		if (s->parked_until_ms > now_ms || stream_waits(s))
+			continue;
+		/* With 0 the disk comes first: they go out from the outbox. */
+		while (sender->config->spill_after_ms > 0 &&
+			delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
+			send_live(sender, s, now_ms))
+			;
+		send_low(sender, s, now_ms);
+	}
+	while (delivery_may_send(&sender->delivery, DELIVERY_BACKLOG) &&
+		send_backlog(sender, now_ms))
+		;
+}
+
+/* ---- what becomes of them ---- */
+
+void sender_answered(
+	struct sender *sender, const struct stream *stream, uint64_t first, uint64_t count)
+{
+	delivery_answer(&sender->delivery, handle(stream), first, count);
+}
+
+bool sender_message_answered(struct sender *sender, uint64_t number, struct flight *flight)
+{
+	return delivery_remove(&sender->delivery, number, flight);
+}
+
+void sender_unsend(
+	struct sender *sender, struct stream *stream, uint64_t first, uint64_t count)
+{
+	stream_unsend(stream, first, count);
+	/* The page was read past it. */
+	if (stream == sender->page_stream)
+		forget_page(sender);
+}
+
+unsigned sender_expire(struct sender *sender, int64_t now_ms)
+{
+	struct flight flight;
+	unsigned n = 0;
+	while (delivery_expire(&sender->delivery, now_ms, &flight)) {
+		sender_unsend(
+			sender, sender_stream_of(&flight), flight.first, flight.count);
+		n++;
+	}
+	return n;
+}
+
+void sender_disconnected(struct sender *sender)
+{
+	struct flight flight;
+	while (delivery_reset(&sender->delivery, &flight))
+		;
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		stream_unsend_all(s);
+		s->low_at_ms = 0;
+	}
+	refusal_forget_pause(&sender->refusal);
+	forget_page(sender);
+}
+
+bool sender_last_word(const struct sender *sender, const void *correlation, size_t len,
+	struct stream **stream)
+{
+	size_t prefix = strlen(LOW_PREFIX);
+	struct dp_stream_id id;
+	if (len != prefix + DP_STREAM_HEX || memcmp(correlation, LOW_PREFIX, prefix) != 0 ||
+		dp_hex_decode((const char *)correlation + prefix, DP_STREAM_HEX, id.bytes,
+			DP_STREAM_BYTES) != 0)
+		return false;
+	*stream = streams_find(sender->streams, &id);
+	/* Not when it was not sent: more may be held again by now. */
+	if (*stream != NULL && (*stream)->low_wait_ms == 0)
+		*stream = NULL;
+	return true;
+}
+
+void sender_last_word_heard(struct stream *stream)
+{
+	stream->low_due = false;
+	stream->low_wait_ms = 0;
+}
+
+void sender_park(
+	struct sender *sender, struct stream *stream, const char *reason, int64_t now_ms)
+{
+	if (stream->park_ms == 0) {
+		char hex[DP_STREAM_HEX + 1];
+		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
+		dp_log(DP_LOG_WARN, "the centre does not take a stream now; it is kept",
+			"stream=%s node=%s reason=\"%s\"", hex, stream->node, reason);
+		stream->park_ms = PARK_FIRST_MS;
+	} else if (stream->parked_until_ms <= now_ms) {
+		stream->park_ms *= 2;
+		if (stream->park_ms > PARK_LIMIT_MS)
+			stream->park_ms = PARK_LIMIT_MS;
+	}
+	stream->parked_until_ms =
+		now_ms + dp_jitter_ms(&sender->delivery.random, stream->park_ms);
+}
+
+void sender_unpark(struct stream *stream)
+{
+	stream->park_ms = 0;
+}
+
+int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
+{
+	int64_t due = delivery_deadline(&sender->delivery);
+	if (sender->page_retry_ms > now_ms && sender->page_retry_ms < due)
+		due = sender->page_retry_ms;
+	if (sender->refusal.until_ms > now_ms && sender->refusal.until_ms < due)
+		due = sender->refusal.until_ms;
+	for (const struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		if (s->parked_until_ms > now_ms && s->parked_until_ms < due)
+			due = s->parked_until_ms;
+		if (s->low_due && s->low_at_ms > now_ms && s->low_at_ms < due)
+			due = s->low_at_ms;
+	}
+	return due;
+}

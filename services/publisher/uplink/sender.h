@@ -1,0 +1,95 @@
+/*
+ * Batches to the centre: what of the streams is sent next, what is in flight, and when it
+ * is sent again. Knows neither connections nor answers; given the time, on the loop.
+ */
+#ifndef PUBLISHER_SENDER_H
+#define PUBLISHER_SENDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../settings.h"
+#include "../streams/page.h"
+#include "../streams/streams.h"
+#include "bus.h"
+#include "delivery.h"
+#include "refusal.h"
+
+#define SENDER_WINDOW 64
+
+/** Only sender.c writes it, and delivery.c and refusal.c what is theirs. */
+struct sender {
+	const struct publisher_config *config;
+	struct streams *streams;
+	struct dp_bus *bus;   /**< NULL: not yet */
+	const char *instance; /**< where answers go: ack/<node>/<instance> */
+	struct delivery delivery;
+	struct flight flights[SENDER_WINDOW];
+	struct refusal refusal;
+	char *batch;		    /**< being cut */
+	struct page_want wanted;    /**< the page that is asked for */
+	struct stream *page_stream; /**< of the page that is sent; NULL: there is none */
+	const struct outbox_page *page;
+	size_t page_at;	       /**< the next of it to send */
+	int64_t page_retry_ms; /**< after what could not be published */
+	uint64_t batches;      /**< statistics */
+};
+
+/** What is passed outlives the sender. Ends the process when there is no memory. */
+void sender_init(struct sender *sender, const struct publisher_config *config,
+	struct streams *streams);
+void sender_finish(struct sender *sender);
+
+/** While connected: send all that may be sent now. */
+void sender_send(struct sender *sender, int64_t now_ms);
+
+/** That page is there, see sender_wants(); dropped when it is not wanted any more. */
+void sender_page(struct sender *sender, struct stream *stream,
+	const struct outbox_page *page, int64_t now_ms);
+
+/** While connected: which page is wanted now, if any. The page before is done with. */
+struct page_want sender_wants(struct sender *sender, int64_t now_ms);
+
+/** These are answered, or will be sent no more: they are not in flight. */
+void sender_answered(
+	struct sender *sender, const struct stream *stream, uint64_t first, uint64_t count);
+
+/** The same of a whole message, by its number. @return false: it is not in flight */
+bool sender_message_answered(struct sender *sender, uint64_t number, struct flight *flight);
+struct stream *sender_stream_of(const struct flight *flight);
+
+/** These are to be sent again. */
+void sender_unsend(
+	struct sender *sender, struct stream *stream, uint64_t first, uint64_t count);
+
+/** What is not answered in time is to be sent again. @return how many messages */
+unsigned sender_expire(struct sender *sender, int64_t now_ms);
+
+/** The connection is gone: all is to be sent again. */
+void sender_disconnected(struct sender *sender);
+
+bool sender_in_flight(
+	const struct sender *sender, const struct stream *stream, uint64_t seq);
+
+/** Whether it refers to the stream. */
+bool sender_uses(const struct sender *sender, const struct stream *stream);
+
+int64_t sender_deadline(const struct sender *sender, int64_t now_ms);
+
+/**
+ * Of the correlation data of a message that only carried a last word.
+ * @return whether it is of that kind; *stream is NULL when it was not sent
+ */
+bool sender_last_word(const struct sender *sender, const void *correlation, size_t len,
+	struct stream **stream);
+/** It was heard. */
+void sender_last_word_heard(struct stream *stream);
+
+/** The centre says `later`: nothing of that stream for a while. */
+void sender_park(
+	struct sender *sender, struct stream *stream, const char *reason, int64_t now_ms);
+/** It takes the stream again. */
+void sender_unpark(struct stream *stream);
+
+#endif
