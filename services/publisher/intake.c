@@ -1,3 +1,5 @@
+#include "intake.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,45 +8,52 @@
 #include "ack.h"
 #include "log.h"
 #include "number.h"
-#include "relay.h"
 #include "version.h"
 
-#define STREAMS_KEPT 64
-#define STREAM_IDLE_MS 600000
 #define ACK_RANGES 64
+#define BOOTS_MAX 1024 /* with readings that have no time */
 #define CLOCK_EVERY_MS 1000
+
+static int64_t now_ms(const struct intake *in)
+{
+	return (int64_t)uv_now(in->options.loop);
+}
+
+void intake_init(struct intake *in, const struct intake_options *options)
+{
+	*in = (struct intake){.options = *options};
+	/* Checked when they were read. */
+	dp_clock_parse_trust(options->config->clock_trust, &in->trust);
+	dp_parse_duration_ms(options->config->clock_wait_max, &in->clock_wait_ms);
+}
 
 /* ---- readings in ---- */
 
-static bool in_use(void *data, const struct stream *stream)
+static struct stream *stream_of(struct intake *in, const struct dp_stream_id *id)
 {
-	const struct relay *r = data;
-	return queue_busy(&r->queue) || sender_uses(&r->uplink.sender, stream);
-}
-
-static struct stream *stream_of(struct relay *r, const struct dp_stream_id *id)
-{
-	struct stream *stream = streams_find(&r->streams, id);
+	struct stream *stream = streams_find(in->options.streams, id);
 	if (stream == NULL) {
-		streams_forget_idle(&r->streams, relay_now(r), in_use, r);
-		stream = streams_add(&r->streams, id, r->config->node_name);
+		streams_forget_idle(in->options.streams, now_ms(in), in->options.in_use,
+			in->options.data);
+		stream =
+			streams_add(in->options.streams, id, in->options.config->node_name);
 	}
-	stream->heard_ms = relay_now(r);
+	stream->heard_ms = now_ms(in);
 	return stream;
 }
 
 /* ---- readings without a time ---- */
 
-static struct dating_now clock_now(const struct relay *r)
+static struct dating_now clock_now(const struct intake *in)
 {
-	const struct dp_clock *clock = &r->service->clock;
+	const struct dp_clock *clock = in->options.clock;
 	return (struct dating_now){
 		.boot_id = clock->boot_id,
 		.boot_ns = clock->boot_ns(clock->data),
 		.wall_us = clock->wall_us(clock->data),
-		.mark = dp_clock_mark(clock, r->trust, dp_build_epoch),
-		.late = r->waiting_since_ms != 0 &&
-			relay_now(r) - r->waiting_since_ms >= r->clock_wait_ms,
+		.mark = dp_clock_mark(clock, in->trust, dp_build_epoch),
+		.late = in->waiting_since_ms != 0 &&
+			now_ms(in) - in->waiting_since_ms >= in->clock_wait_ms,
 	};
 }
 
@@ -52,16 +61,16 @@ static struct dating_now clock_now(const struct relay *r)
  * The sampler had no plausible clock. What is known by now of that boot dates the
  * reading; else it is held as it is.
  */
-static int date_reading(struct relay *r, struct stream *stream,
+static int date_reading(struct intake *in, struct stream *stream,
 	const struct dp_identity *identity, struct dp_reading *reading,
 	struct live_reading *live)
 {
-	if (r->streams.dating.n >= RELAY_BOOTS && stream->boot == NULL)
+	if (in->options.streams->dating.n >= BOOTS_MAX && stream->boot == NULL)
 		return -EAGAIN;
-	struct boot *boot = dating_boot(&r->streams.dating, identity->boot);
+	struct boot *boot = dating_boot(&in->options.streams->dating, identity->boot);
 	if (boot == NULL)
 		return -ENOMEM;
-	const struct dating_now now = clock_now(r);
+	const struct dating_now now = clock_now(in);
 	if (stream->boot != NULL && stream->boot != boot) {
 		if (strcmp(boot->id, now.boot_id) != 0)
 			return -EBADMSG;
@@ -74,7 +83,7 @@ static int date_reading(struct relay *r, struct stream *stream,
 	stream->boot = boot;
 	dating_arrived(boot, identity->boottime_ns, &now);
 	if (now.mark != DP_CLOCK_NONE && boot->mark >= DP_CLOCK_GUESSED)
-		dating_decide(&r->streams.dating, &now);
+		dating_decide(&in->options.streams->dating, &now);
 	reading->has_time = boot->mark != DP_CLOCK_NONE;
 	live->clock = (uint8_t)boot->mark;
 	if (reading->has_time) {
@@ -88,47 +97,47 @@ static int date_reading(struct relay *r, struct stream *stream,
 	return 0;
 }
 
-void intake_date(struct relay *r)
+void intake_date(struct intake *in)
 {
-	if (!streams_wait(&r->streams)) {
-		r->waiting_since_ms = 0;
+	if (!streams_wait(in->options.streams)) {
+		in->waiting_since_ms = 0;
 		return;
 	}
-	if (r->waiting_since_ms == 0) {
+	if (in->waiting_since_ms == 0) {
 		dp_log(DP_LOG_WARN,
 			"the clock is not plausible; readings are kept until it is",
-			"wait_max=%s", r->config->clock_wait_max);
-		r->waiting_since_ms = relay_now(r);
-		r->clock_due_ms = 0;
+			"wait_max=%s", in->options.config->clock_wait_max);
+		in->waiting_since_ms = now_ms(in);
+		in->clock_due_ms = 0;
 	}
-	if (relay_now(r) < r->clock_due_ms)
+	if (now_ms(in) < in->clock_due_ms)
 		return;
-	r->clock_due_ms = relay_now(r) + CLOCK_EVERY_MS;
-	const struct dating_now now = clock_now(r);
-	dating_decide(&r->streams.dating, &now);
-	if (streams_wait(&r->streams))
+	in->clock_due_ms = now_ms(in) + CLOCK_EVERY_MS;
+	const struct dating_now now = clock_now(in);
+	dating_decide(&in->options.streams->dating, &now);
+	if (streams_wait(in->options.streams))
 		return;
 	dp_log(DP_LOG_INFO, "readings that had no time have one now", "clock=%s",
 		now.mark == DP_CLOCK_NONE ? "guessed" : "plausible");
-	r->waiting_since_ms = 0;
+	in->waiting_since_ms = 0;
 }
 
-int64_t intake_deadline(const struct relay *r)
+int64_t intake_deadline(const struct intake *in)
 {
-	return r->waiting_since_ms != 0 ? r->clock_due_ms : INT64_MAX;
+	return in->waiting_since_ms != 0 ? in->clock_due_ms : INT64_MAX;
 }
 
 /* ---- readings in ---- */
 
 /* Write down one well-formed reading, whatever came. */
-static int write_down(struct relay *r, struct stream *stream,
+static int write_down(struct intake *in, struct stream *stream,
 	const struct dp_identity *identity, struct dp_reading *reading,
 	struct live_reading *live, const char **why)
 {
 	char json[DP_READING_JSON];
 	live->clock = (uint8_t)identity->clock;
 	if (identity->clock == DP_CLOCK_NONE) {
-		int err = date_reading(r, stream, identity, reading, live);
+		int err = date_reading(in, stream, identity, reading, live);
 		*why = "a stream has readings of two boots";
 		if (err != 0)
 			return err;
@@ -146,17 +155,17 @@ static int write_down(struct relay *r, struct stream *stream,
 	if (live->json == NULL)
 		return -ENOMEM;
 	memcpy(live->json, json, live->len);
-	last_note(r, identity, reading);
+	in->options.seen(in->options.data, identity, reading);
 	return 0;
 }
 
-static int decode_one(struct relay *r, struct stream *stream,
+static int decode_one(struct intake *in, struct stream *stream,
 	const struct dp_bus_message *message, const struct dp_identity *identity,
 	struct live_reading *live, const char **why)
 {
 	struct dp_senml *pack;
 	struct dp_reading reading;
-	const struct dp_clock *clock = &r->service->clock;
+	const struct dp_clock *clock = in->options.clock;
 	int err = dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
 		clock->wall_us(clock->data), why);
 	if (err != 0)
@@ -169,48 +178,77 @@ static int decode_one(struct relay *r, struct stream *stream,
 	if (err == 0 || (err == 1 && dp_senml_count(pack) != 1))
 		err = -EBADMSG;
 	if (err == 1)
-		err = write_down(r, stream, identity, &reading, live, why);
+		err = write_down(in, stream, identity, &reading, live, why);
 	dp_senml_close(pack);
 	return err;
 }
 
-static void refuse(struct relay *r, const struct dp_bus_message *message, const char *why)
+/* One that is not taken now: it can be shown all the same. */
+static void look(struct intake *in, const struct dp_bus_message *message,
+	const struct dp_identity *identity)
 {
-	r->refused++;
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	char json[DP_READING_JSON];
+	const struct dp_clock *clock = in->options.clock;
+	const char *why;
+	if (dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
+		    clock->wall_us(clock->data), &why) != 0)
+		return;
+	/* What may not be sent may not be shown. */
+	if (dp_senml_next(pack, &reading, &why) == 1 &&
+		dp_reading_encode(&reading, json, sizeof(json)) > 0)
+		in->options.seen(in->options.data, identity, &reading);
+	dp_senml_close(pack);
+}
+
+void intake_waiting(struct intake *in, const struct dp_bus_message *message)
+{
+	struct dp_identity identity;
+	const char *why;
+	if (dp_identity_decode(
+		    message->properties, message->n_properties, &identity, &why) == 0 &&
+		identity.count == 1)
+		look(in, message, &identity);
+}
+
+static void refuse(struct intake *in, const struct dp_bus_message *message, const char *why)
+{
+	in->refused++;
 	dp_log(DP_LOG_WARN, "a message on the node's broker cannot be read",
 		"topic=\"%s\" reason=\"%s\"", message->topic, why);
 }
 
-static void accept_reading(struct relay *r, struct stream *stream,
+static void accept_reading(struct intake *in, struct stream *stream,
 	const struct dp_bus_message *message, const struct dp_identity *identity)
 {
 	const char *why = "";
-	struct live_reading live = {.seq = identity->first, .arrived_ms = relay_now(r)};
+	struct live_reading live = {.seq = identity->first, .arrived_ms = now_ms(in)};
 	if (dp_intervals_contains(&stream->answered, identity->first)) {
-		r->duplicates++;
+		in->duplicates++;
 		streams_must(stream_accept_again(stream, identity->first));
 		return;
 	}
 	if (stream_holds(stream, identity->first)) {
-		r->duplicates++;
+		in->duplicates++;
 		/* The sampler asks again: perhaps our answer was lost. */
 		if (dp_intervals_contains(&stream->stored, identity->first))
 			streams_must(stream_accept_again(stream, identity->first));
 		return;
 	}
 	/* Not taken is not lost: the sampler keeps it and asks again. */
-	const struct streams_live all = streams_live(&r->streams);
+	const struct streams_live all = streams_live(in->options.streams);
 	if (all.n >= STREAMS_LIVE_MAX || all.bytes >= STREAMS_LIVE_BYTES) {
-		last_look(r, message, identity);
+		look(in, message, identity);
 		return;
 	}
-	int err = decode_one(r, stream, message, identity, &live, &why);
+	int err = decode_one(in, stream, message, identity, &live, &why);
 	if (err == -EAGAIN)
 		return;
 	if (err == -ENOMEM)
 		dp_log_out_of_memory("a reading");
 	if (err != 0) {
-		refuse(r, message, why);
+		refuse(in, message, why);
 		/* It will never be readable: the sampler need not keep it. */
 		streams_must(stream_accept_again(stream, identity->first));
 		return;
@@ -218,33 +256,33 @@ static void accept_reading(struct relay *r, struct stream *stream,
 	streams_must(stream_add_live(stream, &live));
 }
 
-void intake_reading(struct relay *r, const struct dp_bus_message *message)
+void intake_reading(struct intake *in, const struct dp_bus_message *message)
 {
 	struct dp_identity identity;
 	const char *why;
 	if (dp_identity_decode(
 		    message->properties, message->n_properties, &identity, &why) != 0) {
-		refuse(r, message, why);
+		refuse(in, message, why);
 		return;
 	}
 	if (identity.count > 1) {
-		refuse(r, message, "a message on the node's broker carries one reading");
+		refuse(in, message, "a message on the node's broker carries one reading");
 		return;
 	}
-	r->received++;
-	struct stream *stream = stream_of(r, &identity.stream);
+	in->received++;
+	struct stream *stream = stream_of(in, &identity.stream);
 	if (identity.low > stream->heard_low) {
 		stream->heard_low = identity.low;
 		stream->low_due = identity.count == 0;
 		stream->low_at_ms = stream->low_wait_ms = 0;
 	}
 	if (identity.count == 1)
-		accept_reading(r, stream, message, &identity);
+		accept_reading(in, stream, message, &identity);
 }
 
 /* ---- acceptance out ---- */
 
-static void publish_accepted(struct relay *r, struct stream *stream)
+static void publish_accepted(struct intake *in, struct dp_bus *bus, struct stream *stream)
 {
 	struct dp_ack_range ranges[ACK_RANGES];
 	while (stream->accepted.n > 0) {
@@ -267,7 +305,7 @@ static void publish_accepted(struct relay *r, struct stream *stream)
 			.len = len,
 			.qos = 1,
 			.content_type = "application/json"};
-		int err = dp_bus_publish(r->local, &message);
+		int err = dp_bus_publish(bus, &message);
 		free(json);
 		/* While the local broker is away nobody hears; the sampler will ask again.
 		 */
@@ -276,14 +314,13 @@ static void publish_accepted(struct relay *r, struct stream *stream)
 				strerror(-err));
 		uint64_t last = ranges[n - 1].first + ranges[n - 1].count - 1;
 		for (size_t i = 0; i < n; i++)
-			r->accepted += ranges[i].count;
-		if (dp_intervals_remove(&stream->accepted, 0, last) != 0)
-			dp_log_out_of_memory("an answer");
+			in->accepted += ranges[i].count;
+		streams_must(stream_accept_told(stream, last));
 	}
 }
 
-void intake_answer(struct relay *r)
+void intake_answer(struct intake *in, struct dp_bus *bus)
 {
-	for (struct stream *s = r->streams.first; s != NULL; s = s->next)
-		publish_accepted(r, s);
+	for (struct stream *s = in->options.streams->first; s != NULL; s = s->next)
+		publish_accepted(in, bus, s);
 }

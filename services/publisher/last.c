@@ -77,34 +77,6 @@ void last_note(struct relay *r, const struct dp_identity *identity,
 	r->last_due = true;
 }
 
-void last_look(struct relay *r, const struct dp_bus_message *message,
-	const struct dp_identity *identity)
-{
-	struct dp_senml *pack;
-	struct dp_reading reading;
-	char json[DP_READING_JSON];
-	const struct dp_clock *clock = &r->service->clock;
-	const char *why;
-	if (dp_senml_open(&pack, message->payload, message->len, DP_SENML_NATIVE,
-		    clock->wall_us(clock->data), &why) != 0)
-		return;
-	/* What may not be sent may not be shown. */
-	if (dp_senml_next(pack, &reading, &why) == 1 &&
-		dp_reading_encode(&reading, json, sizeof(json)) > 0)
-		last_note(r, identity, &reading);
-	dp_senml_close(pack);
-}
-
-void last_note_waiting(struct relay *r, const struct dp_bus_message *message)
-{
-	struct dp_identity identity;
-	const char *why;
-	if (dp_identity_decode(
-		    message->properties, message->n_properties, &identity, &why) == 0 &&
-		identity.count == 1)
-		last_look(r, message, &identity);
-}
-
 void last_note_output(struct relay *r, const struct dp_bus_message *message)
 {
 	struct last *last = last_of_topic(r, message->topic);

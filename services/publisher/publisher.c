@@ -64,11 +64,11 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
 	if (strncmp(message->topic, "local/reading/", 14) == 0)
-		intake_reading(r, message);
+		intake_reading(&r->intake, message);
 	else if (strncmp(message->topic, "local/stats/", 12) == 0)
 		relay_stats(r, message);
 	else if (strncmp(message->topic, "local/last/", 11) == 0)
-		last_note_waiting(r, message);
+		intake_waiting(&r->intake, message);
 	else if (strncmp(message->topic, "local/state/", 12) == 0)
 		last_note_output(r, message);
 	else if (strncmp(message->topic, "local/status/", 13) == 0)
@@ -104,9 +104,9 @@ static void open_buses(struct relay *r)
 	uplink_open(&r->uplink, r->queue.instance);
 	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
 		r->config->node_name, r->config->service.instance);
-	const struct dp_stat table[] = {{"received", &r->received},
-		{"accepted", &r->accepted}, {"duplicates", &r->duplicates},
-		{"refused", &r->refused}, {"in_memory", &r->live_count},
+	const struct dp_stat table[] = {{"received", &r->intake.received},
+		{"accepted", &r->intake.accepted}, {"duplicates", &r->intake.duplicates},
+		{"refused", &r->intake.refused}, {"in_memory", &r->live_count},
 		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
 		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
 		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
@@ -152,8 +152,8 @@ static void arm_timer(struct relay *r)
 		due = uplink_deadline(&r->uplink);
 	if (last_deadline(r) < due)
 		due = last_deadline(r);
-	if (intake_deadline(r) < due)
-		due = intake_deadline(r);
+	if (intake_deadline(&r->intake) < due)
+		due = intake_deadline(&r->intake);
 	if (commands_deadline(r) < due)
 		due = commands_deadline(r);
 	if (due == INT64_MAX) {
@@ -172,7 +172,7 @@ static void relay_work(uv_prepare_t *prepare)
 	else if (r->local == NULL && !r->stopping)
 		open_buses(r);
 	if (r->queue.opened && !r->stopped) {
-		intake_date(r);
+		intake_date(&r->intake);
 		uplink_expire(&r->uplink);
 		claims_settle(r);
 		recall_expire(r);
@@ -185,7 +185,7 @@ static void relay_work(uv_prepare_t *prepare)
 			want = uplink_wants(&r->uplink);
 		queue_work(&r->queue, &want);
 		if (r->local != NULL)
-			intake_answer(r);
+			intake_answer(&r->intake, r->local);
 		commands_flush(r);
 		count_held(r);
 	}
@@ -208,6 +208,18 @@ static bool is_in_flight(void *data, const struct stream *stream, uint64_t seq)
 {
 	const struct relay *r = data;
 	return sender_in_flight(&r->uplink.sender, stream, seq);
+}
+
+static void on_seen(
+	void *data, const struct dp_identity *identity, const struct dp_reading *reading)
+{
+	last_note(data, identity, reading);
+}
+
+static bool is_in_use(void *data, const struct stream *stream)
+{
+	const struct relay *r = data;
+	return queue_busy(&r->queue) || sender_uses(&r->uplink.sender, stream);
 }
 
 static void on_connected(void *data)
@@ -240,9 +252,14 @@ struct relay *publisher_start(
 	r->service = service;
 	r->config = config;
 	r->settle_ms = INT64_MAX;
-	/* Checked when they were read. */
-	dp_clock_parse_trust(config->clock_trust, &r->trust);
-	dp_parse_duration_ms(config->clock_wait_max, &r->clock_wait_ms);
+	const struct intake_options intake = {.loop = &service->loop,
+		.clock = &service->clock,
+		.config = config,
+		.streams = &r->streams,
+		.data = r,
+		.seen = on_seen,
+		.in_use = is_in_use};
+	intake_init(&r->intake, &intake);
 	const struct uplink_options uplink = {.loop = &service->loop,
 		.config = config,
 		.streams = &r->streams,

@@ -24,6 +24,7 @@
 #include <uv.h>
 
 #include "bus.h"
+#include "intake.h"
 #include "outbox/queue.h"
 #include "publisher.h"
 #include "reading.h"
@@ -37,7 +38,6 @@
 #define RELAY_COMMANDS 32 /* that wait for their sampler */
 #define RELAY_SENT 64	  /* that wait for its answer */
 #define LOCAL_PRESENCE "local/publisher"
-#define RELAY_BOOTS 1024 /* with readings that have no time */
 
 /* Which reading is shown as the last one. */
 struct shown {
@@ -73,10 +73,8 @@ struct relay {
 	struct uplink uplink;
 	struct streams streams;
 	struct queue queue; /* the outbox */
-	enum dp_clock_trust trust;
-	int64_t clock_wait_ms;
-	int64_t waiting_since_ms; /* readings wait for their time; 0 none does */
-	int64_t clock_due_ms;	  /* when to look at the clock again */
+	struct intake intake;
+
 	struct command *commands[RELAY_COMMANDS];
 	size_t n_commands;
 	struct command *sent[RELAY_SENT];
@@ -106,21 +104,12 @@ struct relay {
 	bool stopped;
 
 	/* statistics */
-	uint64_t received, accepted, duplicates, refused, outbox_count, live_count, flying,
-		oldest_s, commands_taken, commands_refused;
+	uint64_t outbox_count, live_count, flying, oldest_s, commands_taken,
+		commands_refused;
 };
 
 /* publisher.c */
 int64_t relay_now(const struct relay *r);
-
-/* intake.c */
-/* A message on local/reading/<sensor>. */
-void intake_reading(struct relay *r, const struct dp_bus_message *message);
-/* Tell the samplers what is accepted. */
-void intake_answer(struct relay *r);
-/* Give readings without a time their time, once it is known. */
-void intake_date(struct relay *r);
-int64_t intake_deadline(const struct relay *r);
 
 /* commands.c */
 /* @return whether the message from the centre was a command */
@@ -158,11 +147,6 @@ bool last_is_online(const struct dp_bus_message *message);
 bool last_is_newer(const struct relay *r, const struct shown *a, const struct shown *b);
 void last_note(struct relay *r, const struct dp_identity *identity,
 	const struct dp_reading *reading);
-/* A reading that is not taken now: it can be shown all the same. */
-void last_look(struct relay *r, const struct dp_bus_message *message,
-	const struct dp_identity *identity);
-/* local/last/<sensor>: one that waits for its turn. */
-void last_note_waiting(struct relay *r, const struct dp_bus_message *message);
 void last_note_online(struct relay *r, struct last *last, bool online);
 /* local/state/<output>, local/status/<name> and local/sampler/<instance>. */
 void last_note_output(struct relay *r, const struct dp_bus_message *message);

@@ -86,7 +86,7 @@ static void intake(const char *payload, uint64_t first, uint32_t count, const ch
 		.len = strlen(payload),
 		.properties = text.properties,
 		.n_properties = text.n};
-	intake_reading(model.relay, &message);
+	intake_reading(&model.relay->intake, &message);
 }
 
 static void test_what_cannot_be_read_is_counted_and_not_asked_for_again(void **state)
@@ -96,15 +96,15 @@ static void test_what_cannot_be_read_is_counted_and_not_asked_for_again(void **s
 	static const char two[] = "[{\"bn\":\"s/\",\"bt\":1900000000,\"n\":\"t\",\"v\":1},"
 				  "{\"bn\":\"s/\",\"bt\":1900000001,\"n\":\"t\",\"v\":1}]";
 	begin(state);
-	intake_reading(model.relay, &nobodys);
-	assert_int_equal(model.relay->refused, 1);
-	assert_int_equal(model.relay->received, 0);
+	intake_reading(&model.relay->intake, &nobodys);
+	assert_int_equal(model.relay->intake.refused, 1);
+	assert_int_equal(model.relay->intake.received, 0);
 	intake("no JSON", 1, 1, NULL);
 	intake(two, 2, 1, NULL);
 	intake("[{\"bn\":\"s/\",\"n\":\"t\",\"v\":1}]", 3, 1, NULL); /* no time */
 	intake("[]", 4, 1, NULL);
 	intake(two, 5, 2, NULL);
-	assert_int_equal(model.relay->refused, 6);
+	assert_int_equal(model.relay->intake.refused, 6);
 	assert_int_equal(streams_live(&model.relay->streams).n, 0);
 	model_run(100);
 	for (unsigned seq = 1; seq <= 4; seq++)
@@ -119,7 +119,7 @@ static void test_a_reading_that_comes_again_is_held_once(void **state)
 	model_run(100);
 	assert_int_equal(streams_live(&model.relay->streams).n, 3);
 	model_run(3500); /* the sampler sends again; by now they are in the outbox */
-	assert_true(model.relay->duplicates >= 3);
+	assert_true(model.relay->intake.duplicates >= 3);
 	assert_int_equal(model.relay->outbox_count, 3);
 	assert_true(model.samplers[0].accepted[3]);
 	model.centre_up = true;
@@ -148,11 +148,11 @@ static void test_a_stream_has_one_boot_unless_the_file_had_it_wrong(void **state
 	model.clock_set = false;
 	intake(json, 1, 1, "a boot");
 	intake(json, 2, 1, "another");
-	assert_int_equal(model.relay->refused, 1);
+	assert_int_equal(model.relay->intake.refused, 1);
 	assert_string_equal(model.relay->streams.first->boot->id, "a boot");
 	/* This board's: no sampler outlives a boot. */
 	intake(json, 3, 1, model.service.clock.boot_id);
-	assert_int_equal(model.relay->refused, 1);
+	assert_int_equal(model.relay->intake.refused, 1);
 	assert_string_equal(
 		model.relay->streams.first->boot->id, model.service.clock.boot_id);
 	assert_int_equal(model_stop(), 0);

@@ -185,6 +185,11 @@ int stream_accept_again(struct stream *stream, uint64_t seq)
 	return dp_intervals_add(&stream->accepted, seq, seq);
 }
 
+int stream_accept_told(struct stream *stream, uint64_t last)
+{
+	return dp_intervals_remove(&stream->accepted, 0, last);
+}
+
 void stream_unsend(struct stream *stream, uint64_t first, uint64_t count)
 {
 	for (size_t i = live_index(stream, first);

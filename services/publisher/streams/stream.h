@@ -104,6 +104,9 @@ int stream_answer(struct stream *stream, uint64_t first, uint64_t count);
 /** The sampler need not keep this one, which is answered or stored. @return 0; -ENOMEM */
 int stream_accept_again(struct stream *stream, uint64_t seq);
 
+/** It has been told what is accepted, up to that number. @return 0; -ENOMEM */
+int stream_accept_told(struct stream *stream, uint64_t last);
+
 /** A flight is back: what of it is still held is to be sent again. */
 void stream_unsend(struct stream *stream, uint64_t first, uint64_t count);
 
