@@ -33,13 +33,14 @@ static void on_local_connect(void *data)
 	claims_expect(r);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
-	listeners_say_online(r);
+	commands_local_connected(&r->commands);
 }
 
 static void on_local_disconnect(void *data)
 {
-	listeners_forget(data); /* samplers keep what was not accepted */
-	claims_forget(data);
+	struct relay *r = data;
+	commands_local_disconnected(&r->commands); /* samplers keep what was not accepted */
+	claims_forget(r);
 }
 
 static void relay_stats(struct relay *r, const struct dp_bus_message *message)
@@ -75,11 +76,11 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 		last_note_status(r, message);
 	else if (strncmp(message->topic, "local/sampler/", 14) == 0) {
 		last_note_sampler(r, message);
-		listeners_note_sampler(r, message);
+		commands_sampler(&r->commands, message);
 	} else if (strncmp(message->topic, "local/listening/", 16) == 0)
-		listeners_note(r, message);
+		commands_listening(&r->commands, message);
 	else if (strncmp(message->topic, "local/answer/", 13) == 0)
-		commands_answered(r, message);
+		commands_answered(&r->commands, message);
 }
 
 static void open_buses(struct relay *r)
@@ -102,6 +103,7 @@ static void open_buses(struct relay *r)
 		dp_log_out_of_memory("the bus");
 	claims_expect(r);
 	uplink_open(&r->uplink, r->queue.instance);
+	commands_open(&r->commands, r->local, r->uplink.bus);
 	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
 		r->config->node_name, r->config->service.instance);
 	const struct dp_stat table[] = {{"received", &r->intake.received},
@@ -114,8 +116,8 @@ static void open_buses(struct relay *r)
 		{"stored", &r->uplink.stored}, {"rejected", &r->uplink.rejected},
 		{"later", &r->uplink.later}, {"resent", &r->uplink.sender.delivery.resent},
 		{"strange_answers", &r->uplink.strange_answers},
-		{"commands", &r->commands_taken},
-		{"commands_refused", &r->commands_refused}};
+		{"commands", &r->commands.received},
+		{"commands_refused", &r->commands.refused}};
 	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
 	memcpy(r->table, table, sizeof(table));
 	dp_stats_start(&r->stats, &r->service->loop, r->uplink.bus, r->stats_topic,
@@ -154,8 +156,10 @@ static void arm_timer(struct relay *r)
 		due = last_deadline(r);
 	if (intake_deadline(&r->intake) < due)
 		due = intake_deadline(&r->intake);
-	if (commands_deadline(r) < due)
-		due = commands_deadline(r);
+	/* Once a second; it is also how a stop of the process is noticed. */
+	if ((commands_any(&r->commands) || last_has_outputs(r)) &&
+		relay_now(r) + 1000 < due)
+		due = relay_now(r) + 1000;
 	if (due == INT64_MAX) {
 		uv_timer_stop(&r->timer);
 		return;
@@ -186,14 +190,14 @@ static void relay_work(uv_prepare_t *prepare)
 		queue_work(&r->queue, &want);
 		if (r->local != NULL)
 			intake_answer(&r->intake, r->local);
-		commands_flush(r);
+		commands_flush(&r->commands);
 		count_held(r);
 	}
 	if (r->stopping && queue_saved(&r->queue))
 		finish_stop(r);
 	if (!r->stopped)
 		arm_timer(r);
-	commands_note_awake(r);
+	commands_note_awake(&r->commands);
 }
 
 /* ---- start and stop ---- */
@@ -225,7 +229,7 @@ static bool is_in_use(void *data, const struct stream *stream)
 static void on_connected(void *data)
 {
 	struct relay *r = data;
-	commands_subscribe(r);
+	commands_connected(&r->commands);
 	recall_start(r);
 	last_send_all(r);
 }
@@ -233,7 +237,7 @@ static void on_connected(void *data)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
-	if (!commands_take(r, message))
+	if (!commands_message(&r->commands, message))
 		recall_take(r, message);
 }
 
@@ -260,6 +264,7 @@ struct relay *publisher_start(
 		.seen = on_seen,
 		.in_use = is_in_use};
 	intake_init(&r->intake, &intake);
+	r->commands = (struct commands){.config = config, .clock = &service->clock};
 	const struct uplink_options uplink = {.loop = &service->loop,
 		.config = config,
 		.streams = &r->streams,
@@ -295,7 +300,7 @@ static void finish_stop(struct relay *r)
 		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
 			"readings=%zu", live);
 	if (r->uplink.bus != NULL) {
-		commands_finish(r);
+		commands_finish(&r->commands);
 		last_stop(r);
 		const struct dp_bus_message away = {.topic = LOCAL_PRESENCE,
 			.payload = "offline",
@@ -320,6 +325,7 @@ void publisher_stop(void *data)
 	struct relay *r = data;
 	r->stopping = true;
 	queue_stop(&r->queue);
+	commands_stop(&r->commands);
 	if (r->local != NULL)
 		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */

@@ -9,8 +9,7 @@
  *                sensor and output
  *   claims.c     which sampler has which of them, and what is true when none has
  *   recall.c     the same topics, read back from the centre after each connect
- *   commands.c   commands to outputs and their answers
- *   listeners.c  which sampler listens for commands to which output
+ *   commands/    commands to outputs and their answers
  *
  * Callbacks only note what is to be done; relay_work() does it once an iteration,
  * before the loop waits again.
@@ -24,6 +23,7 @@
 #include <uv.h>
 
 #include "bus.h"
+#include "commands/commands.h"
 #include "intake.h"
 #include "outbox/queue.h"
 #include "publisher.h"
@@ -35,8 +35,6 @@
 #define RELAY_SENSORS 256
 #define RELAY_SAMPLERS 32
 #define RELAY_STATS 20
-#define RELAY_COMMANDS 32 /* that wait for their sampler */
-#define RELAY_SENT 64	  /* that wait for its answer */
 #define LOCAL_PRESENCE "local/publisher"
 
 /* Which reading is shown as the last one. */
@@ -61,11 +59,6 @@ struct last {
 	bool json_due, status_due;
 };
 
-struct listener {
-	char output[DP_NAME_MAX + 1];
-	char sampler[DP_NAME_MAX + 1];
-};
-
 struct relay {
 	struct dp_service *service;
 	const struct publisher_config *config;
@@ -75,15 +68,7 @@ struct relay {
 	struct queue queue; /* the outbox */
 	struct intake intake;
 
-	struct command *commands[RELAY_COMMANDS];
-	size_t n_commands;
-	struct command *sent[RELAY_SENT];
-	size_t n_sent;
-	uint64_t next_sent; /* its id; the upper half is random */
-	struct listener listeners[RELAY_SENSORS];
-	size_t n_listeners;
-	/* Since boot: when the loop last went to wait; the last stop of the process. */
-	int64_t awake_ns, stopped_ns, resumed_ns;
+	struct commands commands;
 
 	struct last last[RELAY_SENSORS];
 	size_t n_last;
@@ -110,34 +95,6 @@ struct relay {
 
 /* publisher.c */
 int64_t relay_now(const struct relay *r);
-
-/* commands.c */
-/* @return whether the message from the centre was a command */
-bool commands_take(struct relay *r, const struct dp_bus_message *message);
-/* An answer to one, on local/answer/<id>/<response topic>. */
-void commands_answered(struct relay *r, const struct dp_bus_message *message);
-/* Those that waited for their sampler are passed on, or wait on; none waits for ever. */
-void commands_flush(struct relay *r);
-/* That sampler, or all with NULL, will not answer any more: its callers are told. */
-void commands_lost(struct relay *r, const char *sampler);
-/* After each connect to the centre. */
-void commands_subscribe(struct relay *r);
-/* Before the loop waits. */
-void commands_note_awake(struct relay *r);
-int64_t commands_deadline(const struct relay *r);
-/* At the stop, while the centre can still be told: whatever waits is refused. */
-void commands_finish(struct relay *r);
-
-/* listeners.c */
-/* local/listening/<output>, and a sampler that goes: local/sampler/<instance>. */
-void listeners_note(struct relay *r, const struct dp_bus_message *message);
-void listeners_note_sampler(struct relay *r, const struct dp_bus_message *message);
-/* The node's broker is gone: who listens must say so again. */
-void listeners_forget(struct relay *r);
-/* After each connect to it. Whoever listens answers. */
-void listeners_say_online(struct relay *r);
-/* @return the sampler that listens for commands to it, or NULL */
-const char *listeners_of(struct relay *r, const char *output);
 
 /* last.c */
 /* Of the name behind a topic's last slash; NULL when it is none, or there are too many. */
