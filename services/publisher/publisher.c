@@ -30,7 +30,7 @@ static void on_local_connect(void *data)
 		err = dp_bus_subscribe(r->local, filters[i]);
 	if (err == 0)
 		err = dp_bus_publish(r->local, &hello);
-	claims_expect(r);
+	last_local_connected(&r->last);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
 	commands_local_connected(&r->commands);
@@ -40,7 +40,7 @@ static void on_local_disconnect(void *data)
 {
 	struct relay *r = data;
 	commands_local_disconnected(&r->commands); /* samplers keep what was not accepted */
-	claims_forget(r);
+	last_local_disconnected(&r->last);
 }
 
 static void relay_stats(struct relay *r, const struct dp_bus_message *message)
@@ -71,11 +71,11 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 	else if (strncmp(message->topic, "local/last/", 11) == 0)
 		intake_waiting(&r->intake, message);
 	else if (strncmp(message->topic, "local/state/", 12) == 0)
-		last_note_output(r, message);
+		last_output(&r->last, message);
 	else if (strncmp(message->topic, "local/status/", 13) == 0)
-		last_note_status(r, message);
+		last_status(&r->last, message);
 	else if (strncmp(message->topic, "local/sampler/", 14) == 0) {
-		last_note_sampler(r, message);
+		last_sampler(&r->last, message);
 		commands_sampler(&r->commands, message);
 	} else if (strncmp(message->topic, "local/listening/", 16) == 0)
 		commands_listening(&r->commands, message);
@@ -101,8 +101,8 @@ static void open_buses(struct relay *r)
 	};
 	if (dp_bus_open(&r->local, &r->service->loop, &local) != 0)
 		dp_log_out_of_memory("the bus");
-	claims_expect(r);
 	uplink_open(&r->uplink, r->queue.instance);
+	last_open(&r->last, r->uplink.bus);
 	commands_open(&r->commands, r->local, r->uplink.bus);
 	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
 		r->config->node_name, r->config->service.instance);
@@ -152,12 +152,12 @@ static void arm_timer(struct relay *r)
 	int64_t due = queue_deadline(&r->queue);
 	if (uplink_deadline(&r->uplink) < due)
 		due = uplink_deadline(&r->uplink);
-	if (last_deadline(r) < due)
-		due = last_deadline(r);
+	if (last_deadline(&r->last) < due)
+		due = last_deadline(&r->last);
 	if (intake_deadline(&r->intake) < due)
 		due = intake_deadline(&r->intake);
 	/* Once a second; it is also how a stop of the process is noticed. */
-	if ((commands_any(&r->commands) || last_has_outputs(r)) &&
+	if ((commands_any(&r->commands) || last_has_outputs(&r->last)) &&
 		relay_now(r) + 1000 < due)
 		due = relay_now(r) + 1000;
 	if (due == INT64_MAX) {
@@ -178,11 +178,10 @@ static void relay_work(uv_prepare_t *prepare)
 	if (r->queue.opened && !r->stopped) {
 		intake_date(&r->intake);
 		uplink_expire(&r->uplink);
-		claims_settle(r);
-		recall_expire(r);
+		last_decide(&r->last);
 		if (!r->stopping && r->uplink.bus != NULL) {
 			uplink_send(&r->uplink);
-			last_send(r);
+			last_send(&r->last);
 		}
 		struct page_want want = {.stream = NULL};
 		if (!r->stopping && !queue_busy(&r->queue))
@@ -217,7 +216,8 @@ static bool is_in_flight(void *data, const struct stream *stream, uint64_t seq)
 static void on_seen(
 	void *data, const struct dp_identity *identity, const struct dp_reading *reading)
 {
-	last_note(data, identity, reading);
+	struct relay *r = data;
+	last_reading(&r->last, identity, reading);
 }
 
 static bool is_in_use(void *data, const struct stream *stream)
@@ -230,15 +230,14 @@ static void on_connected(void *data)
 {
 	struct relay *r = data;
 	commands_connected(&r->commands);
-	recall_start(r);
-	last_send_all(r);
+	last_connected(&r->last);
 }
 
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
 	if (!commands_message(&r->commands, message))
-		recall_take(r, message);
+		last_message(&r->last, message);
 }
 
 static void on_outbox_failed(void *data)
@@ -255,7 +254,7 @@ struct relay *publisher_start(
 		dp_log_out_of_memory("the publisher");
 	r->service = service;
 	r->config = config;
-	r->settle_ms = INT64_MAX;
+	last_init(&r->last, &service->loop, &service->clock, config->node_name);
 	const struct intake_options intake = {.loop = &service->loop,
 		.clock = &service->clock,
 		.config = config,
@@ -301,7 +300,7 @@ static void finish_stop(struct relay *r)
 			"readings=%zu", live);
 	if (r->uplink.bus != NULL) {
 		commands_finish(&r->commands);
-		last_stop(r);
+		last_finish(&r->last);
 		const struct dp_bus_message away = {.topic = LOCAL_PRESENCE,
 			.payload = "offline",
 			.len = strlen("offline"),

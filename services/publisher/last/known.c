@@ -1,0 +1,52 @@
+#include "known.h"
+
+#include <string.h>
+
+#define AHEAD_US INT64_C(60000000) /* of our clock: the time of a reading is wrong */
+
+struct known *known_of(struct known_names *names, struct dp_slice name)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		if (dp_slice_equal(dp_slice(names->at[i].name), name))
+			return &names->at[i];
+	}
+	if (names->n == KNOWN_MAX)
+		return NULL;
+	struct known *known = &names->at[names->n++];
+	*known = (struct known){.told = false};
+	memcpy(known->name, name.at, name.len);
+	return known;
+}
+
+struct known *known_of_topic(struct known_names *names, const char *topic)
+{
+	struct dp_slice name = dp_slice(strrchr(topic, '/') + 1);
+	return dp_name_valid(name.at, name.len) ? known_of(names, name) : NULL;
+}
+
+bool known_says_online(const struct dp_bus_message *message)
+{
+	return message->len == strlen("online") &&
+	       memcmp(message->payload, "online", message->len) == 0;
+}
+
+void known_note_online(struct known_names *names, struct known *known, bool online)
+{
+	if (known->told && known->online == online)
+		return;
+	known->told = known->status_due = true;
+	known->online = online;
+	names->due = true;
+}
+
+/*
+ * Of one stream the higher number is newer, whatever was done to the clock. Of two, that is
+ * of two samplers or two runs of one, the later time is; unless one has none, or a clock
+ * that was ahead has made what is shown.
+ */
+bool known_is_newer(const struct shown *a, const struct shown *b, int64_t wall_us)
+{
+	if (memcmp(&a->stream, &b->stream, sizeof(a->stream)) == 0 && b->seq != 0)
+		return a->seq > b->seq;
+	return a->ts_us == 0 || a->ts_us >= b->ts_us || b->ts_us > wall_us + AHEAD_US;
+}

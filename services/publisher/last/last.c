@@ -1,0 +1,249 @@
+#include "last.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "number.h"
+
+#define LAST_EVERY_MS 500
+
+static int64_t now_ms(const struct last *last)
+{
+	return (int64_t)uv_now(last->loop);
+}
+
+static int64_t wall_us(const struct last *last)
+{
+	return last->clock->wall_us(last->clock->data);
+}
+
+void last_init(
+	struct last *last, uv_loop_t *loop, const struct dp_clock *clock, const char *node)
+{
+	*last = (struct last){.loop = loop, .clock = clock, .node = node};
+	last->recall = (struct recall){.names = &last->names, .node = node};
+	claims_init(&last->claims, &last->names);
+}
+
+void last_open(struct last *last, struct dp_bus *bus)
+{
+	last->bus = bus;
+	claims_expect(&last->claims, now_ms(last));
+}
+
+static bool connected(const struct last *last)
+{
+	return last->bus != NULL && dp_bus_connected(last->bus);
+}
+
+/* ---- what comes in ---- */
+
+void last_local_connected(struct last *last)
+{
+	claims_expect(&last->claims, now_ms(last));
+}
+
+void last_local_disconnected(struct last *last)
+{
+	claims_forget(&last->claims, now_ms(last));
+}
+
+void last_message(struct last *last, const struct dp_bus_message *message)
+{
+	if (strncmp(message->topic, "state/", 6) != 0 &&
+		strncmp(message->topic, "status/", 7) != 0)
+		return;
+	const struct known *known = recall_message(&last->recall, message, wall_us(last));
+	if (known != NULL && !known->claimed)
+		claims_expect(&last->claims, now_ms(last));
+}
+
+void last_reading(struct last *last, const struct dp_identity *identity,
+	const struct dp_reading *reading)
+{
+	struct known *known = known_of(&last->names, reading->sensor);
+	const struct shown shown = {.stream = identity->stream,
+		.seq = identity->first,
+		.ts_us = reading->has_time ? reading->ts_us : 0};
+	if (known == NULL || (known->json[0] != '\0' &&
+				     !known_is_newer(&shown, &known->shown, wall_us(last))))
+		return;
+	char json[sizeof(known->json)] = "{";
+	size_t len = 1;
+	if (reading->has_time)
+		len = (size_t)snprintf(json, sizeof(json),
+			"{\"time\":%" PRId64 ".%06" PRId64, reading->ts_us / 1000000,
+			reading->ts_us % 1000000);
+	for (unsigned i = 0; i < reading->n && len < sizeof(json); i++) {
+		char number[32];
+		dp_format_double(number, reading->values[i].value);
+		len += (size_t)snprintf(json + len, sizeof(json) - len, "%s\"%.*s\":%s",
+			len > 1 ? "," : "", (int)reading->values[i].quantity.len,
+			reading->values[i].quantity.at, number);
+	}
+	if (len + 2 > sizeof(json))
+		return;
+	memcpy(json + len, "}", 2);
+	memcpy(known->json, json, len + 2);
+	known->shown = shown;
+	known->json_due = !known->clear_due;
+	last->names.due = true;
+}
+
+void last_output(struct last *last, const struct dp_bus_message *message)
+{
+	struct known *known = known_of_topic(&last->names, message->topic);
+	if (known == NULL || message->len == 0 || message->len >= sizeof(known->json))
+		return;
+	memcpy(known->json, message->payload, message->len);
+	known->json[message->len] = '\0';
+	known->is_output = known->json_due = true;
+	last->names.due = true;
+	last_send(last);
+}
+
+void last_status(struct last *last, const struct dp_bus_message *message)
+{
+	struct known *known = known_of_topic(&last->names, message->topic);
+	if (known != NULL)
+		claims_note(&last->claims, known, message);
+}
+
+/* A sampler's last will: all that is its own is away too. */
+void last_sampler(struct last *last, const struct dp_bus_message *message)
+{
+	claims_note_sampler(&last->claims, strrchr(message->topic, '/') + 1,
+		known_says_online(message), now_ms(last));
+}
+
+bool last_has_outputs(const struct last *last)
+{
+	size_t i = 0;
+	while (i < last->names.n && !last->names.at[i].is_output)
+		i++;
+	return i < last->names.n;
+}
+
+/* ---- what goes out ---- */
+
+/* @return whether the connection is still there */
+static bool tell(struct last *last, const char *what, const struct known *known,
+	const char *text, const char *content_type)
+{
+	char topic[DP_TOPIC_MAX], stream[DP_STREAM_HEX + 1], seq[24];
+	struct dp_property properties[3];
+	size_t n = 0;
+	/* What is needed when it is read back: whose it is, and which reading. */
+	if (known->sampler[0] != '\0')
+		properties[n++] = (struct dp_property){"sampler", known->sampler};
+	if (content_type != NULL && known->shown.seq != 0) {
+		dp_hex_encode(known->shown.stream.bytes, DP_STREAM_BYTES, stream);
+		snprintf(seq, sizeof(seq), "%" PRIu64, known->shown.seq);
+		properties[n++] = (struct dp_property){"stream", stream};
+		properties[n++] = (struct dp_property){"first", seq};
+	}
+	snprintf(topic, sizeof(topic), "%s/%s/%s", what, last->node, known->name);
+	const struct dp_bus_message message = {.topic = topic,
+		.payload = text,
+		.len = strlen(text),
+		.qos = 1,
+		.retain = true,
+		.content_type = content_type,
+		.properties = properties,
+		.n_properties = n};
+	int err = dp_bus_publish(last->bus, &message);
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_WARN, "cannot publish what is known of a sensor or output",
+			"topic=%s error=\"%s\"", topic, strerror(-err));
+	return err != -ENOTCONN;
+}
+
+static bool send_one(struct last *last, struct known *known)
+{
+	if (known->clear_due)
+		return tell(last, "state", known, "", NULL) &&
+		       tell(last, "status", known, "", NULL);
+	if (known->json_due && !tell(last, "state", known, known->json, "application/json"))
+		return false;
+	known->json_due = false;
+	if (known->status_due &&
+		!tell(last, "status", known, known->online ? "online" : "offline", NULL))
+		return false;
+	known->status_due = false;
+	return true;
+}
+
+static bool is_due(const struct known *known)
+{
+	return known->json_due || known->status_due || known->clear_due;
+}
+
+void last_send(struct last *last)
+{
+	if (!last->names.due || !connected(last))
+		return;
+	bool soon = now_ms(last) - last->sent_ms < LAST_EVERY_MS || !last->recall.done;
+	bool all = true;
+	size_t i = 0;
+	while (i < last->names.n) {
+		struct known *known = &last->names.at[i];
+		bool cleared = false;
+		/* Somebody waits for an output's; sensors' may be many. */
+		if (soon && !known->is_output)
+			all = all && !is_due(known);
+		else if (!send_one(last, known))
+			return;
+		else
+			cleared = known->clear_due;
+		if (cleared)
+			*known = last->names.at[--last->names.n];
+		else
+			i++;
+	}
+	last->names.due = !all;
+	if (!soon)
+		last->sent_ms = now_ms(last);
+}
+
+void last_connected(struct last *last)
+{
+	recall_start(&last->recall, last->bus, now_ms(last));
+	for (size_t i = 0; i < last->names.n; i++) {
+		struct known *known = &last->names.at[i];
+		known->json_due = known->json[0] != '\0';
+		known->status_due = known->told;
+	}
+	last->names.due = last->names.n > 0;
+}
+
+void last_finish(struct last *last)
+{
+	bool up = connected(last);
+	for (size_t i = 0; i < last->names.n && up; i++) {
+		struct known *known = &last->names.at[i];
+		if (known->told)
+			known_note_online(&last->names, known, false);
+		up = send_one(last, known);
+	}
+}
+
+void last_decide(struct last *last)
+{
+	claims_decide(&last->claims, now_ms(last));
+	recall_expire(&last->recall, now_ms(last));
+}
+
+int64_t last_deadline(const struct last *last)
+{
+	int64_t due = last->claims.decide_ms;
+	if (!connected(last))
+		return due;
+	if (last->recall.under_way && last->recall.until_ms < due)
+		due = last->recall.until_ms;
+	if (last->names.due && last->recall.done && last->sent_ms + LAST_EVERY_MS < due)
+		due = last->sent_ms + LAST_EVERY_MS;
+	return due;
+}
