@@ -1,4 +1,4 @@
-#include "publisher.h"
+#include "relay.h"
 #include "service.h"
 
 int main(int argc, char **argv)
@@ -8,8 +8,8 @@ int main(int argc, char **argv)
 	int code = dp_service_init(&service, &settings_info, &config, argc, argv);
 	if (code >= 0)
 		return code;
-	struct relay *relay = publisher_start(&service, &config);
-	code = dp_service_run(&service, publisher_stop, publisher_health, relay);
-	publisher_destroy(relay);
+	struct relay *relay = relay_start(&service, &config);
+	code = dp_service_run(&service, relay_stop, relay_health, relay);
+	relay_destroy(relay);
 	return code;
 }

@@ -152,7 +152,7 @@ static const char *flip(size_t byte, unsigned bit, enum outcome *outcome)
 		if (wrong == NULL && !model_settled())
 			wrong = "it stands still";
 		if (wrong == NULL)
-			wrong = publisher_health(model.relay);
+			wrong = relay_health(model.relay);
 	}
 	bool partly = model.relay->queue.damaged > 0 || model.errors > 0;
 	if (model_stop() != 0 && model.restarts == 0 && wrong == NULL)

@@ -288,11 +288,11 @@ static const char *climb(const struct mode *mode, uint64_t k)
 	fail_disarm();
 	bool silent = fail_happened() && !model_settled() && model.errors == 0;
 	for (int64_t ms = 0; ms < SETTLE_MS && model.strange[0] == '\0' &&
-			     (!model_settled() || publisher_health(model.relay) != NULL);
+			     (!model_settled() || relay_health(model.relay) != NULL);
 		ms += 5000)
 		model_run(5000);
 	static char text[512];
-	const char *wrong = model_judge(), *health = publisher_health(model.relay);
+	const char *wrong = model_judge(), *health = relay_health(model.relay);
 	if (wrong == NULL && silent)
 		wrong = "it did not say what it could not do";
 	if (wrong == NULL && !model_settled())

@@ -28,14 +28,14 @@ static void sample(unsigned n, unsigned count)
 
 static void assert_healthy(void)
 {
-	const char *wrong = publisher_health(model.relay);
+	const char *wrong = relay_health(model.relay);
 	if (wrong != NULL)
 		fail_msg("unhealthy: %s", wrong);
 }
 
 static void assert_says(const char *words)
 {
-	const char *wrong = publisher_health(model.relay);
+	const char *wrong = relay_health(model.relay);
 	if (wrong == NULL || strstr(wrong, words) == NULL)
 		fail_msg("it says: %s", wrong == NULL ? "healthy" : wrong);
 }
@@ -120,7 +120,7 @@ static void test_a_reading_that_comes_again_is_held_once(void **state)
 	assert_int_equal(streams_live(&model.relay->streams).n, 3);
 	model_run(3500); /* the sampler sends again; by now they are in the outbox */
 	assert_true(model.relay->intake.duplicates >= 3);
-	assert_int_equal(model.relay->outbox_count, 3);
+	assert_int_equal(model.relay->in_outbox, 3);
 	assert_true(model.samplers[0].accepted[3]);
 	model.centre_up = true;
 	finish();
@@ -185,7 +185,7 @@ static void test_what_the_centre_refuses_is_kept_said_and_tried_slowly(void **st
 	sample(0, 5);
 	model_run(600000);
 	assert_says("0x87 (not authorized)");
-	assert_int_equal(model.relay->outbox_count, 5);
+	assert_int_equal(model.relay->in_outbox, 5);
 	assert_true(model.samplers[0].accepted[5]);
 	assert_true(model.batches > 3 && model.batches < 20);
 	assert_int_equal(model.errors, 1);

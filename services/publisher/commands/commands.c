@@ -340,35 +340,21 @@ bool commands_any(const struct commands *c)
 
 /* ---- who listens ---- */
 
-void commands_local_connected(struct commands *c)
-{
-	const struct dp_bus_message here = {.topic = "local/publisher",
-		.payload = "online",
-		.len = strlen("online"),
-		.qos = 1,
-		.retain = true};
-	int err = dp_bus_publish(c->local, &here);
-	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_ERROR, "cannot tell the samplers that the publisher is here",
-			"error=\"%s\"", strerror(-err));
-}
-
 void commands_listening(struct commands *c, const struct dp_bus_message *message)
 {
 	if (listeners_note(&c->listeners, message))
 		commands_flush(c);
 }
 
-void commands_sampler(struct commands *c, const struct dp_bus_message *message)
+bool commands_sampler(struct commands *c, const struct dp_bus_message *message)
 {
 	size_t lost;
 	const char *gone = listeners_note_sampler(&c->listeners, message, &lost);
 	if (gone == NULL)
-		return;
+		return false;
 	lose(c, gone);
 	/* The will of one that died may come after its successor's first words. */
-	if (lost > 0 && !c->stopping)
-		commands_local_connected(c);
+	return lost > 0;
 }
 
 /* Who listens must say so again. */

@@ -45,18 +45,22 @@ struct commands {
 /** The buses are there, and stay until commands_finish(). */
 void commands_open(struct commands *c, struct dp_bus *local, struct dp_bus *centre);
 
-/** After each connect to the centre, and to the node's broker; and when that is gone. */
+/** After each connect to the centre, and when the node's broker is gone. */
 void commands_connected(struct commands *c);
-void commands_local_connected(struct commands *c);
 void commands_local_disconnected(struct commands *c);
 
 /** @return whether the message from the centre was a command */
 bool commands_message(struct commands *c, const struct dp_bus_message *message);
 
-/** Messages of the node: local/answer/#, local/listening/+, local/sampler/+. */
+/** Messages of the node: local/answer/#, local/listening/+. */
 void commands_answered(struct commands *c, const struct dp_bus_message *message);
 void commands_listening(struct commands *c, const struct dp_bus_message *message);
-void commands_sampler(struct commands *c, const struct dp_bus_message *message);
+
+/**
+ * One on local/sampler/<instance>.
+ * @return whether listeners are gone with it: those that are here are to say so again
+ */
+bool commands_sampler(struct commands *c, const struct dp_bus_message *message);
 
 /** Those that waited for their sampler are passed on, or wait on; none waits for ever. */
 void commands_flush(struct commands *c);

@@ -277,6 +277,8 @@ void queue_stop(struct queue *queue)
 
 bool queue_saved(const struct queue *queue)
 {
+	if (!queue->opened)
+		return true;
 	return !queue_busy(queue) &&
 	       (queue->outbox == NULL || streams_live(queue->options.streams).n == 0 ||
 		       queue->spill.error != 0 || queue->spill.full);

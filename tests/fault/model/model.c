@@ -88,7 +88,7 @@ void dp_service_stop(struct dp_service *service, int exit_code)
 		return;
 	service->stopping = true;
 	model.exit_code = exit_code;
-	publisher_stop(model.relay);
+	relay_stop(model.relay);
 }
 
 void dp_service_safe(struct dp_service *service)
@@ -514,7 +514,7 @@ void model_start(void)
 	model.exit_code = -1;
 	queued.work = NULL;
 	memset(buses, 0, sizeof(buses));
-	model.relay = publisher_start(&model.service, &model.config);
+	model.relay = relay_start(&model.service, &model.config);
 }
 
 static void end(void)
@@ -525,7 +525,7 @@ static void end(void)
 	memset(buses, 0, sizeof(buses));
 	uv_run(&model.service.loop, UV_RUN_DEFAULT);
 	must(uv_loop_close(&model.service.loop) == 0, "a handle is left open");
-	publisher_destroy(model.relay);
+	relay_destroy(model.relay);
 	model.relay = NULL;
 }
 
@@ -591,7 +591,7 @@ int model_stop(void)
 {
 	if (!model.service.stopping) {
 		model.service.stopping = true;
-		publisher_stop(model.relay);
+		relay_stop(model.relay);
 	}
 	for (unsigned i = 0; i < 100 && !model.stopped; i++) {
 		turn();
@@ -625,7 +625,7 @@ bool model_settled(void)
 				return false;
 		}
 	}
-	return r->queue.opened && r->live_count == 0 && r->outbox_count == 0;
+	return r->queue.opened && r->in_memory == 0 && r->in_outbox == 0;
 }
 
 const char *model_judge(void)

@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "publisher/publisher.h"
 #include "publisher/relay.h"
 
 #define MODEL_STREAMS 4

@@ -1,21 +1,47 @@
-#include "publisher.h"
+#include "relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
-#include "number.h"
-#include "random.h"
-#include "relay.h"
 
-int64_t relay_now(const struct relay *r)
+static const char presence[] = "local/publisher";
+
+static int64_t now_ms(const struct relay *r)
 {
 	return (int64_t)uv_now(&r->service->loop);
 }
 
-/* ---- the buses ---- */
+/* Of a call to libuv that fails only when it is made wrongly. */
+static void checked(int err)
+{
+	assert(err == 0);
+	(void)err;
+}
+
+/* ---- the node's broker ---- */
+
+static void say_at_node(
+	struct relay *r, const char *status, enum dp_log_level level, const char *if_not)
+{
+	const struct dp_bus_message message = {.topic = presence,
+		.payload = status,
+		.len = strlen(status),
+		.qos = 1,
+		.retain = true};
+	int err = dp_bus_publish(r->local, &message);
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(level, if_not, "error=\"%s\"", strerror(-err));
+}
+
+static void say_online(struct relay *r)
+{
+	say_at_node(r, "online", DP_LOG_ERROR,
+		"cannot tell the samplers that the publisher is here");
+}
 
 static void on_local_connect(void *data)
 {
@@ -33,7 +59,7 @@ static void on_local_connect(void *data)
 	last_local_connected(&r->last);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
-	commands_local_connected(&r->commands);
+	say_online(r);
 }
 
 static void on_local_disconnect(void *data)
@@ -76,7 +102,8 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 		last_status(&r->last, message);
 	else if (strncmp(message->topic, "local/sampler/", 14) == 0) {
 		last_sampler(&r->last, message);
-		commands_sampler(&r->commands, message);
+		if (commands_sampler(&r->commands, message) && !r->stopping)
+			say_online(r);
 	} else if (strncmp(message->topic, "local/listening/", 16) == 0)
 		commands_listening(&r->commands, message);
 	else if (strncmp(message->topic, "local/answer/", 13) == 0)
@@ -85,14 +112,13 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 
 static void open_buses(struct relay *r)
 {
-	snprintf(r->client_local, sizeof(r->client_local), "dewpoint-publisher-%s",
-		r->queue.instance);
+	snprintf(r->client, sizeof(r->client), "dewpoint-publisher-%s", r->queue.instance);
 	const struct dp_bus_options local = {
 		.url = r->config->mqtt_url,
 		.ca_file = r->config->service.tls_ca_file,
-		.client_id = r->client_local,
+		.client_id = r->client,
 		.clean_start = true,
-		.will_topic = LOCAL_PRESENCE,
+		.will_topic = presence,
 		.will_payload = "offline",
 		.data = r,
 		.on_connect = on_local_connect,
@@ -108,8 +134,8 @@ static void open_buses(struct relay *r)
 		r->config->node_name, r->config->service.instance);
 	const struct dp_stat table[] = {{"received", &r->intake.received},
 		{"accepted", &r->intake.accepted}, {"duplicates", &r->intake.duplicates},
-		{"refused", &r->intake.refused}, {"in_memory", &r->live_count},
-		{"batches_in_flight", &r->flying}, {"in_outbox", &r->outbox_count},
+		{"refused", &r->intake.refused}, {"in_memory", &r->in_memory},
+		{"batches_in_flight", &r->in_flight}, {"in_outbox", &r->in_outbox},
 		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
 		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
 		{"damaged", &r->queue.damaged}, {"batches", &r->uplink.sender.batches},
@@ -127,18 +153,16 @@ static void open_buses(struct relay *r)
 
 /* ---- once an iteration ---- */
 
-static void finish_stop(struct relay *r);
-
-static void count_held(struct relay *r)
+static void count(struct relay *r)
 {
 	const struct dp_clock *clock = &r->service->clock;
-	r->live_count = streams_live(&r->streams).n;
-	r->flying = r->uplink.sender.delivery.in_flight[DELIVERY_LIVE] +
-		    r->uplink.sender.delivery.in_flight[DELIVERY_BACKLOG];
-	r->outbox_count = streams_stored(&r->streams);
+	r->in_memory = streams_live(&r->streams).n;
+	r->in_flight = r->uplink.sender.delivery.in_flight[DELIVERY_LIVE] +
+		       r->uplink.sender.delivery.in_flight[DELIVERY_BACKLOG];
+	r->in_outbox = streams_stored(&r->streams);
 	int64_t oldest_us = r->queue.usage.oldest_us;
 	int64_t age_us = clock->wall_us(clock->data) - oldest_us;
-	bool aged = r->outbox_count > 0 && oldest_us > 0 && age_us > 0;
+	bool aged = r->in_outbox > 0 && oldest_us > 0 && age_us > 0;
 	r->oldest_s = aged ? (uint64_t)age_us / 1000000 : 0;
 }
 
@@ -158,14 +182,36 @@ static void arm_timer(struct relay *r)
 		due = intake_deadline(&r->intake);
 	/* Once a second; it is also how a stop of the process is noticed. */
 	if ((commands_any(&r->commands) || last_has_outputs(&r->last)) &&
-		relay_now(r) + 1000 < due)
-		due = relay_now(r) + 1000;
+		now_ms(r) + 1000 < due)
+		due = now_ms(r) + 1000;
 	if (due == INT64_MAX) {
-		uv_timer_stop(&r->timer);
+		checked(uv_timer_stop(&r->timer));
 		return;
 	}
-	int64_t wait = due - relay_now(r);
-	uv_timer_start(&r->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0);
+	int64_t wait = due - now_ms(r);
+	checked(uv_timer_start(&r->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0));
+}
+
+/* Everything that was in memory is in the outbox now, or cannot be saved. */
+static void finish_stop(struct relay *r)
+{
+	r->stopped = true;
+	size_t live = streams_live(&r->streams).n;
+	if (live > 0)
+		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
+			"readings=%zu", live);
+	if (r->uplink.bus != NULL) {
+		commands_finish(&r->commands);
+		last_finish(&r->last);
+		say_at_node(
+			r, "offline", DP_LOG_WARN, "cannot tell the samplers of the stop");
+		dp_stats_stop(&r->stats);
+		uplink_close(&r->uplink);
+		dp_bus_close(r->local, NULL);
+	}
+	uv_close((uv_handle_t *)&r->prepare, NULL);
+	uv_close((uv_handle_t *)&r->timer, NULL);
+	dp_service_safe(r->service);
 }
 
 static void relay_work(uv_prepare_t *prepare)
@@ -183,6 +229,7 @@ static void relay_work(uv_prepare_t *prepare)
 			uplink_send(&r->uplink);
 			last_send(&r->last);
 		}
+		/* A page that is asked for while one is on its way would be that one. */
 		struct page_want want = {.stream = NULL};
 		if (!r->stopping && !queue_busy(&r->queue))
 			want = uplink_wants(&r->uplink);
@@ -190,16 +237,16 @@ static void relay_work(uv_prepare_t *prepare)
 		if (r->local != NULL)
 			intake_answer(&r->intake, r->local);
 		commands_flush(&r->commands);
-		count_held(r);
+		count(r);
 	}
-	if (r->stopping && queue_saved(&r->queue))
+	if (r->stopping && !r->stopped && queue_saved(&r->queue))
 		finish_stop(r);
 	if (!r->stopped)
 		arm_timer(r);
 	commands_note_awake(&r->commands);
 }
 
-/* ---- start and stop ---- */
+/* ---- what the parts have to say to each other ---- */
 
 static void on_page(void *data, struct stream *stream, const struct outbox_page *page)
 {
@@ -246,8 +293,9 @@ static void on_outbox_failed(void *data)
 	dp_service_stop(r->service, EXIT_FAILURE);
 }
 
-struct relay *publisher_start(
-	struct dp_service *service, const struct publisher_config *config)
+/* ---- start and stop ---- */
+
+struct relay *relay_start(struct dp_service *service, const struct publisher_config *config)
 {
 	struct relay *r = calloc(1, sizeof(*r));
 	if (r == NULL)
@@ -280,46 +328,15 @@ struct relay *publisher_start(
 		.in_flight = is_in_flight,
 		.failed = on_outbox_failed};
 	queue_init(&r->queue, &queue);
-	uv_timer_init(&service->loop, &r->timer);
+	checked(uv_timer_init(&service->loop, &r->timer));
 	r->timer.data = r;
-	uv_prepare_init(&service->loop, &r->prepare);
+	checked(uv_prepare_init(&service->loop, &r->prepare));
 	r->prepare.data = r;
-	uv_prepare_start(&r->prepare, relay_work);
+	checked(uv_prepare_start(&r->prepare, relay_work));
 	return r;
 }
 
-/* Everything that was in memory is in the outbox now, or cannot be saved. */
-static void finish_stop(struct relay *r)
-{
-	if (r->stopped)
-		return;
-	r->stopped = true;
-	size_t live = streams_live(&r->streams).n;
-	if (live > 0)
-		dp_log(DP_LOG_ERROR, "stopping with readings only the samplers still hold",
-			"readings=%zu", live);
-	if (r->uplink.bus != NULL) {
-		commands_finish(&r->commands);
-		last_finish(&r->last);
-		const struct dp_bus_message away = {.topic = LOCAL_PRESENCE,
-			.payload = "offline",
-			.len = strlen("offline"),
-			.qos = 1,
-			.retain = true};
-		int err = dp_bus_publish(r->local, &away);
-		if (err != 0 && err != -ENOTCONN)
-			dp_log(DP_LOG_WARN, "cannot tell the samplers of the stop",
-				"error=\"%s\"", strerror(-err));
-		dp_stats_stop(&r->stats);
-		uplink_close(&r->uplink);
-		dp_bus_close(r->local, NULL);
-	}
-	uv_close((uv_handle_t *)&r->prepare, NULL);
-	uv_close((uv_handle_t *)&r->timer, NULL);
-	dp_service_safe(r->service);
-}
-
-void publisher_stop(void *data)
+void relay_stop(void *data)
 {
 	struct relay *r = data;
 	r->stopping = true;
@@ -328,10 +345,10 @@ void publisher_stop(void *data)
 	if (r->local != NULL)
 		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */
-	uv_timer_start(&r->timer, on_timer, 0, 0);
+	checked(uv_timer_start(&r->timer, on_timer, 0, 0));
 }
 
-const char *publisher_health(void *data)
+const char *relay_health(void *data)
 {
 	struct relay *r = data;
 	if (r->local == NULL)
@@ -344,7 +361,7 @@ const char *publisher_health(void *data)
 	return wrong != NULL ? wrong : uplink_health(&r->uplink);
 }
 
-void publisher_destroy(struct relay *r)
+void relay_destroy(struct relay *r)
 {
 	queue_finish(&r->queue);
 	streams_clear(&r->streams);
