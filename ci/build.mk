@@ -170,6 +170,12 @@ $(OUT)/test/%: $(OUT)/obj/tests/unit/%.o $(ARCHIVES) $(OUT)/lib/common.a
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
+# Of one part of the publisher, whose calls must not be taken for another service's.
+$(OUT)/test/test_publisher_%: $(OUT)/obj/tests/unit/test_publisher_%.o $(OUT)/lib/publisher.a $(OUT)/lib/common.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
 $(OUT)/test/power_cut: $(OUT)/obj/tests/fault/power_cut.o $(OUT)/obj/tests/fault/cut_vfs.o \
 		$(OUT)/lib/publisher.a $(OUT)/lib/ingest.a $(OUT)/lib/common.a
 	@mkdir -p $(@D)

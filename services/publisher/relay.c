@@ -110,6 +110,29 @@ static void on_local_message(void *data, const struct dp_bus_message *message)
 		commands_answered(&r->commands, message);
 }
 
+static void start_stats(struct relay *r)
+{
+	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
+		r->config->node_name, r->config->service.instance);
+	const struct dp_stat table[] = {{"received", &r->intake.received},
+		{"accepted", &r->intake.accepted}, {"duplicates", &r->intake.duplicates},
+		{"refused", &r->intake.refused}, {"in_memory", &r->in_memory},
+		{"batches_in_flight", &r->in_flight}, {"in_outbox", &r->in_outbox},
+		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
+		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
+		{"damaged", &r->queue.damaged}, {"batches", &r->uplink.sender.batches},
+		{"stored", &r->uplink.stored}, {"rejected", &r->uplink.rejected},
+		{"later", &r->uplink.later}, {"resent", &r->uplink.sender.delivery.resent},
+		{"strange_answers", &r->uplink.strange_answers},
+		{"commands", &r->commands.received},
+		{"commands_refused", &r->commands.refused}};
+	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
+	memcpy(r->table, table, sizeof(table));
+	dp_stats_start(&r->stats, &r->service->loop, r->uplink.bus, r->stats_topic,
+		r->table, sizeof(table) / sizeof(table[0]),
+		r->config->service.stats_period_s);
+}
+
 static void open_buses(struct relay *r)
 {
 	snprintf(r->client, sizeof(r->client), "dewpoint-publisher-%s", r->queue.instance);
@@ -130,25 +153,7 @@ static void open_buses(struct relay *r)
 	uplink_open(&r->uplink, r->queue.instance);
 	last_open(&r->last, r->uplink.bus);
 	commands_open(&r->commands, r->local, r->uplink.bus);
-	snprintf(r->stats_topic, sizeof(r->stats_topic), "stats/%s/publisher/%s",
-		r->config->node_name, r->config->service.instance);
-	const struct dp_stat table[] = {{"received", &r->intake.received},
-		{"accepted", &r->intake.accepted}, {"duplicates", &r->intake.duplicates},
-		{"refused", &r->intake.refused}, {"in_memory", &r->in_memory},
-		{"batches_in_flight", &r->in_flight}, {"in_outbox", &r->in_outbox},
-		{"outbox_bytes", &r->queue.usage.bytes}, {"outbox_oldest_s", &r->oldest_s},
-		{"spilled", &r->queue.spill.spilled}, {"dropped", &r->queue.spill.dropped},
-		{"damaged", &r->queue.damaged}, {"batches", &r->uplink.sender.batches},
-		{"stored", &r->uplink.stored}, {"rejected", &r->uplink.rejected},
-		{"later", &r->uplink.later}, {"resent", &r->uplink.sender.delivery.resent},
-		{"strange_answers", &r->uplink.strange_answers},
-		{"commands", &r->commands.received},
-		{"commands_refused", &r->commands.refused}};
-	_Static_assert(sizeof(table) <= sizeof(r->table), "RELAY_STATS is too small");
-	memcpy(r->table, table, sizeof(table));
-	dp_stats_start(&r->stats, &r->service->loop, r->uplink.bus, r->stats_topic,
-		r->table, sizeof(table) / sizeof(table[0]),
-		r->config->service.stats_period_s);
+	start_stats(r);
 }
 
 /* ---- once an iteration ---- */

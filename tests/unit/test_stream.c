@@ -325,6 +325,111 @@ static void test_without_a_connection_everything_is_to_be_sent_again(void **stat
 	stream_destroy(stream);
 }
 
+/* ---- into the outbox and out of it ---- */
+
+struct spilt {
+	uint64_t below;
+	struct live_reading readings[10];
+	size_t n;
+};
+
+static bool goes(void *data, struct stream *stream, const struct live_reading *live)
+{
+	struct spilt *spilt = data;
+	assert_memory_equal(&stream->id, &id, sizeof(id));
+	if (live->seq >= spilt->below)
+		return false;
+	spilt->readings[spilt->n++] = *live;
+	return true;
+}
+
+/* Numbers 1 to 5, of which those up to 3 are spilling. */
+static struct stream *spill(struct spilt *spilt)
+{
+	struct stream *stream = make_stream();
+	*spilt = (struct spilt){.below = 4};
+	hold_run(stream, 1, 5);
+	assert_int_equal(stream_spill(stream, goes, spilt), 0);
+	assert_set(&stream->spilling, "1-3");
+	assert_int_equal(stream->n_live, 2);
+	assert_int_equal(stream->live_bytes, 20);
+	assert_true(stream_holds(stream, 3));
+	return stream;
+}
+
+static void test_what_is_written_is_stored_and_accepted(void **state)
+{
+	struct spilt spilt;
+	struct stream *stream = spill(&spilt);
+	(void)state;
+	/* 2 is answered while it is being written; 1 was before, and came again. */
+	add(&stream->answered, 1, 1);
+	assert_int_equal(answer(stream, 2, 1), 0);
+	assert_set(&stream->accepted, "2-2");
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		assert_int_equal(stream_spilled(stream, seq), 0);
+		free(spilt.readings[seq - 1].json);
+	}
+	assert_set(&stream->spilling, "");
+	assert_set(&stream->stored, "1-1 3-3");
+	assert_set(&stream->answered, "2-2");
+	assert_set(&stream->accepted, "1-3");
+	assert_int_equal(stream_accept_told(stream, 2), 0);
+	assert_set(&stream->accepted, "3-3");
+	stream_destroy(stream);
+}
+
+static void test_what_is_not_written_is_live_again_unless_it_is_answered(void **state)
+{
+	struct spilt spilt;
+	struct stream *stream = spill(&spilt);
+	(void)state;
+	assert_int_equal(answer(stream, 2, 1), 0);
+	assert_int_equal(stream_not_spilled(stream, &spilt.readings[0]), 0);
+	assert_int_equal(stream_not_spilled(stream, &spilt.readings[1]), -ENOENT);
+	assert_int_equal(stream_not_spilled(stream, &spilt.readings[2]), 0);
+	free(spilt.readings[1].json);
+	assert_int_equal(stream->n_live, 4);
+	assert_int_equal(stream->live_bytes, 40);
+	assert_int_equal(stream->live[1].seq, 3);
+	stream_destroy(stream);
+}
+
+static void test_what_is_given_up_is_removed_and_the_centre_hears_of_it(void **state)
+{
+	struct stream *stream = make_stream();
+	(void)state;
+	stream->heard_low = 1;
+	add(&stream->stored, 1, 5);
+	assert_int_equal(stream_give_up(stream, 1, 2), 0);
+	assert_set(&stream->answered, "1-2");
+	assert_false(stream->low_due); /* what is left of it says so */
+	assert_int_equal(stream_give_up(stream, 3, 5), 0);
+	assert_true(stream->low_due);
+	stream_begin_remove(stream);
+	assert_set(&stream->answered, "");
+	assert_int_equal(stream_not_removed(stream, &(struct dp_interval){1, 5}), 0);
+	assert_set(&stream->answered, "1-5");
+	stream_destroy(stream);
+}
+
+static void test_what_only_the_outbox_had_is_lost_with_it(void **state)
+{
+	struct stream *stream = make_stream();
+	(void)state;
+	hold(stream, 9);
+	add(&stream->stored, 1, 5);
+	stream->heard_low = 1;
+	stream->row = stream->boot_row = 1;
+	stream->low_written = true;
+	stream_lose_outbox(stream);
+	assert_true(stream->low_due && !stream->low_written);
+	assert_int_equal(stream->row + stream->boot_row, 0);
+	assert_false(stream_holds(stream, 5));
+	assert_true(stream_holds(stream, 9));
+	stream_destroy(stream);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +452,12 @@ int main(void)
 		cmocka_unit_test(test_one_answer_may_cover_memory_and_outbox),
 		cmocka_unit_test(test_a_flight_that_comes_back_is_sent_again),
 		cmocka_unit_test(test_without_a_connection_everything_is_to_be_sent_again),
+		cmocka_unit_test(test_what_is_written_is_stored_and_accepted),
+		cmocka_unit_test(
+			test_what_is_not_written_is_live_again_unless_it_is_answered),
+		cmocka_unit_test(
+			test_what_is_given_up_is_removed_and_the_centre_hears_of_it),
+		cmocka_unit_test(test_what_only_the_outbox_had_is_lost_with_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

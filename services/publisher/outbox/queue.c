@@ -245,9 +245,7 @@ void queue_work(struct queue *queue, const struct page_want *want)
 	spill_collect(&queue->spill, job, &queue->usage, now);
 	notes_collect_removes(&queue->notes, job, now);
 	job->probe_floor_us = queue->notes.floor_us;
-	/* Perhaps it was dropped just now, to make room. */
-	if (want->stream != NULL && now >= queue->load_retry_ms &&
-		dp_intervals_contains(&want->stream->stored, want->seq)) {
+	if (want->stream != NULL && now >= queue->load_retry_ms) {
 		job->load_stream = want->stream;
 		job->load_row = want->stream->row;
 		job->load_seq = want->seq;

@@ -1,0 +1,324 @@
+/* The uplink with the test as its owner, and as the centre: services/publisher/uplink/. */
+#include "ack.h"
+#include "fake_bus.h"
+#include "publisher/uplink/uplink.h"
+#include "publisher_parts.h"
+
+struct owner {
+	uv_loop_t loop;
+	struct publisher_config config;
+	struct streams streams;
+	struct stream *stream;
+	struct uplink uplink;
+	unsigned connected;
+	char others[64]; /* topics of messages that are no answers */
+};
+
+static void connected(void *data)
+{
+	struct owner *owner = data;
+	/* The centre knows already that the node is online. */
+	assert_int_equal(fake_bus.n, 1);
+	assert_string_equal(fake_bus.sent[0].topic, "status/pi");
+	assert_string_equal(fake_bus.sent[0].payload, "online");
+	fake_bus_clear();
+	owner->connected++;
+}
+
+static void other(void *data, const struct dp_bus_message *message)
+{
+	struct owner *owner = data;
+	snprintf(owner->others, sizeof(owner->others), "%s", message->topic);
+}
+
+static struct owner *begin(void)
+{
+	struct owner *owner = calloc(1, sizeof(*owner));
+	require(owner != NULL);
+	require(uv_loop_init(&owner->loop) == 0);
+	owner->config = test_config("");
+	owner->stream = add_stream(&owner->streams, 1);
+	owner->stream->heard_low = 1;
+	fake_bus = (struct dp_bus){.up = false};
+	const struct uplink_options options = {.loop = &owner->loop,
+		.config = &owner->config,
+		.streams = &owner->streams,
+		.data = owner,
+		.connected = connected,
+		.message = other};
+	uplink_init(&owner->uplink, &options);
+	assert_false(uplink_connected(&owner->uplink));
+	assert_int_equal(uplink_deadline(&owner->uplink), INT64_MAX);
+	uplink_open(&owner->uplink, "0123456789abcdef");
+	fake_bus_set_up(true);
+	return owner;
+}
+
+static void end(struct owner *owner)
+{
+	uplink_close(&owner->uplink);
+	fake_bus_clear();
+	uplink_finish(&owner->uplink);
+	streams_clear(&owner->streams);
+	assert_int_equal(uv_loop_close(&owner->loop), 0);
+	free(owner);
+}
+
+static void answer(
+	struct owner *owner, enum dp_ack_kind kind, uint64_t first, uint64_t count)
+{
+	const struct dp_ack_range range = {kind, owner->stream->id, first, count,
+		kind == DP_ACK_STORED ? NULL : "busy"};
+	char *json;
+	size_t len;
+	assert_int_equal(dp_ack_encode(&range, 1, &json, &len), 0);
+	const struct dp_bus_message message = {
+		.topic = "ack/pi/0123456789abcdef", .payload = json, .len = len};
+	fake_bus.options.on_message(fake_bus.options.data, &message);
+	free(json);
+}
+
+/* What was sent since, as `first+count ` of each batch. */
+static void assert_sent(const char *expected)
+{
+	char text[256] = "";
+	for (size_t i = 0; i < fake_bus.n; i++) {
+		const struct fake_sent *sent = &fake_bus.sent[i];
+		size_t len = strlen(text);
+		assert_string_equal(sent->topic, "/data/pi/batch");
+		assert_string_equal(sent->response, "ack/pi/0123456789abcdef");
+		snprintf(text + len, sizeof(text) - len, "%d+%d ",
+			(int)sent->identity.first, (int)sent->identity.count);
+	}
+	fake_bus_clear();
+	assert_string_equal(text, expected);
+}
+
+/* Readings in the outbox, and the page of them that a queue would give. */
+static struct outbox_reading page_readings[10];
+static char page_json[] = "{\"bn\":\"s/\",\"bt\":1900000000,\"n\":\"t\",\"v\":1}";
+
+static struct outbox_page page_of(uint64_t first, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		page_readings[i] = (struct outbox_reading){.seq = first + i,
+			.json = page_json,
+			.len = (uint32_t)strlen(page_json)};
+	return (struct outbox_page){.readings = page_readings, .n = n};
+}
+
+static void test_it_says_that_the_node_is_there_and_that_it_goes(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	assert_int_equal(owner->connected, 1);
+	assert_string_equal(fake_bus.filters, "ack/+/0123456789abcdef ");
+	assert_string_equal(fake_bus.options.will_topic, "status/pi");
+	assert_null(uplink_health(&owner->uplink));
+	uplink_close(&owner->uplink);
+	assert_string_equal(fake_bus.sent[0].topic, "status/pi");
+	assert_string_equal(fake_bus.sent[0].payload, "offline");
+	end(owner);
+}
+
+static void test_live_readings_are_sent_once_and_leave_when_they_are_answered(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	add_live(owner->stream, 1, 5, 0);
+	add_live(owner->stream, 7, 8, 0);
+	uplink_send(&owner->uplink);
+	assert_sent("1+5 7+2 ");
+	assert_true(sender_in_flight(&owner->uplink.sender, owner->stream, 5));
+	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 6));
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	answer(owner, DP_ACK_STORED, 1, 5);
+	assert_int_equal(owner->stream->n_live, 2);
+	assert_set(&owner->stream->accepted, "1-5");
+	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 5));
+	answer(owner, DP_ACK_REJECTED, 7, 2);
+	assert_int_equal(owner->stream->n_live, 0);
+	assert_int_equal(owner->uplink.stored, 5);
+	assert_int_equal(owner->uplink.rejected, 2);
+	assert_int_equal(uplink_deadline(&owner->uplink), INT64_MAX);
+	end(owner);
+}
+
+static void test_after_a_disconnect_all_is_sent_again(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	add_live(owner->stream, 1, 3, 0);
+	uplink_send(&owner->uplink);
+	assert_sent("1+3 ");
+	fake_bus_set_up(false);
+	assert_false(sender_uses(&owner->uplink.sender, owner->stream));
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	fake_bus_set_up(true);
+	uplink_send(&owner->uplink);
+	assert_sent("1+3 ");
+	end(owner);
+}
+
+static void test_a_page_is_asked_for_sent_and_not_asked_for_again(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	assert_null(uplink_wants(&owner->uplink).stream);
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 3, 8), 0);
+	struct page_want want = uplink_wants(&owner->uplink);
+	assert_ptr_equal(want.stream, owner->stream);
+	assert_int_equal(want.seq, 3);
+	assert_true(sender_uses(&owner->uplink.sender, owner->stream));
+	const struct outbox_page page = page_of(3, 6);
+	uplink_page(&owner->uplink, owner->stream, &page);
+	/* Answered meanwhile: it is left out. */
+	assert_int_equal(stream_answer(owner->stream, 5, 1), 0);
+	uplink_send(&owner->uplink);
+	assert_sent("3+2 6+3 ");
+	assert_null(uplink_wants(&owner->uplink).stream);
+	answer(owner, DP_ACK_STORED, 3, 6);
+	assert_set(&owner->stream->stored, "");
+	assert_set(&owner->stream->answered, "3-8");
+	end(owner);
+}
+
+static void test_a_page_that_is_not_wanted_any_more_is_dropped(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 3, 8), 0);
+	assert_int_equal(uplink_wants(&owner->uplink).seq, 3);
+	fake_bus_set_up(false);
+	fake_bus_set_up(true);
+	const struct outbox_page page = page_of(3, 6);
+	uplink_page(&owner->uplink, owner->stream, &page);
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	assert_int_equal(uplink_wants(&owner->uplink).seq, 3);
+	end(owner);
+}
+
+static void test_what_the_centre_postpones_is_kept_for_later(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	add_live(owner->stream, 1, 3, 0);
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 5, 8), 0);
+	uplink_send(&owner->uplink);
+	assert_sent("1+3 ");
+	answer(owner, DP_ACK_LATER, 1, 3);
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	assert_null(uplink_wants(&owner->uplink).stream);
+	assert_int_equal(owner->stream->n_live, 3);
+	assert_true(uplink_deadline(&owner->uplink) > (int64_t)uv_now(&owner->loop));
+	assert_true(uplink_deadline(&owner->uplink) < INT64_MAX);
+	assert_int_equal(owner->uplink.later, 1);
+	owner->stream->parked_until_ms = 0;
+	uplink_send(&owner->uplink);
+	assert_sent("1+3 ");
+	end(owner);
+}
+
+static void test_what_the_broker_refuses_pauses_and_is_said(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	add_live(owner->stream, 1, 3, 0);
+	uplink_send(&owner->uplink);
+	assert_sent("1+3 ");
+	fake_bus.options.on_refused(fake_bus.options.data, "/data/pi/batch", 0x87);
+	assert_non_null(uplink_health(&owner->uplink));
+	assert_non_null(strstr(uplink_health(&owner->uplink), "0x87 (not authorized)"));
+	add_live(owner->stream, 4, 4, 0);
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	answer(owner, DP_ACK_STORED, 1, 3);
+	assert_null(uplink_health(&owner->uplink));
+	uplink_send(&owner->uplink);
+	assert_sent("4+1 ");
+	end(owner);
+}
+
+static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	add_live(owner->stream, 1, 100, 0);
+	fake_bus.refuse_with = -EMSGSIZE;
+	uplink_send(&owner->uplink);
+	assert_sent("");
+	assert_true(owner->uplink.sender.refusal.batch_limit < REFUSAL_BATCH_BYTES);
+	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 1));
+	fake_bus.refuse_with = 0;
+	uplink_send(&owner->uplink);
+	assert_true(fake_bus.n >= 2);
+	fake_bus_clear();
+	end(owner);
+}
+
+static void test_a_last_word_is_said_until_it_is_answered(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	owner->stream->heard_low = 9;
+	owner->stream->low_due = true;
+	uplink_send(&owner->uplink);
+	assert_int_equal(fake_bus.n, 1);
+	assert_int_equal(fake_bus.sent[0].identity.count, 0);
+	assert_int_equal(fake_bus.sent[0].identity.low, 9);
+	const struct dp_bus_message heard = {.topic = "ack/pi/0123456789abcdef",
+		.payload = "{}",
+		.len = 2,
+		.correlation = fake_bus.sent[0].correlation,
+		.correlation_len = fake_bus.sent[0].correlation_len};
+	fake_bus.options.on_message(fake_bus.options.data, &heard);
+	assert_false(owner->stream->low_due);
+	assert_int_equal(owner->uplink.strange_answers, 0);
+	/* Once more: nobody asked. */
+	fake_bus.options.on_message(fake_bus.options.data, &heard);
+	assert_int_equal(owner->uplink.strange_answers, 1);
+	end(owner);
+}
+
+static void test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counted(
+	void **state)
+{
+	const struct dp_bus_message command = {.topic = "cmd/pi/fan/set"};
+	const struct dp_bus_message garbage = {
+		.topic = "ack/pi/0123456789abcdef", .payload = "?", .len = 1};
+	(void)state;
+	struct owner *owner = begin();
+	fake_bus.options.on_message(fake_bus.options.data, &command);
+	assert_string_equal(owner->others, "cmd/pi/fan/set");
+	fake_bus.options.on_message(fake_bus.options.data, &garbage);
+	/* Only what was sent can have been answered. */
+	add_live(owner->stream, 1, 1, 0);
+	answer(owner, DP_ACK_STORED, 1, 1);
+	assert_int_equal(owner->uplink.strange_answers, 2);
+	assert_int_equal(owner->stream->n_live, 1);
+	end(owner);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_it_says_that_the_node_is_there_and_that_it_goes),
+		cmocka_unit_test(
+			test_live_readings_are_sent_once_and_leave_when_they_are_answered),
+		cmocka_unit_test(test_after_a_disconnect_all_is_sent_again),
+		cmocka_unit_test(test_a_page_is_asked_for_sent_and_not_asked_for_again),
+		cmocka_unit_test(test_a_page_that_is_not_wanted_any_more_is_dropped),
+		cmocka_unit_test(test_what_the_centre_postpones_is_kept_for_later),
+		cmocka_unit_test(test_what_the_broker_refuses_pauses_and_is_said),
+		cmocka_unit_test(
+			test_what_cannot_be_published_is_cut_smaller_or_sent_later),
+		cmocka_unit_test(test_a_last_word_is_said_until_it_is_answered),
+		cmocka_unit_test(
+			test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counted),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
