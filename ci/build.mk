@@ -192,7 +192,7 @@ $(OUT)/test/outbox_%: $(OUT)/obj/tests/fault/outbox_%.o $(MODEL_OBJ) $(MODEL_LIB
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS)
 
-$(OUT)/test/test_relay: $(OUT)/obj/tests/unit/test_relay.o $(MODEL_OBJ) $(MODEL_LIBS)
+$(OUT)/test/test_relay $(OUT)/test/test_relay_outbox: $(OUT)/test/%: $(OUT)/obj/tests/unit/%.o $(MODEL_OBJ) $(MODEL_LIBS)
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	$(Q)$(CC) $(LDFLAGS) $(MODEL_WRAP:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(LDLIBS)
