@@ -47,7 +47,7 @@ void intake_init(struct intake *in, const struct intake_options *options);
 /** A message on local/reading/<sensor>. */
 void intake_reading(struct intake *in, const struct dp_bus_message *message);
 
-/** One on local/last/<sensor>: a reading that waits for its turn at the sampler. */
+/** One on local/last/<sensor>: a reading that waits at the sampler. */
 void intake_waiting(struct intake *in, const struct dp_bus_message *message);
 
 /** Tell the samplers, on the node's broker, what is accepted. */

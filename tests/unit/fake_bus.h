@@ -62,7 +62,8 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	if (message->correlation_len > 0)
 		memcpy(sent->correlation, message->correlation, message->correlation_len);
 	sent->payload = malloc(message->len + 1);
-	require(sent->payload != NULL);
+	if (sent->payload == NULL)
+		abort();
 	if (message->len > 0)
 		memcpy(sent->payload, message->payload, message->len);
 	sent->payload[message->len] = '\0';

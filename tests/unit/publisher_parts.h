@@ -68,7 +68,8 @@ static inline void add_live(
 	for (uint64_t seq = first; seq <= last; seq++) {
 		struct live_reading reading = {.seq = seq, .arrived_ms = arrived_ms};
 		reading.json = malloc(96);
-		require(reading.json != NULL);
+		if (reading.json == NULL)
+			abort();
 		reading.len = (uint32_t)snprintf(reading.json, 96,
 			"{\"bn\":\"s/\",\"bt\":1900000000,\"n\":\"t\",\"v\":%d}", (int)seq);
 		assert_int_equal(stream_add_live(stream, &reading), 0);

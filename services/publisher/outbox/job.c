@@ -39,7 +39,7 @@ void job_clear(struct job *job)
 	*job = (struct job){.n_streams = 0};
 }
 
-/* ---- on the work queue ---- */
+/* ---- on the worker ---- */
 
 /* A stream keeps its node's name, so that renaming the node does no harm. */
 static int write_streams(struct job *job, struct outbox *outbox)

@@ -1,6 +1,6 @@
 /*
  * What is done in the outbox's file in one go, each step a transaction of its own. The loop
- * fills it in, the work queue runs it, and the loop reads what became of it: it is never in
+ * fills it in, the worker runs it, and the loop reads what became of it: it is never in
  * two hands.
  */
 #ifndef PUBLISHER_JOB_H
@@ -80,7 +80,7 @@ __attribute__((returns_nonnull)) void *job_array(size_t count, size_t size);
 /** Whether there is something to do. */
 bool job_any(const struct job *job);
 
-/** On the work queue. @param page  filled when one is to be loaded */
+/** On the worker. @param page  filled when one is to be loaded */
 void job_run(struct job *job, struct outbox *outbox, struct outbox_page *page);
 
 /** Whether a step found the file damaged. */

@@ -28,7 +28,7 @@ int opening_lock(struct opening *opening, int64_t now_ms)
 	return opening->lock;
 }
 
-/* ---- what the file holds, on the work queue ---- */
+/* ---- what the file holds, on the worker ---- */
 
 struct reading_in {
 	struct streams *found;

@@ -1,6 +1,6 @@
 /*
  * The outbox's file: whose it is, opening it, and setting it aside when it is damaged. What
- * waits for the disk runs on the work queue; what is said of it, on the loop. Between the
+ * waits for the disk runs on the worker; what is said of it, on the loop. Between the
  * two it is in one hand at a time, the queue's (queue.h).
  */
 #ifndef PUBLISHER_OPENING_H
@@ -34,13 +34,13 @@ struct opening {
 int opening_lock(struct opening *opening, int64_t now_ms);
 
 /**
- * On the work queue: open the file, or begin it anew when it is damaged, and read what it
+ * On the worker: open the file, or begin it anew when it is damaged, and read what it
  * holds into `found`. @return 0 and *out; errno and nothing is open or found
  */
 int opening_open(struct opening *opening, struct outbox **out);
 
 /**
- * On the work queue: close a damaged file, set it aside and begin a new one.
+ * On the worker: close a damaged file, set it aside and begin a new one.
  * @param outbox  closed, and NULL unless there is a new one
  * @return 0 or errno
  */

@@ -13,7 +13,7 @@
 #include "random.h"
 #include "sqlite.h"
 
-#define BUSY_MS 1000 /* a turn may wait for another process, not a stop for the turn */
+#define BUSY_MS 1000 /* a job may wait for another process, not a stop for the job */
 #define SHRINK_PAGES "256"
 #define APPLICATION_ID 0x44506f62 /* "DPob" */
 

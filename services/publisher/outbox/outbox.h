@@ -1,6 +1,6 @@
 /*
  * The outbox: readings that the centre has not answered in time, in an SQLite file.
- * Every call waits for the disk and runs on the work queue, one at a time.
+ * Every call waits for the disk and runs on the worker, one at a time.
  */
 #ifndef PUBLISHER_OUTBOX_H
 #define PUBLISHER_OUTBOX_H

@@ -2,9 +2,9 @@
  * The outbox as the publisher's other parts see it: readings leave memory for its file when
  * the centre does not answer, and come back a page at a time. Alone it owns the file.
  *
- * All calls and all events are on the loop. What waits for the disk runs on the loop's work
- * queue, one piece at a time; meanwhile the file, the page and the job are the work
- * queue's.
+ * All calls and all events are on the loop. What waits for the disk runs on the worker, a
+ * thread of the loop's pool, one piece at a time; meanwhile the file, the page and the job
+ * are the worker's. Of a stream it reads only what never changes.
  */
 #ifndef PUBLISHER_QUEUE_H
 #define PUBLISHER_QUEUE_H
@@ -53,7 +53,7 @@ struct queue {
 	bool stopping;
 	char instance[OUTBOX_INSTANCE + 1]; /**< its name, once opened */
 	uv_work_t work;
-	enum queue_work working; /**< what the work queue does for us */
+	enum queue_work working; /**< what the worker does for us */
 	int result;		 /**< of opening or replacing */
 	struct job job;
 	struct outbox_page page;

@@ -275,7 +275,7 @@ static bool send_backlog(struct sender *sender, int64_t now_ms)
 }
 
 /*
- * A sampler has closed its stream and nothing is left that could carry the news: it
+ * A sampler has closed its stream and nothing is left that could carry it: it
  * is said until the centre has answered.
  */
 static void send_low(struct sender *sender, struct stream *stream, int64_t now_ms)

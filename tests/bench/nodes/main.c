@@ -1,7 +1,7 @@
 /*
- * Many nodes in one process, for load and for tests. They are made of common/'s bus, identity
- * and reading and of the publisher's window: what the centre meets is what it meets from
- * publishers.
+ * Many nodes in one process, for load and for tests. They are made of common/'s bus,
+ * identity and reading and of the publisher's window: what the centre meets is what it
+ * meets from publishers.
  */
 #include <assert.h>
 #include <errno.h>
