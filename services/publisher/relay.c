@@ -162,8 +162,7 @@ static void count(struct relay *r)
 {
 	const struct dp_clock *clock = &r->service->clock;
 	r->in_memory = streams_live(&r->streams).n;
-	r->in_flight = r->uplink.sender.delivery.in_flight[DELIVERY_LIVE] +
-		       r->uplink.sender.delivery.in_flight[DELIVERY_BACKLOG];
+	r->in_flight = uplink_in_flight(&r->uplink);
 	r->in_outbox = streams_stored(&r->streams);
 	int64_t oldest_us = r->queue.usage.oldest_us;
 	int64_t age_us = clock->wall_us(clock->data) - oldest_us;
@@ -262,7 +261,7 @@ static void on_page(void *data, struct stream *stream, const struct outbox_page 
 static bool is_in_flight(void *data, const struct stream *stream, uint64_t seq)
 {
 	const struct relay *r = data;
-	return sender_in_flight(&r->uplink.sender, stream, seq);
+	return uplink_has_in_flight(&r->uplink, stream, seq);
 }
 
 static void on_seen(
@@ -275,7 +274,7 @@ static void on_seen(
 static bool is_in_use(void *data, const struct stream *stream)
 {
 	const struct relay *r = data;
-	return queue_busy(&r->queue) || sender_uses(&r->uplink.sender, stream);
+	return queue_busy(&r->queue) || uplink_uses(&r->uplink, stream);
 }
 
 static void on_connected(void *data)

@@ -130,14 +130,14 @@ static void test_live_readings_are_sent_once_and_leave_when_they_are_answered(vo
 	add_live(owner->stream, 7, 8, 0);
 	uplink_send(&owner->uplink);
 	assert_sent("1+5 7+2 ");
-	assert_true(sender_in_flight(&owner->uplink.sender, owner->stream, 5));
-	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 6));
+	assert_true(uplink_has_in_flight(&owner->uplink, owner->stream, 5));
+	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 6));
 	uplink_send(&owner->uplink);
 	assert_sent("");
 	answer(owner, DP_ACK_STORED, 1, 5);
 	assert_int_equal(owner->stream->n_live, 2);
 	assert_set(&owner->stream->accepted, "1-5");
-	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 5));
+	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 5));
 	answer(owner, DP_ACK_REJECTED, 7, 2);
 	assert_int_equal(owner->stream->n_live, 0);
 	assert_int_equal(owner->uplink.stored, 5);
@@ -154,7 +154,7 @@ static void test_after_a_disconnect_all_is_sent_again(void **state)
 	uplink_send(&owner->uplink);
 	assert_sent("1+3 ");
 	fake_bus_set_up(false);
-	assert_false(sender_uses(&owner->uplink.sender, owner->stream));
+	assert_false(uplink_uses(&owner->uplink, owner->stream));
 	uplink_send(&owner->uplink);
 	assert_sent("");
 	fake_bus_set_up(true);
@@ -172,7 +172,7 @@ static void test_a_page_is_asked_for_sent_and_not_asked_for_again(void **state)
 	struct page_want want = uplink_wants(&owner->uplink);
 	assert_ptr_equal(want.stream, owner->stream);
 	assert_int_equal(want.seq, 3);
-	assert_true(sender_uses(&owner->uplink.sender, owner->stream));
+	assert_true(uplink_uses(&owner->uplink, owner->stream));
 	const struct outbox_page page = page_of(3, 6);
 	uplink_page(&owner->uplink, owner->stream, &page);
 	/* Answered meanwhile: it is left out. */
@@ -253,7 +253,7 @@ static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **st
 	uplink_send(&owner->uplink);
 	assert_sent("");
 	assert_true(owner->uplink.sender.refusal.batch_limit < REFUSAL_BATCH_BYTES);
-	assert_false(sender_in_flight(&owner->uplink.sender, owner->stream, 1));
+	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 1));
 	fake_bus.refuse_with = 0;
 	uplink_send(&owner->uplink);
 	assert_true(fake_bus.n >= 2);

@@ -247,6 +247,22 @@ void uplink_page(struct uplink *u, struct stream *stream, const struct outbox_pa
 	sender_page(&u->sender, stream, page, now_ms(u));
 }
 
+unsigned uplink_in_flight(const struct uplink *u)
+{
+	const struct delivery *d = &u->sender.delivery;
+	return d->in_flight[DELIVERY_LIVE] + d->in_flight[DELIVERY_BACKLOG];
+}
+
+bool uplink_has_in_flight(const struct uplink *u, const struct stream *stream, uint64_t seq)
+{
+	return sender_in_flight(&u->sender, stream, seq);
+}
+
+bool uplink_uses(const struct uplink *u, const struct stream *stream)
+{
+	return sender_uses(&u->sender, stream);
+}
+
 int64_t uplink_deadline(const struct uplink *u)
 {
 	return u->bus == NULL ? INT64_MAX : sender_deadline(&u->sender, now_ms(u));

@@ -62,6 +62,14 @@ struct page_want uplink_wants(struct uplink *u);
 /** It is loaded, and stays as it is until uplink_wants() says that another is wanted. */
 void uplink_page(struct uplink *u, struct stream *stream, const struct outbox_page *page);
 
+/** How many messages are in flight; whether that reading is in one of them. */
+unsigned uplink_in_flight(const struct uplink *u);
+bool uplink_has_in_flight(
+	const struct uplink *u, const struct stream *stream, uint64_t seq);
+
+/** Whether it refers to the stream. */
+bool uplink_uses(const struct uplink *u, const struct stream *stream);
+
 /** When uplink_expire() or uplink_send() has something to do; INT64_MAX never. */
 int64_t uplink_deadline(const struct uplink *u);
 
