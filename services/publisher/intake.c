@@ -1,5 +1,6 @@
 #include "intake.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,12 @@ static int64_t now_ms(const struct intake *in)
 void intake_init(struct intake *in, const struct intake_options *options)
 {
 	*in = (struct intake){.options = *options};
-	/* Checked when they were read. */
-	dp_clock_parse_trust(options->config->clock_trust, &in->trust);
-	dp_parse_duration_ms(options->config->clock_wait_max, &in->clock_wait_ms);
+	int err = dp_clock_parse_trust(options->config->clock_trust, &in->trust);
+	if (err == 0)
+		err = dp_parse_duration_ms(
+			options->config->clock_wait_max, &in->clock_wait_ms);
+	assert(err == 0); /* they were checked when they were read */
+	(void)err;
 }
 
 /* ---- readings in ---- */

@@ -1,4 +1,4 @@
-#include "publisher/streams/stream.h"
+#include "publisher/streams/streams.h"
 #include "support.h"
 
 static const struct dp_stream_id id = {{1, 2, 3}};
@@ -81,16 +81,16 @@ static void test_a_stream_is_found_by_its_id(void **state)
 {
 	(void)state;
 	static const struct dp_stream_id other = {{1, 2, 4}};
-	struct stream *first = make_stream();
-	struct stream *second = stream_create(&other, "n");
-	assert_non_null(second);
-	first->next = second;
-	assert_ptr_equal(stream_find(first, &id), first);
-	assert_ptr_equal(stream_find(first, &other), second);
-	assert_null(stream_find(second, &id));
-	assert_null(stream_find(NULL, &id));
-	stream_destroy(first);
-	stream_destroy(second);
+	struct streams streams = {.n = 0};
+	assert_null(streams_find(&streams, &id));
+	struct stream *first = streams_add(&streams, &id, "n");
+	assert_null(streams_find(&streams, &other));
+	struct stream *second = streams_add(&streams, &other, "n");
+	assert_ptr_equal(streams_find(&streams, &id), first);
+	assert_ptr_equal(streams_find(&streams, &other), second);
+	assert_ptr_equal(first->next, second);
+	streams_clear(&streams);
+	assert_null(streams.first);
 }
 
 static void test_the_longest_node_name_fits(void **state)

@@ -28,13 +28,6 @@ void stream_destroy(struct stream *stream)
 	free(stream);
 }
 
-struct stream *stream_find(struct stream *list, const struct dp_stream_id *id)
-{
-	while (list != NULL && memcmp(&list->id, id, sizeof(*id)) != 0)
-		list = list->next;
-	return list;
-}
-
 /* Index of the first live reading at or above seq. */
 static size_t live_index(const struct stream *stream, uint64_t seq)
 {

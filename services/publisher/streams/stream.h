@@ -68,8 +68,6 @@ struct stream {
 struct stream *stream_create(const struct dp_stream_id *id, const char *node);
 void stream_destroy(struct stream *stream);
 
-struct stream *stream_find(struct stream *list, const struct dp_stream_id *id);
-
 /** Whether a reading is held anywhere. */
 bool stream_holds(const struct stream *stream, uint64_t seq);
 

@@ -1,5 +1,7 @@
 #include "streams.h"
 
+#include <string.h>
+
 #include "log.h"
 
 #define KEPT 64
@@ -27,7 +29,10 @@ uint64_t streams_stored(const struct streams *streams)
 
 struct stream *streams_find(const struct streams *streams, const struct dp_stream_id *id)
 {
-	return stream_find(streams->first, id);
+	struct stream *s = streams->first;
+	while (s != NULL && memcmp(&s->id, id, sizeof(*id)) != 0)
+		s = s->next;
+	return s;
 }
 
 struct stream *streams_add(

@@ -360,8 +360,8 @@ void sender_disconnected(struct sender *sender)
 	forget_page(sender);
 }
 
-bool sender_last_word(const struct sender *sender, const void *correlation, size_t len,
-	struct stream **stream)
+bool sender_last_word_answered(
+	struct sender *sender, const void *correlation, size_t len, bool *strange)
 {
 	size_t prefix = strlen(LOW_PREFIX);
 	struct dp_stream_id id;
@@ -369,17 +369,14 @@ bool sender_last_word(const struct sender *sender, const void *correlation, size
 		dp_hex_decode((const char *)correlation + prefix, DP_STREAM_HEX, id.bytes,
 			DP_STREAM_BYTES) != 0)
 		return false;
-	*stream = streams_find(sender->streams, &id);
-	/* Not when it was not sent: more may be held again by now. */
-	if (*stream != NULL && (*stream)->low_wait_ms == 0)
-		*stream = NULL;
+	struct stream *stream = streams_find(sender->streams, &id);
+	/* When it was not sent, more may be held again by now. */
+	*strange = stream == NULL || stream->low_wait_ms == 0;
+	if (!*strange) {
+		stream->low_due = false;
+		stream->low_wait_ms = 0;
+	}
 	return true;
-}
-
-void sender_last_word_heard(struct stream *stream)
-{
-	stream->low_due = false;
-	stream->low_wait_ms = 0;
 }
 
 void sender_park(

@@ -78,13 +78,13 @@ bool sender_uses(const struct sender *sender, const struct stream *stream);
 int64_t sender_deadline(const struct sender *sender, int64_t now_ms);
 
 /**
- * Of the correlation data of a message that only carried a last word.
- * @return whether it is of that kind; *stream is NULL when it was not sent
+ * An answer with that correlation data, if it is about a last word: whatever it says, the
+ * word was heard.
+ * @param strange  whether it was not said, or is answered already
+ * @return false: the answer is about something else
  */
-bool sender_last_word(const struct sender *sender, const void *correlation, size_t len,
-	struct stream **stream);
-/** It was heard. */
-void sender_last_word_heard(struct stream *stream);
+bool sender_last_word_answered(
+	struct sender *sender, const void *correlation, size_t len, bool *strange);
 
 /** The centre says `later`: nothing of that stream for a while. */
 void sender_park(

@@ -99,14 +99,10 @@ static void on_answer_error(void *data, const char *reason)
 
 static void on_answer(struct uplink *u, const struct dp_bus_message *message)
 {
-	struct stream *stream;
-	/* The answer to a last word, whatever it says: it was heard. */
-	if (sender_last_word(
-		    &u->sender, message->correlation, message->correlation_len, &stream)) {
-		if (stream != NULL)
-			sender_last_word_heard(stream);
-		else
-			u->strange_answers++;
+	bool strange;
+	if (sender_last_word_answered(
+		    &u->sender, message->correlation, message->correlation_len, &strange)) {
+		u->strange_answers += strange;
 		return;
 	}
 	struct answer answer = {u, message};
