@@ -275,11 +275,8 @@ void intake_reading(struct intake *in, const struct dp_bus_message *message)
 	}
 	in->received++;
 	struct stream *stream = stream_of(in, &identity.stream);
-	if (identity.low > stream->heard_low) {
-		stream->heard_low = identity.low;
-		stream->low_due = identity.count == 0;
-		stream->low_at_ms = stream->low_wait_ms = 0;
-	}
+	if (identity.low > stream->heard_low)
+		stream_hear_low(stream, identity.low, identity.count == 0);
 	if (identity.count == 1)
 		accept_reading(in, stream, message, &identity);
 }

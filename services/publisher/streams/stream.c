@@ -58,6 +58,13 @@ bool stream_empty(const struct stream *stream)
 	       stream->accepted.n == 0 && stream->answered.n == 0;
 }
 
+void stream_hear_low(struct stream *stream, uint64_t low, bool last)
+{
+	stream->heard_low = low;
+	stream->low_due = last;
+	stream->low_at_ms = stream->low_wait_ms = 0;
+}
+
 int stream_add_live(struct stream *stream, const struct live_reading *reading)
 {
 	if (stream_holds(stream, reading->seq))

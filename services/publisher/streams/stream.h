@@ -33,13 +33,13 @@ struct stream {
 	struct dp_stream_id id;
 	char node[DP_NAME_MAX + 1]; /**< on whose topic it is sent */
 
-	/* What its sampler said: written by intake and by the outbox when it is opened. */
-	uint64_t heard_low; /**< its last word; 0 when it never spoke */
+	/* What its sampler said: written by intake, and by the outbox when it is opened. */
+	uint64_t heard_low; /**< its last `low`; 0 when it never spoke */
 	int64_t heard_ms;
 	struct boot *boot;   /**< of its readings without a time; NULL when it has none */
 	uint64_t undated_to; /**< the last of them */
-	bool low_due; /**< it closed its stream and the centre must hear; also stream.c and
-			 the uplink, which is answered */
+	bool low_due; /**< it closed its stream and the centre must hear; by the uplink once
+			 that has */
 
 	/* What the outbox knows of it: written by the outbox. */
 	int64_t row;	  /**< 0 when it has none yet */
@@ -53,9 +53,9 @@ struct stream {
 	int64_t low_at_ms; /**< when to say its last word next */
 	int64_t low_wait_ms;
 
-	struct live_reading *live; /**< ascending by seq; in_flight is the uplink's */
+	struct live_reading *live; /**< ascending by seq; in_flight: by the uplink, too */
 	size_t n_live, live_size, live_bytes;
-	uint64_t live_from; /**< live readings below it are all in flight; and the uplink */
+	uint64_t live_from; /**< below, all live ones are in flight: by the uplink, too */
 
 	struct dp_intervals spilling; /**< being written to the outbox, not answered */
 	struct dp_intervals stored;   /**< in the outbox, not answered */
@@ -73,6 +73,9 @@ bool stream_holds(const struct stream *stream, uint64_t seq);
 
 /** Whether nothing is held at all. */
 bool stream_empty(const struct stream *stream);
+
+/** Its sampler holds nothing below `low` any more; `last`: and nothing above. */
+void stream_hear_low(struct stream *stream, uint64_t low, bool last);
 
 /** Add to memory; the json changes hands. @return 0, -EEXIST when held already, -ENOMEM */
 int stream_add_live(struct stream *stream, const struct live_reading *reading);
