@@ -42,7 +42,7 @@ static struct stream *stream_of(struct intake *in, const struct dp_stream_id *id
 		stream =
 			streams_add(in->options.streams, id, in->options.config->node_name);
 	}
-	stream->heard_ms = now_ms(in);
+	stream_hear(stream, now_ms(in));
 	return stream;
 }
 
@@ -84,7 +84,7 @@ static int date_reading(struct intake *in, struct stream *stream,
 			"readings than the sampler",
 			"boot=%s", stream->boot->id);
 	}
-	stream->boot = boot;
+	stream_hear_boot(stream, boot, 0);
 	dating_arrived(boot, identity->boottime_ns, &now);
 	if (now.mark != DP_CLOCK_NONE && boot->mark >= DP_CLOCK_GUESSED)
 		dating_decide(&in->options.streams->dating, &now);
@@ -96,8 +96,7 @@ static int date_reading(struct intake *in, struct stream *stream,
 	}
 	live->boottime_ns = identity->boottime_ns;
 	dating_note(boot, identity->boottime_ns);
-	if (identity->first > stream->undated_to)
-		stream->undated_to = identity->first;
+	stream_hear_boot(stream, boot, identity->first);
 	return 0;
 }
 

@@ -337,7 +337,7 @@ static void test_a_last_word_is_written_and_forgotten_when_it_was_heard(void **s
 	stream->heard_ms = (int64_t)uv_now(&owner->loop) - 10000;
 	stream->low_due = true;
 	work(owner);
-	assert_true(stream->low_written);
+	assert_true(stream->outbox.low_written);
 	assert_int_equal(db_int(owner->path, "SELECT closed FROM stream"), 1);
 	stream->low_due = false;
 	work(owner);
@@ -356,13 +356,13 @@ static void test_a_last_word_that_cannot_be_written_is_due_again(void **state)
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	work(owner);
-	assert_false(stream->low_written);
+	assert_false(stream->outbox.low_written);
 	assert_string_equal(queue_health(&owner->queue),
 		"the outbox cannot be written; its volume may be full");
 	sqlite3_close(other);
 	owner->queue.notes.retry_ms = 0;
 	work(owner);
-	assert_true(stream->low_written);
+	assert_true(stream->outbox.low_written);
 	assert_null(queue_health(&owner->queue));
 	end(owner);
 }
@@ -380,7 +380,7 @@ static void test_a_file_that_is_damaged_in_use_is_replaced(void **state)
 	work(owner);
 	assert_set(&stream->stored, "");
 	assert_true(stream->low_due);
-	assert_int_equal(stream->row, 0);
+	assert_int_equal(stream->outbox.row, 0);
 	assert_int_equal(stream->n_live, 1);
 	assert_non_null(owner->queue.outbox);
 	/* Into the new one. */

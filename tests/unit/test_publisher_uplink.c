@@ -218,7 +218,7 @@ static void test_what_the_centre_postpones_is_kept_for_later(void **state)
 	assert_true(uplink_deadline(&owner->uplink) > (int64_t)uv_now(&owner->loop));
 	assert_true(uplink_deadline(&owner->uplink) < INT64_MAX);
 	assert_int_equal(owner->uplink.later, 1);
-	owner->stream->parked_until_ms = 0;
+	owner->stream->uplink.parked_until_ms = 0;
 	uplink_send(&owner->uplink);
 	assert_sent("1+3 ");
 	end(owner);

@@ -420,11 +420,11 @@ static void test_what_only_the_outbox_had_is_lost_with_it(void **state)
 	hold(stream, 9);
 	add(&stream->stored, 1, 5);
 	stream->heard_low = 1;
-	stream->row = stream->boot_row = 1;
-	stream->low_written = true;
+	stream->outbox.row = stream->outbox.boot_row = 1;
+	stream->outbox.low_written = true;
 	stream_lose_outbox(stream);
-	assert_true(stream->low_due && !stream->low_written);
-	assert_int_equal(stream->row + stream->boot_row, 0);
+	assert_true(stream->low_due && !stream->outbox.low_written);
+	assert_int_equal(stream->outbox.row + stream->outbox.boot_row, 0);
 	assert_false(stream_holds(stream, 5));
 	assert_true(stream_holds(stream, 9));
 	stream_destroy(stream);

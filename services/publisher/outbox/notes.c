@@ -29,7 +29,7 @@ static bool date_due(const struct boot *boot)
 /* Its last word has waited long enough to be written, or need not be remembered. */
 static bool close_due(const struct notes *notes, const struct stream *s, int64_t now_ms)
 {
-	if (s->row == 0 || s->low_due == s->low_written)
+	if (s->outbox.row == 0 || s->low_due == s->outbox.low_written)
 		return false;
 	return !s->low_due || notes->all ||
 	       now_ms - s->heard_ms >= notes->config->spill_after_ms;
@@ -65,7 +65,7 @@ static void collect_closes(const struct notes *notes, struct job *job, int64_t n
 		if (!close_due(notes, s, now_ms))
 			continue;
 		job->closes[job->n_closes].stream = s;
-		job->closes[job->n_closes].row = s->row;
+		job->closes[job->n_closes].row = s->outbox.row;
 		job->closes[job->n_closes].low = s->heard_low;
 		job->closes[job->n_closes++].closed = s->low_due;
 	}
@@ -105,7 +105,7 @@ void notes_collect_removes(struct notes *notes, struct job *job, int64_t now_ms)
 	for (struct stream *s = notes->streams->first; s != NULL; s = s->next) {
 		for (size_t i = 0; i < s->answered.n; i++) {
 			job->removes[job->n_removes].stream = s;
-			job->removes[job->n_removes].row = s->row;
+			job->removes[job->n_removes].row = s->outbox.row;
 			job->removes[job->n_removes++].range = s->answered.at[i];
 		}
 		stream_begin_remove(s);
@@ -145,7 +145,7 @@ static void noted(struct notes *notes, const struct job *job)
 			    boot->mark != job->dates[i].known.mark;
 	}
 	for (size_t i = 0; i < job->n_closes; i++)
-		job->closes[i].stream->low_written = job->closes[i].closed;
+		job->closes[i].stream->outbox.low_written = job->closes[i].closed;
 }
 
 void notes_done(struct notes *notes, const struct job *job, int64_t now_ms)
@@ -173,7 +173,8 @@ int64_t notes_deadline(const struct notes *notes)
 	for (const struct stream *s = notes->streams->first; s != NULL; s = s->next) {
 		/* Without a row there is nothing that could be closed. */
 		int64_t close_ms = s->heard_ms + notes->config->spill_after_ms;
-		if (s->row != 0 && s->low_due && !s->low_written && close_ms < due)
+		if (s->outbox.row != 0 && s->low_due && !s->outbox.low_written &&
+			close_ms < due)
 			due = close_ms < notes->retry_ms ? notes->retry_ms : close_ms;
 	}
 	return due;

@@ -55,20 +55,19 @@ static void found_stream(void *data, struct outbox_stream *row)
 	if (streams_find(in->found, &row->id) != NULL)
 		in->err = -EUCLEAN;
 	struct stream *stream = streams_add(in->found, &row->id, row->node);
-	stream->row = row->row;
-	stream->heard_low = row->low;
-	stream->low_due = stream->low_written = row->closed;
-	stream->stored = row->stored;
-	stream->undated_to = row->undated_to;
+	struct boot *boot = NULL;
 	for (size_t i = 0; i < dating->n && row->boot != 0; i++) {
 		if (dating->boots[i]->row == row->boot)
-			stream->boot = dating->boots[i];
+			boot = dating->boots[i];
 	}
-	if (stream->boot != NULL)
-		dating_note(stream->boot, row->last_ns);
+	if (boot != NULL)
+		dating_note(boot, row->last_ns);
 	else if (row->boot != 0)
 		in->err = -EUCLEAN;
-	stream->boot_row = row->boot;
+	stream_load(stream, row->low, row->closed, row->undated_to, &row->stored, boot);
+	stream->outbox.row = row->row;
+	stream->outbox.boot_row = row->boot;
+	stream->outbox.low_written = row->closed;
 }
 
 /* Open the file and read what it holds. `expected`: it should be there if it ever was. */

@@ -75,12 +75,13 @@ static void open_done(uv_work_t *work, int status)
 		return;
 	}
 	opened(queue);
-	*streams = queue->opening.found;
-	queue->opening.found = (struct streams){.n = 0};
 	int64_t built_us = dp_build_epoch * 1000000;
 	int64_t known_us = outbox_floor_us(queue->outbox);
-	streams->dating.floor_us = known_us > built_us ? known_us : built_us;
-	notes_begin(&queue->notes, streams->dating.floor_us);
+	int64_t floor_us = known_us > built_us ? known_us : built_us;
+	queue->opening.found.dating.floor_us = floor_us;
+	notes_begin(&queue->notes, floor_us);
+	*streams = queue->opening.found;
+	queue->opening.found = (struct streams){.n = 0};
 	memcpy(queue->instance, outbox_instance(queue->outbox), sizeof(queue->instance));
 	queue->opened = true;
 }
@@ -247,7 +248,7 @@ void queue_work(struct queue *queue, const struct page_want *want)
 	job->probe_floor_us = queue->notes.floor_us;
 	if (want->stream != NULL && now >= queue->load_retry_ms) {
 		job->load_stream = want->stream;
-		job->load_row = want->stream->row;
+		job->load_row = want->stream->outbox.row;
 		job->load_seq = want->seq;
 		queue->page.no_boot = want->stream->boot == NULL;
 	}

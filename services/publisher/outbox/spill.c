@@ -49,7 +49,7 @@ int64_t spill_due(const struct spill *spill, int64_t now_ms)
 	if (probe_due(spill) < due)
 		due = probe_due(spill);
 	for (const struct stream *s = spill->streams->first; s != NULL; s = s->next) {
-		if (s->row == 0 && spill->retry_ms < due)
+		if (s->outbox.row == 0 && spill->retry_ms < due)
 			due = spill->retry_ms;
 	}
 	return due;
@@ -61,12 +61,12 @@ static void collect_streams(const struct spill *spill, struct job *job, int64_t 
 {
 	size_t n = 0;
 	for (const struct stream *s = spill->streams->first; s != NULL; s = s->next)
-		n += s->row == 0;
+		n += s->outbox.row == 0;
 	if (n == 0 || now_ms < spill->retry_ms)
 		return;
 	job->streams = job_array(n, sizeof(*job->streams));
 	for (struct stream *s = spill->streams->first; s != NULL; s = s->next) {
-		if (s->row == 0)
+		if (s->outbox.row == 0)
 			job->streams[job->n_streams++].stream = s;
 	}
 }
@@ -190,9 +190,9 @@ void spill_collect(struct spill *spill, struct job *job, const struct outbox_usa
 static void written(struct spill *spill, const struct job_append *append)
 {
 	struct stream *stream = append->stream;
-	stream->row = append->row;
+	stream->outbox.row = append->row;
 	if (append->boot_row != 0)
-		stream->boot_row = stream->boot->row = append->boot_row;
+		stream->outbox.boot_row = stream->boot->row = append->boot_row;
 	streams_must(stream_spilled(stream, append->reading.seq));
 	spill->spilled++;
 	free(append->reading.json);
@@ -234,7 +234,7 @@ void spill_done(struct spill *spill, struct job *job, int64_t now_ms,
 				in_flight(data, append->stream, append->reading.seq));
 	}
 	for (size_t i = 0; i < job->n_streams && job->result[JOB_STREAMS] == 0; i++)
-		job->streams[i].stream->row = job->streams[i].row;
+		job->streams[i].stream->outbox.row = job->streams[i].row;
 	int err = job->result[JOB_APPENDS];
 	if (err == 0)
 		err = job->result[JOB_STREAMS];

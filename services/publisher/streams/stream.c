@@ -58,11 +58,33 @@ bool stream_empty(const struct stream *stream)
 	       stream->accepted.n == 0 && stream->answered.n == 0;
 }
 
+void stream_hear(struct stream *stream, int64_t now_ms)
+{
+	stream->heard_ms = now_ms;
+}
+
+void stream_hear_boot(struct stream *stream, struct boot *boot, uint64_t undated)
+{
+	stream->boot = boot;
+	if (undated > stream->undated_to)
+		stream->undated_to = undated;
+}
+
+void stream_load(struct stream *stream, uint64_t low, bool closed, uint64_t undated_to,
+	struct dp_intervals *stored, struct boot *boot)
+{
+	stream->heard_low = low;
+	stream->low_due = closed;
+	stream->undated_to = undated_to;
+	stream->stored = *stored;
+	stream->boot = boot;
+}
+
 void stream_hear_low(struct stream *stream, uint64_t low, bool last)
 {
 	stream->heard_low = low;
 	stream->low_due = last;
-	stream->low_at_ms = stream->low_wait_ms = 0;
+	stream->uplink.low_at_ms = stream->uplink.low_wait_ms = 0;
 }
 
 int stream_add_live(struct stream *stream, const struct live_reading *reading)
@@ -190,6 +212,17 @@ int stream_accept_told(struct stream *stream, uint64_t last)
 	return dp_intervals_remove(&stream->accepted, 0, last);
 }
 
+void stream_sent(struct stream *stream, uint64_t end)
+{
+	stream->live_from = end;
+}
+
+void stream_low_heard(struct stream *stream)
+{
+	stream->low_due = false;
+	stream->uplink.low_wait_ms = 0;
+}
+
 void stream_unsend(struct stream *stream, uint64_t first, uint64_t count)
 {
 	for (size_t i = live_index(stream, first);
@@ -273,6 +306,6 @@ void stream_lose_outbox(struct stream *stream)
 		stream->low_due || (stream->stored.n > 0 && stream->heard_low > 0);
 	dp_intervals_clear(&stream->stored);
 	dp_intervals_clear(&stream->answered);
-	stream->row = stream->boot_row = 0;
-	stream->low_written = false;
+	stream->outbox.row = stream->outbox.boot_row = 0;
+	stream->outbox.low_written = false;
 }

@@ -2,7 +2,7 @@
  * What the publisher holds of one stream: readings in memory (live), on their way into the
  * outbox (spilling), in the outbox (stored). Pure.
  *
- * Who writes a field stands beside it. Where nobody stands, only stream.c does.
+ * Only stream.c writes it, but for what bears the name of another part.
  */
 #ifndef PUBLISHER_STREAM_H
 #define PUBLISHER_STREAM_H
@@ -33,29 +33,32 @@ struct stream {
 	struct dp_stream_id id;
 	char node[DP_NAME_MAX + 1]; /**< on whose topic it is sent */
 
-	/* What its sampler said: written by intake, and by the outbox when it is opened. */
+	/* What its sampler said. */
 	uint64_t heard_low; /**< its last `low`; 0 when it never spoke */
 	int64_t heard_ms;
 	struct boot *boot;   /**< of its readings without a time; NULL when it has none */
 	uint64_t undated_to; /**< the last of them */
-	bool low_due; /**< it closed its stream and the centre must hear; by the uplink once
-			 that has */
+	bool low_due;	     /**< it closed its stream and the centre must hear */
 
-	/* What the outbox knows of it: written by the outbox. */
-	int64_t row;	  /**< 0 when it has none yet */
-	int64_t boot_row; /**< the boot that it knows of; 0 none */
-	bool low_written; /**< of its last word, that the centre must hear */
+	/** What the outbox knows of it: written by the outbox. */
+	struct {
+		int64_t row;	  /**< 0 when it has none yet */
+		int64_t boot_row; /**< the boot that it knows of; 0 none */
+		bool low_written; /**< of its last word, that the centre must hear */
+	} outbox;
 
-	/* How it is sent: written by the uplink. */
-	uint64_t sent_end;	 /**< one above the highest number ever sent */
-	int64_t parked_until_ms; /**< the centre said `later` */
-	int64_t park_ms;
-	int64_t low_at_ms; /**< when to say its last word next */
-	int64_t low_wait_ms;
+	/** How it is sent: written by the uplink. */
+	struct {
+		uint64_t sent_end;	 /**< one above the highest number ever sent */
+		int64_t parked_until_ms; /**< the centre said `later` */
+		int64_t park_ms;
+		int64_t low_at_ms; /**< when to say its last word next */
+		int64_t low_wait_ms;
+	} uplink;
 
-	struct live_reading *live; /**< ascending by seq; in_flight: by the uplink, too */
+	struct live_reading *live; /**< ascending by seq */
 	size_t n_live, live_size, live_bytes;
-	uint64_t live_from; /**< below, all live ones are in flight: by the uplink, too */
+	uint64_t live_from; /**< below, all live ones are in flight */
 
 	struct dp_intervals spilling; /**< being written to the outbox, not answered */
 	struct dp_intervals stored;   /**< in the outbox, not answered */
@@ -73,6 +76,19 @@ bool stream_holds(const struct stream *stream, uint64_t seq);
 
 /** Whether nothing is held at all. */
 bool stream_empty(const struct stream *stream);
+
+/** Its sampler has said something. */
+void stream_hear(struct stream *stream, int64_t now_ms);
+
+/**
+ * A reading of that boot that came without a time.
+ * @param undated  its number when it still has none, else 0
+ */
+void stream_hear_boot(struct stream *stream, struct boot *boot, uint64_t undated);
+
+/** As the outbox's file has it. `stored` changes hands. */
+void stream_load(struct stream *stream, uint64_t low, bool closed, uint64_t undated_to,
+	struct dp_intervals *stored, struct boot *boot);
 
 /** Its sampler holds nothing below `low` any more; `last`: and nothing above. */
 void stream_hear_low(struct stream *stream, uint64_t low, bool last);
@@ -107,6 +123,12 @@ int stream_accept_again(struct stream *stream, uint64_t seq);
 
 /** It has been told what is accepted, up to that number. @return 0; -ENOMEM */
 int stream_accept_told(struct stream *stream, uint64_t last);
+
+/** Live readings up to one below `end` are on their way. */
+void stream_sent(struct stream *stream, uint64_t end);
+
+/** The centre has heard its last word. */
+void stream_low_heard(struct stream *stream);
 
 /** A flight is back: what of it is still held is to be sent again. */
 void stream_unsend(struct stream *stream, uint64_t first, uint64_t count);

@@ -63,7 +63,7 @@ void streams_forget_idle(struct streams *streams, int64_t now_ms,
 	struct stream **at = &streams->first;
 	while (streams->n > KEPT && *at != NULL) {
 		struct stream *s = *at;
-		if (!stream_empty(s) || s->low_due || s->low_written ||
+		if (!stream_empty(s) || s->low_due || s->outbox.low_written ||
 			now_ms - s->heard_ms < IDLE_MS || in_use(data, s)) {
 			at = &s->next;
 			continue;

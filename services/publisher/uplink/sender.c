@@ -64,7 +64,7 @@ static void forget_page(struct sender *sender)
 void sender_page(struct sender *sender, struct stream *stream,
 	const struct outbox_page *page, int64_t now_ms)
 {
-	if (sender->wanted.stream != stream || stream->parked_until_ms > now_ms)
+	if (sender->wanted.stream != stream || stream->uplink.parked_until_ms > now_ms)
 		return;
 	sender->wanted.stream = NULL;
 	sender->page = page;
@@ -108,7 +108,7 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 		return sender->wanted;
 	sender->page_stream = NULL;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->parked_until_ms > now_ms || stream_waits(s))
+		if (s->uplink.parked_until_ms > now_ms || stream_waits(s))
 			continue;
 		uint64_t seq = first_to_send(sender, s);
 		if (seq != 0) {
@@ -186,8 +186,8 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 	if (err == 0) {
 		sender->batches++;
 		refusal_sent(&sender->refusal, len, count);
-		if (first + count > stream->sent_end)
-			stream->sent_end = first + count;
+		if (first + count > stream->uplink.sent_end)
+			stream->uplink.sent_end = first + count;
 		return true;
 	}
 	struct flight back;
@@ -224,7 +224,7 @@ static bool send_live(struct sender *sender, struct stream *stream, int64_t now_
 		count++;
 		next++;
 	}
-	stream->live_from = first + count;
+	stream_sent(stream, first + count);
 	return send_batch(sender, stream, DELIVERY_LIVE, first, count, clock, len, now_ms);
 }
 
@@ -246,7 +246,8 @@ static const struct outbox_reading *page_next(struct sender *sender)
 
 static bool send_backlog(struct sender *sender, int64_t now_ms)
 {
-	if (sender->page_stream == NULL || sender->page_stream->parked_until_ms > now_ms)
+	if (sender->page_stream == NULL ||
+		sender->page_stream->uplink.parked_until_ms > now_ms)
 		return false;
 	const struct outbox_reading *reading = page_next(sender);
 	if (reading == NULL)
@@ -281,17 +282,18 @@ static bool send_backlog(struct sender *sender, int64_t now_ms)
 static void send_low(struct sender *sender, struct stream *stream, int64_t now_ms)
 {
 	if (!stream->low_due || stream->n_live > 0 || stream->spilling.n > 0 ||
-		stream->stored.n > 0 || now_ms < stream->low_at_ms)
+		stream->stored.n > 0 || now_ms < stream->uplink.low_at_ms)
 		return;
 	uint64_t low = stream_low(stream);
 	if (publish_batch(sender, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) != 0)
 		return;
-	stream->low_wait_ms =
-		stream->low_wait_ms == 0 ? LOW_FIRST_MS : 2 * stream->low_wait_ms;
-	if (stream->low_wait_ms > LOW_LIMIT_MS)
-		stream->low_wait_ms = LOW_LIMIT_MS;
-	stream->low_at_ms =
-		now_ms + dp_jitter_ms(&sender->delivery.random, stream->low_wait_ms);
+	stream->uplink.low_wait_ms = stream->uplink.low_wait_ms == 0
+					     ? LOW_FIRST_MS
+					     : 2 * stream->uplink.low_wait_ms;
+	if (stream->uplink.low_wait_ms > LOW_LIMIT_MS)
+		stream->uplink.low_wait_ms = LOW_LIMIT_MS;
+	stream->uplink.low_at_ms =
+		now_ms + dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
 }
 
 void sender_send(struct sender *sender, int64_t now_ms)
@@ -299,7 +301,7 @@ void sender_send(struct sender *sender, int64_t now_ms)
 	if (now_ms < sender->refusal.until_ms)
 		return;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->parked_until_ms > now_ms || stream_waits(s))
+		if (s->uplink.parked_until_ms > now_ms || stream_waits(s))
 			continue;
 		/* With 0 the disk comes first: they go out from the outbox. */
 		while (sender->config->spill_after_ms > 0 &&
@@ -354,7 +356,7 @@ void sender_disconnected(struct sender *sender)
 		;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
 		stream_unsend_all(s);
-		s->low_at_ms = 0;
+		s->uplink.low_at_ms = 0;
 	}
 	refusal_forget_pause(&sender->refusal);
 	forget_page(sender);
@@ -371,35 +373,33 @@ bool sender_last_word_answered(
 		return false;
 	struct stream *stream = streams_find(sender->streams, &id);
 	/* When it was not sent, more may be held again by now. */
-	*strange = stream == NULL || stream->low_wait_ms == 0;
-	if (!*strange) {
-		stream->low_due = false;
-		stream->low_wait_ms = 0;
-	}
+	*strange = stream == NULL || stream->uplink.low_wait_ms == 0;
+	if (!*strange)
+		stream_low_heard(stream);
 	return true;
 }
 
 void sender_park(
 	struct sender *sender, struct stream *stream, const char *reason, int64_t now_ms)
 {
-	if (stream->park_ms == 0) {
+	if (stream->uplink.park_ms == 0) {
 		char hex[DP_STREAM_HEX + 1];
 		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
 		dp_log(DP_LOG_WARN, "the centre does not take a stream now; it is kept",
 			"stream=%s node=%s reason=\"%s\"", hex, stream->node, reason);
-		stream->park_ms = PARK_FIRST_MS;
-	} else if (stream->parked_until_ms <= now_ms) {
-		stream->park_ms *= 2;
-		if (stream->park_ms > PARK_LIMIT_MS)
-			stream->park_ms = PARK_LIMIT_MS;
+		stream->uplink.park_ms = PARK_FIRST_MS;
+	} else if (stream->uplink.parked_until_ms <= now_ms) {
+		stream->uplink.park_ms *= 2;
+		if (stream->uplink.park_ms > PARK_LIMIT_MS)
+			stream->uplink.park_ms = PARK_LIMIT_MS;
 	}
-	stream->parked_until_ms =
-		now_ms + dp_jitter_ms(&sender->delivery.random, stream->park_ms);
+	stream->uplink.parked_until_ms =
+		now_ms + dp_jitter_ms(&sender->delivery.random, stream->uplink.park_ms);
 }
 
 void sender_unpark(struct stream *stream)
 {
-	stream->park_ms = 0;
+	stream->uplink.park_ms = 0;
 }
 
 int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
@@ -410,10 +410,10 @@ int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
 	if (sender->refusal.until_ms > now_ms && sender->refusal.until_ms < due)
 		due = sender->refusal.until_ms;
 	for (const struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->parked_until_ms > now_ms && s->parked_until_ms < due)
-			due = s->parked_until_ms;
-		if (s->low_due && s->low_at_ms > now_ms && s->low_at_ms < due)
-			due = s->low_at_ms;
+		if (s->uplink.parked_until_ms > now_ms && s->uplink.parked_until_ms < due)
+			due = s->uplink.parked_until_ms;
+		if (s->low_due && s->uplink.low_at_ms > now_ms && s->uplink.low_at_ms < due)
+			due = s->uplink.low_at_ms;
 	}
 	return due;
 }

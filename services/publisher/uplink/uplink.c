@@ -32,7 +32,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 	struct uplink *u = data;
 	struct stream *stream = streams_find(u->options.streams, &range->stream);
 	/* Only what was sent can have been answered. */
-	if (stream == NULL || range->first + range->count > stream->sent_end) {
+	if (stream == NULL || range->first + range->count > stream->uplink.sent_end) {
 		u->strange_answers++;
 		return;
 	}
