@@ -142,11 +142,6 @@ static const char *flip(size_t byte, unsigned bit, enum outcome *outcome)
 	const char *wrong = NULL;
 	if (model.restarts > 0 && model.errors == 0)
 		wrong = "it ended without a word";
-	/* Digits of a value have no sum that could tell. */
-	for (unsigned n = 0; n < 3; n++) {
-		for (unsigned seq = 1; seq <= OLD; seq++)
-			model.samplers[n].strange[seq] = false;
-	}
 	if (model.restarts == 0) {
 		wrong = model_judge();
 		if (wrong == NULL && !model_settled())

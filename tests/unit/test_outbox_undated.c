@@ -110,6 +110,7 @@ static void test_an_outbox_of_the_first_version_is_brought_up_to_date(void **sta
 	outbox_close(outbox);
 	db_exec(path, "DROP TABLE boot; ALTER TABLE stream DROP COLUMN boot;"
 		      "ALTER TABLE stream DROP COLUMN closed;"
+		      "ALTER TABLE reading DROP COLUMN sum;"
 		      "ALTER TABLE reading DROP COLUMN boottime;"
 		      "ALTER TABLE instance DROP COLUMN floor;"
 		      "INSERT INTO stream VALUES (7, zeroblob(16), 'old', 3);"

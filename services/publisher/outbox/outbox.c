@@ -33,6 +33,8 @@ static const char *const migrations[] = {
 	"ALTER TABLE stream ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE reading ADD COLUMN boottime INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instance ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;",
+	/* outbox_sum(); NULL: the reading was written before. */
+	"ALTER TABLE reading ADD COLUMN sum INTEGER;",
 };
 
 static const struct dp_schema schema = {
@@ -104,10 +106,11 @@ static int prepare(struct outbox *outbox)
 		sqlite3_stmt **statement;
 		const char *sql;
 	} all[] = {
-		{&outbox->append, "INSERT OR IGNORE INTO reading VALUES (?, ?, ?, ?, ?)"},
+		{&outbox->append,
+			"INSERT OR IGNORE INTO reading VALUES (?, ?, ?, ?, ?, ?)"},
 		{&outbox->remove,
 			"DELETE FROM reading WHERE stream = ? AND seq BETWEEN ? AND ?"},
-		{&outbox->load, "SELECT seq, clock, json, boottime FROM reading"
+		{&outbox->load, "SELECT seq, clock, json, boottime, sum FROM reading"
 				" WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT ?"},
 		{&outbox->add_stream, "INSERT INTO stream (stream, node) VALUES (?, ?)"
 				      " ON CONFLICT (stream) DO UPDATE SET node = node"
@@ -209,6 +212,8 @@ int outbox_append(struct outbox *outbox, const struct outbox_reading *reading)
 	sqlite3_bind_int(statement, 3, reading->clock);
 	sqlite3_bind_blob(statement, 4, reading->json, (int)reading->len, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 5, reading->boottime_ns);
+	sqlite3_bind_int64(
+		statement, 6, outbox_sum_head(reading) << 32 | outbox_sum_json(reading));
 	return outbox_run(statement);
 }
 

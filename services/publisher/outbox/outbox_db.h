@@ -2,10 +2,13 @@
 #ifndef PUBLISHER_OUTBOX_DB_H
 #define PUBLISHER_OUTBOX_DB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <sqlite3.h>
+
+#include "../streams/page.h"
 
 #define OUTBOX_FAR_US INT64_C(4000000000000000000) /* added up, times stay in range */
 
@@ -17,6 +20,18 @@ struct outbox {
 	char instance[17];
 	int64_t floor_us;
 };
+
+/**
+ * Checksums of a reading, 32 bits each (FNV-1a): of its stream, number, clock and time,
+ * which can be checked without reading the rest, and of its content. Any single bit that
+ * is not as it was written shows.
+ */
+int64_t outbox_sum_head(const struct outbox_reading *reading);
+int64_t outbox_sum_json(const struct outbox_reading *reading);
+
+/** Whether a column has that sum; NULL has any. @param shift  32: of the head, 0: json */
+bool outbox_column_has_sum(
+	sqlite3_stmt *statement, int column, int64_t sum, unsigned shift);
 
 /**
  * As dp_sqlite_error(), for an outbox: what our own statements cannot run into in a file

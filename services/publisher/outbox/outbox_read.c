@@ -141,6 +141,12 @@ static int note_stored(
 		  outbox_column_in(statement, 2, DP_CLOCK_SYNCED, DP_CLOCK_NONE, &clock) ==
 			  0 &&
 		  (stream->boot != 0 || (boottime_ns == 0 && clock != DP_CLOCK_NONE));
+	const struct outbox_reading reading = {.row = stream->row,
+		.seq = *seq,
+		.clock = (uint8_t)clock,
+		.boottime_ns = boottime_ns};
+	*usable = *usable &&
+		  outbox_column_has_sum(statement, 3, outbox_sum_head(&reading), 32);
 	if (!*usable)
 		return 0;
 	if (boottime_ns != 0)
@@ -156,7 +162,8 @@ static int stored_of(struct outbox *outbox, struct outbox_stream *stream)
 	struct dp_intervals bad = {.n = 0};
 	uint64_t seq = 0, n_bad = 0;
 	int err = outbox_prepare(outbox,
-		"SELECT seq, boottime, clock FROM reading WHERE stream = ? ORDER BY seq",
+		"SELECT seq, boottime, clock, sum FROM reading WHERE stream = ? ORDER BY "
+		"seq",
 		&statement);
 	if (err != 0)
 		return err;
@@ -287,6 +294,12 @@ static int check_json(const char *json, size_t len)
 	return err;
 }
 
+static bool is_as_written(sqlite3_stmt *statement, const struct outbox_reading *reading)
+{
+	return outbox_column_has_sum(statement, 4, outbox_sum_head(reading), 32) &&
+	       outbox_column_has_sum(statement, 4, outbox_sum_json(reading), 0);
+}
+
 /* @return 0 added to the page, or not usable; -ENOSPC it is full; -ENOMEM; -EUCLEAN */
 static int load_one(sqlite3_stmt *statement, struct outbox_page *page, size_t *used)
 {
@@ -304,13 +317,7 @@ static int load_one(sqlite3_stmt *statement, struct outbox_page *page, size_t *u
 				      (boottime_ns != 0 || clock == DP_CLOCK_NONE))
 		      ? check_json(json, len)
 		      : -EBADMSG;
-	if (err == 0 && len > page->json_size - *used)
-		return -ENOSPC;
-	page->end = (uint64_t)seq + 1;
-	if (err != 0)
-		return err == -EBADMSG ? 0 : err;
-	memcpy(page->json + *used, json, len);
-	page->readings[page->n++] = (struct outbox_reading){
+	const struct outbox_reading reading = {
 		.row = page->row,
 		.seq = (uint64_t)seq,
 		.json = page->json + *used,
@@ -318,6 +325,16 @@ static int load_one(sqlite3_stmt *statement, struct outbox_page *page, size_t *u
 		.clock = (uint8_t)clock,
 		.boottime_ns = boottime_ns,
 	};
+	if (err == 0 && len > page->json_size - *used)
+		return -ENOSPC;
+	if (err == 0) {
+		memcpy(page->json + *used, json, len);
+		err = is_as_written(statement, &reading) ? 0 : -EBADMSG;
+	}
+	page->end = (uint64_t)seq + 1;
+	if (err != 0)
+		return err == -EBADMSG ? 0 : err;
+	page->readings[page->n++] = reading;
 	*used += len;
 	return 0;
 }
