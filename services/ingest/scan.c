@@ -5,7 +5,8 @@
 
 #include "topic.h"
 
-#define DIGITS_MAX 15	      /* a double holds them, and powers of ten so far */
+#define DIGITS_MAX 15	      /* a double holds them */
+#define POWER_MAX 22	      /* and powers of ten so far */
 #define SECONDS_MIN 268435456 /* below, a time is relative: RFC 8428, section 4.5.3 */
 #define SECONDS_LIMIT                                                                      \
 	4294967296 /* above, a double does not hold them with microseconds                 \
@@ -68,12 +69,28 @@ static bool take_time(const char **at, const char *end, int64_t *ts_us)
 	return true;
 }
 
-/* A number whose digits and power of ten are exact, so that their quotient is rounded
- * once, as every right decimal conversion is. */
+/* An exponent, if there is one, is added to `power`. */
+static bool take_exponent(const char **at, const char *end, int *power)
+{
+	uint64_t exponent = 0;
+	if (!TAKE(at, end, "e") && !TAKE(at, end, "E"))
+		return true;
+	bool negative = TAKE(at, end, "-");
+	if (!negative)
+		(void)TAKE(at, end, "+");
+	size_t digits = take_digits(at, end, &exponent);
+	if (digits == 0 || digits > 3)
+		return false;
+	*power += negative ? -(int)exponent : (int)exponent;
+	return true;
+}
+
+/* A number whose digits and power of ten are exact, so that their product or quotient is
+ * rounded once, as every right decimal conversion is. */
 static bool take_value(const char **at, const char *end, double *value)
 {
 	static const double tens[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
-		1e11, 1e12, 1e13, 1e14};
+		1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 	bool negative = TAKE(at, end, "-");
 	const char *begin = *at;
 	uint64_t number = 0;
@@ -85,11 +102,12 @@ static bool take_value(const char **at, const char *end, double *value)
 		if (places == 0)
 			return false;
 	}
-	/* An exponent ends the number for us, and the text that follows is not ours then.
-	 */
 	if (digits + places > DIGITS_MAX || (negative && number == 0))
 		return false;
-	*value = (double)number / tens[places];
+	int power = -(int)places;
+	if (!take_exponent(at, end, &power) || power > POWER_MAX || power < -POWER_MAX)
+		return false;
+	*value = power < 0 ? (double)number / tens[-power] : (double)number * tens[power];
 	if (negative)
 		*value = -*value;
 	return true;

@@ -57,8 +57,10 @@ static void test_what_is_not_written_as_we_write_it_is_left_to_others(void **sta
 	(void)state;
 	static const char *const others[] = {"", "[", "[]", "{}", "[" RECORD "\"v\":1}",
 		"[" RECORD "\"v\":1}] ", "[" RECORD "\"v\":1},]", "[ " RECORD "\"v\":1}]",
-		"[" RECORD "\"v\":1e2}]", "[" RECORD "\"v\":01}]", "[" RECORD "\"v\":1.}]",
-		"[" RECORD "\"v\":.5}]", "[" RECORD "\"v\":-0}]", "[" RECORD "\"v\":+1}]",
+		"[" RECORD "\"v\":1e}]", "[" RECORD "\"v\":1e23}]",
+		"[" RECORD "\"v\":1e+-2}]", "[" RECORD "\"v\":e2}]",
+		"[" RECORD "\"v\":01}]", "[" RECORD "\"v\":1.}]", "[" RECORD "\"v\":.5}]",
+		"[" RECORD "\"v\":-0}]", "[" RECORD "\"v\":+1}]",
 		"[" RECORD "\"v\":1234567890123456}]", "[" RECORD "\"v\":true}]",
 		"[" RECORD "\"u\":\"\",\"v\":1}]", "[" RECORD "\"u\":\"\\u0041\",\"v\":1}]",
 		"[" RECORD "\"v\":1},{\"n\":\"temperature\",\"v\":2}]",
@@ -142,10 +144,11 @@ static void test_a_name_is_fresh_when_it_was_not_seen_lately(void **state)
 
 /* ---- beside the reader of all SenML ---- */
 
-/* Without an exponent when written, as what a sensor gives. */
+/* What a sensor gives, or a counter; from a million on and below 0.0001 it is written with
+ * an exponent. */
 static double draw_value(uint64_t *random)
 {
-	static const double scales[] = {1, 10, 100, 1000};
+	static const double scales[] = {1, 10, 100, 1000, 1e9, 1e-3, 1e-7, 1e-12};
 	double value = (double)random_below(random, 1999999) - 999999;
 	return value / scales[random_below(random, LENGTH(scales))];
 }
