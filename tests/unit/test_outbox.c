@@ -168,15 +168,23 @@ static void test_a_page_of_large_readings_holds_fewer(void **state)
 	outbox_close(outbox);
 }
 
+/* Readings 1 to 3 are committed; a transaction with reading 9 is open. */
+static struct outbox *open_begun(void **state, char path[PATH_SIZE], int64_t *row)
+{
+	struct outbox *outbox = open_outbox(state, path);
+	*row = add_stream(outbox, 1, "n");
+	const struct outbox_reading reading = {*row, 9, "{}", 2, 0, 0};
+	append(outbox, *row, 1, 3);
+	assert_int_equal(outbox_begin(outbox), 0);
+	assert_int_equal(outbox_append(outbox, &reading), 0);
+	return outbox;
+}
+
 static void test_what_is_rolled_back_was_never_there(void **state)
 {
 	char path[PATH_SIZE];
-	struct outbox *outbox = open_outbox(state, path);
-	int64_t row = add_stream(outbox, 1, "n");
-	const struct outbox_reading reading = {row, 9, "{}", 2, 0, 0};
-	append(outbox, row, 1, 3);
-	assert_int_equal(outbox_begin(outbox), 0);
-	assert_int_equal(outbox_append(outbox, &reading), 0);
+	int64_t row;
+	struct outbox *outbox = open_begun(state, path, &row);
 	assert_int_equal(outbox_remove(outbox, row, 1, 2), 0);
 	assert_int_equal(outbox_set_low(outbox, row, 3), 0);
 	outbox_rollback(outbox);
@@ -190,12 +198,8 @@ static void test_what_is_rolled_back_was_never_there(void **state)
 static void test_what_was_not_committed_is_gone_after_a_kill(void **state)
 {
 	char path[PATH_SIZE];
-	struct outbox *outbox = open_outbox(state, path);
-	int64_t row = add_stream(outbox, 1, "n");
-	const struct outbox_reading reading = {row, 9, "{}", 2, 0, 0};
-	append(outbox, row, 1, 3);
-	assert_int_equal(outbox_begin(outbox), 0);
-	assert_int_equal(outbox_append(outbox, &reading), 0);
+	int64_t row;
+	struct outbox *outbox = open_begun(state, path, &row);
 	outbox_close(outbox);
 	outbox = open_outbox(state, path);
 	assert_streams(outbox, "1 n 0 1-3");
@@ -266,8 +270,7 @@ static void test_a_reading_that_is_not_as_it_was_written_is_given_up(void **stat
 		{"UPDATE reading SET json = CAST(replace(CAST(json AS TEXT), '\"v\":2',"
 		 " '\"v\":6') AS BLOB) WHERE seq = 2",
 			"1 n 0 1-3", "1 3"},
-		{"UPDATE reading SET clock = 0 WHERE seq = 2", "1 n 0 1-1 3-3",
-			"1 3"},
+		{"UPDATE reading SET clock = 0 WHERE seq = 2", "1 n 0 1-1 3-3", "1 3"},
 		{"UPDATE reading SET seq = 6 WHERE seq = 2", "1 n 0 1-1 3-3", "1 3"},
 		{"UPDATE reading SET sum = sum + (1 << 40) WHERE seq = 2", "1 n 0 1-1 3-3",
 			"1 3"},
