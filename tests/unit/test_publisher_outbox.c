@@ -391,6 +391,88 @@ static void test_a_file_that_is_damaged_in_use_is_replaced(void **state)
 	end(owner);
 }
 
+/* The page that the first reading is on. */
+static void damage_first_page_of_readings(struct owner *owner)
+{
+	static const uint8_t noise[64] = {0xff, 0xff, 0xff};
+	db_exec(owner->path, "PRAGMA wal_checkpoint(TRUNCATE)");
+	int64_t page =
+		db_int(owner->path, "SELECT min(pageno) FROM dbstat WHERE name = 'reading'"
+				    " AND pagetype = 'leaf'");
+	int fd = open(owner->path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(
+		pwrite(fd, noise, sizeof(noise), (page - 1) * 4096), sizeof(noise));
+	close(fd);
+	sqlite3_db_release_memory(owner->queue.outbox->db);
+}
+
+/* A step after the append meets the damage: nobody has been told that they are there. */
+static void test_what_went_into_a_file_that_proves_damaged_is_in_memory_again(void **state)
+{
+	struct owner *owner = begin(state);
+	struct stream *stream = fill(owner, 1, 400);
+	work(owner);
+	damage_first_page_of_readings(owner);
+	dp_intervals_clear(&stream->accepted);
+	fill(owner, 401, 402);
+	work(owner);
+	assert_set(&stream->stored, "");
+	assert_set(&stream->accepted, "");
+	assert_int_equal(stream->n_live, 2);
+	owner->queue.spill.retry_ms = 0;
+	work(owner);
+	assert_set(&stream->stored, "401-402");
+	assert_set(&stream->accepted, "401-402");
+	end(owner);
+}
+
+/* A stop tries once more what had failed, and begins no tidying. */
+static void test_a_stop_while_a_job_fails_tries_again(void **state)
+{
+	const struct page_want none = {.stream = NULL};
+	sqlite3 *other = NULL;
+	struct owner *owner = begin(state);
+	struct stream *stream = fill(owner, 1, 3);
+	assert_int_equal(sqlite3_open(owner->path, &other), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	uv_update_time(&owner->loop);
+	queue_work(&owner->queue, &none);
+	assert_int_equal(owner->queue.working, QUEUE_RUNS_JOB);
+	queue_stop(&owner->queue);
+	finish_work(owner);
+	assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(other);
+	assert_false(queue_saved(&owner->queue));
+	owner->queue.usage.free_pages = 100000;
+	work(owner);
+	assert_set(&stream->stored, "1-3");
+	assert_true(queue_saved(&owner->queue));
+	queue_work(&owner->queue, &none);
+	assert_int_equal(owner->queue.working, QUEUE_IDLE);
+	end(owner);
+}
+
+/* It is not written, and what fits as a number fits no sum. */
+static void test_what_is_given_up_at_the_start_is_counted_and_told(void **state)
+{
+	struct owner *owner = begin(state);
+	struct stream *stream = fill(owner, 1, 3);
+	const struct dp_stream_id id = stream->id;
+	work(owner);
+	stop(owner);
+	db_exec(owner->path, "UPDATE reading SET seq = 6 WHERE seq = 2");
+	start(owner);
+	queue_open(&owner->queue);
+	finish_work(owner);
+	stream = streams_find(&owner->streams, &id);
+	assert_set(&stream->stored, "1-1 3-3");
+	assert_true(stream->low_due);
+	assert_int_equal(owner->queue.damaged, 1);
+	end(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +491,10 @@ int main(void)
 		IN_DIRECTORY(test_a_last_word_is_written_and_forgotten_when_it_was_heard),
 		IN_DIRECTORY(test_a_last_word_that_cannot_be_written_is_due_again),
 		IN_DIRECTORY(test_a_file_that_is_damaged_in_use_is_replaced),
+		IN_DIRECTORY(
+			test_what_went_into_a_file_that_proves_damaged_is_in_memory_again),
+		IN_DIRECTORY(test_a_stop_while_a_job_fails_tries_again),
+		IN_DIRECTORY(test_what_is_given_up_at_the_start_is_counted_and_told),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,12 @@ bool job_found_damage(const struct job *job)
 	return step < JOB_STEPS;
 }
 
+void job_disown(struct job *job)
+{
+	if (job->n_appends > 0)
+		job->result[JOB_APPENDS] = -EUCLEAN;
+}
+
 void job_clear(struct job *job)
 {
 	free(job->streams);
@@ -131,19 +137,23 @@ void job_run(struct job *job, struct outbox *outbox, struct outbox_page *page)
 		{JOB_APPENDS, job->n_appends > 0, write_appends},
 		{JOB_PROBE, job->probe, write_probe},
 	};
-	bool busy = false;
+	/*
+	 * Whoever has the file keeps all steps out: one wait a job is enough. And nothing
+	 * is written to a file that is known to be damaged.
+	 */
+	int out = 0;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		/* Whoever has it keeps all of them out: one wait a job is enough. */
 		int err = !steps[i].due ? 0
-			  : busy	? -EBUSY
+			  : out != 0	? out
 					: in_transaction(job, outbox, steps[i].writes);
 		job->result[steps[i].step] = err;
-		busy = busy || err == -EBUSY;
+		if (err == -EBUSY || err == -EUCLEAN)
+			out = err;
 	}
 	if (job->load_stream != NULL)
 		job->result[JOB_LOAD] =
 			outbox_load(outbox, job->load_row, job->load_seq, page);
-	if (job->shrink && !busy)
+	if (job->shrink && out == 0)
 		job->result[JOB_SHRINK] = outbox_shrink(outbox);
 	job->result[JOB_USAGE] = outbox_usage(outbox, &job->usage);
 }

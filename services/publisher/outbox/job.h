@@ -30,8 +30,8 @@ struct job_append {
 	struct stream *stream;
 	struct live_reading reading;
 	uint64_t low;
-	const struct boot *boot; /**< of a reading without a time, else NULL */
-	int64_t row, boot_row;	 /**< once it is written */
+	struct boot *boot;     /**< of a reading without a time, else NULL */
+	int64_t row, boot_row; /**< once it is written */
 };
 
 /** All zero is nothing to do. Arrays are the job's; what they point to outlives it. */
@@ -85,6 +85,12 @@ void job_run(struct job *job, struct outbox *outbox, struct outbox_page *page);
 
 /** Whether a step found the file damaged. */
 bool job_found_damage(const struct job *job);
+
+/**
+ * Its file is being set aside: what it has written there counts as not written, and is in
+ * memory again afterwards.
+ */
+void job_disown(struct job *job);
 
 /** Free its arrays; it is empty afterwards. */
 void job_clear(struct job *job);

@@ -33,6 +33,7 @@ int opening_lock(struct opening *opening, int64_t now_ms)
 struct reading_in {
 	struct streams *found;
 	int err;
+	uint64_t given_up;
 };
 
 static void found_boot(void *data, const struct outbox_boot *row)
@@ -64,7 +65,10 @@ static void found_stream(void *data, struct outbox_stream *row)
 		dating_note(boot, row->last_ns);
 	else if (row->boot != 0)
 		in->err = -EUCLEAN;
-	stream_load(stream, row->low, row->closed, row->undated_to, &row->stored, boot);
+	/* The centre hears what was given up by `low`. */
+	bool closed = row->closed || (row->given_up > 0 && row->low > 0);
+	stream_load(stream, row->low, closed, row->undated_to, &row->stored, boot);
+	in->given_up += row->given_up;
 	stream->outbox.row = row->row;
 	stream->outbox.boot_row = row->boot;
 	stream->outbox.low_written = row->closed;
@@ -73,7 +77,7 @@ static void found_stream(void *data, struct outbox_stream *row)
 /* Open the file and read what it holds. `expected`: it should be there if it ever was. */
 static int open_file(struct opening *opening, struct outbox **out, bool expected)
 {
-	struct reading_in in = {&opening->found, 0};
+	struct reading_in in = {&opening->found, 0, 0};
 	enum dp_file_state state = dp_file_state(opening->lock, opening->path);
 	if (state == DP_FILE_GONE && expected)
 		dp_log(DP_LOG_WARN, "the outbox that was here is gone; a new one is begun",
@@ -89,6 +93,7 @@ static int open_file(struct opening *opening, struct outbox **out, bool expected
 		err = outbox_streams(*out, found_stream, &in);
 	if (err == 0)
 		err = in.err;
+	opening->given_up = in.given_up;
 	if (err == 0)
 		err = outbox_usage(*out, &opening->usage);
 	if (err != 0) {

@@ -24,6 +24,7 @@ struct opening {
 	int error;	      /**< the last error */
 	bool set_aside;	      /**< the damaged file is, a new one is not begun */
 	struct streams found; /**< what the file held, until somebody has it */
+	uint64_t given_up;    /**< readings in it that could not be used */
 	struct outbox_usage usage;
 };
 

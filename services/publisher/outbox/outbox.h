@@ -35,6 +35,7 @@ struct outbox_stream {
 	uint64_t low; /**< the sampler's last word when it was last written; 0 none */
 	bool closed;  /**< it was the last word, and the centre has not heard it */
 	struct dp_intervals stored;
+	uint64_t given_up;   /**< readings that could not be used and were removed */
 	int64_t boot;	     /**< row of the boot of readings without a time; 0 none */
 	uint64_t undated_to; /**< the last of them; 0 none */
 	int64_t last_ns;     /**< since boot, the latest of them */

@@ -160,7 +160,7 @@ static int stored_of(struct outbox *outbox, struct outbox_stream *stream)
 {
 	sqlite3_stmt *statement = NULL;
 	struct dp_intervals bad = {.n = 0};
-	uint64_t seq = 0, n_bad = 0;
+	uint64_t seq = 0;
 	int err = outbox_prepare(outbox,
 		"SELECT seq, boottime, clock, sum FROM reading WHERE stream = ? ORDER BY "
 		"seq",
@@ -172,7 +172,7 @@ static int stored_of(struct outbox *outbox, struct outbox_stream *stream)
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		bool usable = true;
 		err = note_stored(statement, stream, &seq, &usable);
-		n_bad += !usable;
+		stream->given_up += !usable;
 		if (err == 0 && !usable)
 			err = dp_intervals_add(&bad, seq, seq);
 	}
@@ -186,7 +186,8 @@ static int stored_of(struct outbox *outbox, struct outbox_stream *stream)
 			"the outbox is damaged: readings in it cannot be used and are "
 			"given up",
 			"node=%s first=%llu readings=%llu", stream->node,
-			(unsigned long long)bad.at[0].first, (unsigned long long)n_bad);
+			(unsigned long long)bad.at[0].first,
+			(unsigned long long)stream->given_up);
 	dp_intervals_finish(&bad);
 	return err;
 }

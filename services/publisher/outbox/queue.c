@@ -75,6 +75,7 @@ static void open_done(uv_work_t *work, int status)
 		return;
 	}
 	opened(queue);
+	queue->damaged += queue->opening.given_up;
 	int64_t built_us = dp_build_epoch * 1000000;
 	int64_t known_us = outbox_floor_us(queue->outbox);
 	int64_t floor_us = known_us > built_us ? known_us : built_us;
@@ -122,6 +123,8 @@ static void replace_done(uv_work_t *work, int status)
 			queue->result, now_ms(queue));
 	else
 		opened(queue);
+	if (queue->result == 0 && queue->stopping)
+		spill_stop(&queue->spill);
 }
 
 /* What only the file had is gone; its streams say so with their next `low`. */
@@ -211,14 +214,19 @@ static void job_done(uv_work_t *work, int status)
 	struct job *job = &queue->job;
 	assert(status == 0);
 	queue->working = QUEUE_IDLE;
+	bool damaged = job_found_damage(job);
+	if (damaged)
+		job_disown(job);
 	notes_done(&queue->notes, job, now_ms(queue));
 	spill_done(&queue->spill, job, now_ms(queue), queue->options.in_flight,
 		queue->options.data);
 	if (job->load_stream != NULL)
 		loaded(queue);
 	note_usage(queue);
-	bool damaged = job_found_damage(job);
 	job_clear(job);
+	/* What has failed before the stop is tried once more. */
+	if (queue->stopping && !queue->last_try)
+		spill_stop(&queue->spill);
 	if (damaged)
 		lose_file(queue);
 }
@@ -245,7 +253,7 @@ void queue_work(struct queue *queue, const struct page_want *want)
 	notes_collect(&queue->notes, job, now);
 	spill_collect(&queue->spill, job, &queue->usage, now);
 	notes_collect_removes(&queue->notes, job, now);
-	job->probe_floor_us = queue->notes.floor_us;
+	job->probe_floor_us = job->floor_us != 0 ? job->floor_us : queue->notes.floor_us;
 	if (want->stream != NULL && now >= queue->load_retry_ms) {
 		job->load_stream = want->stream;
 		job->load_row = want->stream->outbox.row;
@@ -253,8 +261,10 @@ void queue_work(struct queue *queue, const struct page_want *want)
 		queue->page.no_boot = want->stream->boot == NULL;
 	}
 	queue->load_failed = queue->load_failed && stored > 0;
-	job->shrink = stored == 0 && queue->usage.free_pages > SHRINK_ABOVE &&
+	job->shrink = !queue->stopping && stored == 0 &&
+		      queue->usage.free_pages > SHRINK_ABOVE &&
 		      now >= queue->shrink_retry_ms;
+	queue->last_try = queue->stopping;
 	if (job_any(job))
 		start(queue, QUEUE_RUNS_JOB, run_job, job_done);
 	else

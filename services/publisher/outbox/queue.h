@@ -51,6 +51,7 @@ struct queue {
 	struct outbox *outbox; /**< NULL: not open, or damaged and not replaced yet */
 	bool opened;	       /**< it was open once: the streams are there */
 	bool stopping;
+	bool last_try;			    /**< stopping, and a job was begun since */
 	char instance[OUTBOX_INSTANCE + 1]; /**< its name, once opened */
 	uv_work_t work;
 	enum queue_work working; /**< what the worker does for us */

@@ -180,7 +180,8 @@ void spill_collect(struct spill *spill, struct job *job, const struct outbox_usa
 		return;
 	job->appends = job_array(c.live.n, sizeof(*job->appends));
 	for (struct stream *s = spill->streams->first; s != NULL; s = s->next) {
-		c.low = stream_low(s);
+		/* What it holds is in the file itself, or known to its sampler. */
+		c.low = s->heard_low;
 		streams_must(stream_spill(s, goes, &c));
 	}
 }
@@ -191,8 +192,11 @@ static void written(struct spill *spill, const struct job_append *append)
 {
 	struct stream *stream = append->stream;
 	stream->outbox.row = append->row;
-	if (append->boot_row != 0)
-		stream->outbox.boot_row = stream->boot->row = append->boot_row;
+	if (append->boot_row != 0) {
+		append->boot->row = append->boot_row;
+		if (stream->boot == append->boot)
+			stream->outbox.boot_row = append->boot_row;
+	}
 	streams_must(stream_spilled(stream, append->reading.seq));
 	spill->spilled++;
 	free(append->reading.json);

@@ -285,8 +285,7 @@ int stream_give_up(struct stream *stream, uint64_t first, uint64_t last)
 	int err = dp_intervals_remove(&stream->stored, first, last);
 	if (err == 0)
 		err = dp_intervals_add(&stream->answered, first, last);
-	stream->low_due =
-		stream->low_due || (stream->stored.n == 0 && stream->heard_low > 0);
+	stream->low_due = stream->low_due || stream->heard_low > 0;
 	return err;
 }
 
