@@ -105,6 +105,13 @@ void incoming_free(struct incoming *list)
 	}
 }
 
+bool incoming_has_plain(const struct incoming *list)
+{
+	while (list != NULL && !list->plain)
+		list = list->next;
+	return list != NULL;
+}
+
 bool incoming_refuse(struct incoming *in, const char *why)
 {
 	static const char prefix[] = REFUSED ": ";

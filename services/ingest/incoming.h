@@ -70,6 +70,9 @@ size_t incoming_size(const struct incoming *in);
 /** Free a list. */
 void incoming_free(struct incoming *list);
 
+/** Whether a list has plain messages. */
+bool incoming_has_plain(const struct incoming *list);
+
 #define REFUSALS_MAX 2
 #define REFUSED "the database does not take it" /**< the reason without its words */
 

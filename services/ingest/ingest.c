@@ -27,7 +27,8 @@
 #define PLAIN_CLIENT_ID "dewpoint-ingest-plain"
 #define USUAL_PREFIX "/data"
 #define PLAIN_SESSION_S (7 * 86400)
-#define STATS 10
+#define ONE_MORE(name) +1
+#define STATS (COUNTS(ONE_MORE) + 2)
 
 struct ingest {
 	struct dp_service *service;
@@ -40,7 +41,7 @@ struct ingest {
 	struct queue batch;	       /* being committed, or waiting to be tried again */
 	struct condenser condenser;
 	struct results results;
-	struct sink_turn turn;
+	struct sink_job job;
 	bool working;
 	int trouble;	   /* why the last commit failed, 0 */
 	bool refused;	   /* for what it is: it was tried again as it was */
@@ -59,7 +60,7 @@ struct ingest {
 	uv_prepare_t prepare;
 	struct dp_stats stats;
 	struct dp_stat table[STATS];
-	struct insert_counts counts;
+	struct counts counts;
 	uint64_t queued;
 	char store[64]; /* which it is, as the broker was told */
 	char native_filter[DP_TOPIC_MAX], plain_filter[DP_TOPIC_MAX], client_id[128],
@@ -193,7 +194,7 @@ static bool single_out(struct ingest *in)
 		in->refused = true;
 	else if (in->batch.n > 1)
 		split_batch(in);
-	else if (in->batch.n == 1 && !incoming_refuse(in->batch.first, in->turn.why)) {
+	else if (in->batch.n == 1 && !incoming_refuse(in->batch.first, in->job.why)) {
 		queue_add(&in->queue, in->batch.first);
 		queue_init(&in->batch);
 		in->plain_waits = true;
@@ -217,7 +218,7 @@ static void leave(struct ingest *in)
 
 static void note_commit(struct ingest *in)
 {
-	int err = in->turn.stored;
+	int err = in->job.stored;
 	if (err == -ENOMEM)
 		dp_log_out_of_memory("a transaction");
 	if (err != 0 && in->plain_gone)
@@ -231,10 +232,11 @@ static void note_commit(struct ingest *in)
 			dp_log(DP_LOG_ERROR,
 				"cannot store; nothing is answered, senders keep their "
 				"readings",
-				"store=%s error=\"%s\"", sink_name(in->sink), in->turn.why);
+				"store=%s error=\"%s\"", in->sink->kind->name(in->sink),
+				in->job.why);
 		else if (err == 0 && in->trouble != -ENOTCONN)
 			dp_log(DP_LOG_INFO, "storing again", "store=%s",
-				sink_name(in->sink));
+				in->sink->kind->name(in->sink));
 	}
 	in->trouble = err;
 	if (err == -EPROTO)
@@ -249,7 +251,7 @@ static void note_commit(struct ingest *in)
 			in->gather_until_ms = now_ms(in) + GATHER_MS;
 		incoming_free(in->batch.first);
 		queue_init(&in->batch);
-		in->counts = *sink_counts(in->sink);
+		in->counts = *in->sink->kind->counts(in->sink);
 		return;
 	}
 	if (in->batch.n > 1 && (err == -EBUSY || now_ms(in) - in->turn_ms >= SLOW_MS))
@@ -270,7 +272,7 @@ static void on_held_too_long(uv_timer_t *timer)
 		dp_log(DP_LOG_WARN,
 			"the lease for plain messages cannot be renewed; another replica "
 			"may take them",
-			"store=%s", sink_name(in->sink));
+			"store=%s", in->sink->kind->name(in->sink));
 		dp_bus_close(in->plain, NULL);
 		in->plain = NULL;
 		forget_plain(in);
@@ -290,7 +292,7 @@ static void watch_lease(struct ingest *in)
 
 static void note_lease(struct ingest *in)
 {
-	int err = in->turn.renewed;
+	int err = in->job.renewed;
 	if (!in->stopping && err == 0 && in->lease.held)
 		watch_lease(in);
 	else if (!in->stopping && !uv_is_active((uv_handle_t *)&in->held_timer))
@@ -319,9 +321,9 @@ static void turn_done(void *data)
 {
 	struct ingest *in = data;
 	in->working = false;
-	if (in->turn.renew)
+	if (in->job.renew)
 		note_lease(in);
-	if (in->turn.batch != NULL)
+	if (in->job.batch != NULL)
 		note_commit(in);
 	if (in->release_due) {
 		in->release_due = false;
@@ -336,16 +338,16 @@ static void start_turn(struct ingest *in)
 	const struct dp_clock *clock = &in->service->clock;
 	in->working = true;
 	in->turn_ms = now_ms(in);
-	in->turn.now_us = not_before_build(clock->wall_us(clock->data));
-	in->turn.batch = in->batch.first != NULL ? &in->batch : NULL;
-	in->turn.release = in->release_due;
-	in->turn.renew = in->lease_due;
+	in->job.now_us = not_before_build(clock->wall_us(clock->data));
+	in->job.batch = in->batch.first != NULL ? &in->batch : NULL;
+	in->job.release = in->release_due;
+	in->job.renew = in->lease_due;
 	in->lease_due = false;
-	in->turn.count = in->turn.renew && now_ms(in) >= in->count_at_ms;
-	if (in->turn.count)
+	in->job.count_gaps = in->job.renew && now_ms(in) >= in->count_at_ms;
+	if (in->job.count_gaps)
 		in->count_at_ms = now_ms(in) + in->config->service.stats_period_s * 1000;
 	in->plain_gone = false;
-	sink_turn(in->sink, &in->turn);
+	in->sink->kind->run(in->sink, &in->job);
 }
 
 /* The store is back before it is due to be tried again. */
@@ -518,7 +520,7 @@ static void start_stats(struct ingest *in);
 /* The store is known, or it is another one since a damaged one was set aside. */
 static void follow_store(struct ingest *in)
 {
-	const char *store = sink_store(in->sink);
+	const char *store = in->sink->kind->id(in->sink);
 	char client_id[sizeof(in->client_id) + 8];
 	if (store[0] == '\0' || strcmp(store, in->store) == 0 || in->stopping)
 		return;
@@ -541,7 +543,7 @@ static void follow_store(struct ingest *in)
 		.instance = in->config->service.instance,
 		.prefix = in->config->topic_prefix,
 		.store = in->store,
-		.name = sink_name(in->sink),
+		.name = in->sink->kind->name(in->sink),
 		.data = in,
 		.changed = on_claim,
 	};
@@ -559,12 +561,12 @@ static void on_lease_due(uv_timer_t *timer)
 
 static void start_stats(struct ingest *in)
 {
-	const struct insert_counts *c = &in->counts;
-	const struct dp_stat table[STATS] = {{"messages", &c->messages},
-		{"readings", &c->readings}, {"duplicates", &c->duplicates},
-		{"dead_letters", &c->dead_letters}, {"lost", &c->lost},
-		{"later", &c->later}, {"commits", &c->commits}, {"ahead", &c->ahead},
-		{"queued_bytes", &in->queued}, {"gaps", &in->turn.gaps}};
+	const struct counts *c = &in->counts;
+#define STAT(name) {#name, &c->name},
+	const struct dp_stat table[] = {
+		COUNTS(STAT){"queued_bytes", &in->queued}, {"gaps", &in->job.gaps}};
+#undef STAT
+	_Static_assert(sizeof(table) == sizeof(in->table), "STATS says how many there are");
 	memcpy(in->table, table, sizeof(table));
 	snprintf(in->stats_topic, sizeof(in->stats_topic), "stats/%s/ingest/%s",
 		in->config->node_name, in->config->service.instance);
@@ -584,8 +586,8 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	in->condenser.most = (size_t)config->max_message_bytes;
 	queue_init(&in->queue);
 	queue_init(&in->batch);
-	const struct insert_options options = {
-		.store_url = config->store_url,
+	const struct sink_options options = {
+		.url = config->store_url,
 		.max_message_bytes = (size_t)config->max_message_bytes,
 		.dead_letters_max = config->dead_letters_max,
 		.print = config->print_readings,
@@ -593,11 +595,8 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	const struct sink_events events = {
 		.data = in, .done = turn_done, .ready = on_ready, .outdated = on_outdated};
 	const struct dp_clock *clock = &service->clock;
-	if (sink_open(&in->sink, &service->loop, &options, &events,
-		    not_before_build(clock->wall_us(clock->data))) != 0) {
-		free(in);
-		return NULL;
-	}
+	in->sink = config->sink->open(&service->loop, &options, &events,
+		not_before_build(clock->wall_us(clock->data)));
 	const char *instance = config->service.instance;
 	snprintf(in->holder, sizeof(in->holder), "ingest-%s", instance);
 	snprintf(in->native_filter, sizeof(in->native_filter), "$share/ingest/%s/+/batch",
@@ -605,8 +604,8 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	snprintf(in->plain_filter, sizeof(in->plain_filter), "%s/+", config->topic_prefix);
 	in->lease = (struct dp_lease){
 		.name = "plain", .holder = in->holder, .ttl_us = LEASE_TTL_US};
-	in->turn.lease = &in->lease;
-	in->turn.results = &in->results;
+	in->job.lease = &in->lease;
+	in->job.results = &in->results;
 	/* Sessions of the usual prefix have had this name for long. */
 	bool usual = strcmp(config->topic_prefix, USUAL_PREFIX) == 0;
 	snprintf(in->plain_id, sizeof(in->plain_id), PLAIN_CLIENT_ID "%s",
@@ -633,7 +632,7 @@ static void finish_stop(struct ingest *in)
 		dp_bus_close(in->native, NULL);
 	claim_close(in->claim);
 	in->claim = NULL;
-	sink_close(in->sink);
+	in->sink->kind->close(in->sink);
 	uv_close((uv_handle_t *)&in->prepare, NULL);
 	uv_close((uv_handle_t *)&in->retry_timer, NULL);
 	dp_service_safe(in->service);
@@ -653,7 +652,7 @@ void ingest_stop(void *data)
 	if (in->plain != NULL)
 		dp_bus_pause(in->plain, true);
 	forget_plain(in);
-	sink_hurry(in->sink);
+	in->sink->kind->hurry(in->sink);
 	/* ingest_work() stores what has arrived and finishes. */
 	uv_timer_start(&in->retry_timer, on_retry, 0, 0);
 }
@@ -661,8 +660,8 @@ void ingest_stop(void *data)
 const char *ingest_health(void *data)
 {
 	struct ingest *in = data;
-	if (sink_trouble(in->sink) != NULL)
-		return sink_trouble(in->sink);
+	if (in->sink->kind->health(in->sink) != NULL)
+		return in->sink->kind->health(in->sink);
 	if (in->trouble == -EDOM)
 		return "the database refuses a message, and the dead letter of it as well; "
 		       "the log says why";
@@ -680,6 +679,6 @@ void ingest_destroy(struct ingest *in)
 	incoming_free(in->batch.first);
 	free(in->results.at);
 	condenser_finish(&in->condenser);
-	sink_free(in->sink);
+	in->sink->kind->free(in->sink);
 	free(in);
 }

@@ -10,9 +10,11 @@
 #include <stdint.h>
 
 #include "service.h"
+#include "sink.h"
 
 struct ingest_config {
 	struct dp_service_config service;
+	const struct sink_kind *sink; /**< where readings are stored */
 	const char *node_name;
 	const char *mqtt_url;
 	const char *store_url;
@@ -25,7 +27,7 @@ struct ingest_config {
 
 struct ingest;
 
-/** @return NULL when the store cannot be opened, which is logged */
+/** Begin; the store is opened from the loop. */
 struct ingest *ingest_start(struct dp_service *service, const struct ingest_config *config);
 
 /** As dp_service_run() wants it. */

@@ -1,4 +1,4 @@
-#include "insert_parts.h"
+#include "insert_batch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,10 +6,8 @@
 #include <string.h>
 
 #include "condensed.h"
-#include "version.h"
 
 #define GAPS_MAX 1024
-#define AHEAD_US INT64_C(86400000000)
 #define SEEN_EVERY_US 3600000000
 
 static int add_range(struct context *c, enum dp_ack_kind kind, uint64_t first,
@@ -60,7 +58,7 @@ static int close_below(struct context *c, struct stream_row *stream, uint64_t lo
 	int err = 0;
 	while (err == 0 && low > 1 && dp_intervals_missing(stream->set, 1, low - 1, &gap)) {
 		uint64_t count = gap.last - gap.first + 1;
-		err = insert_lost(c, stream, &gap);
+		err = c->ops->add_lost(c, &gap);
 		if (err == 0)
 			err = dp_intervals_add(stream->set, gap.first, gap.last);
 		stream->lost += count;
@@ -69,26 +67,27 @@ static int close_below(struct context *c, struct stream_row *stream, uint64_t lo
 	return err;
 }
 
-/* The batch's content cannot be used: it is buried whole and its numbers consumed. */
-static int bury_batch(
+/* The batch's content cannot be used: it becomes one dead letter, its numbers are used up.
+ */
+static int reject_batch(
 	struct context *c, const struct stream_row *stream, const char *reason)
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct dp_interval missing;
 	int err = 0;
-	/* Sent again because our answer was lost, it is not buried twice. */
+	/* Sent again because our answer was lost, it is no second dead letter. */
 	if (dp_intervals_missing(
 		    stream->set, id->first, id->first + id->count - 1, &missing))
-		err = insert_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
+		err = context_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
 	if (err == 0)
 		err = add_range(c, DP_ACK_REJECTED, id->first, id->count, reason);
 	return err;
 }
 
-static int bury_reading(
+static int reject_reading(
 	struct context *c, uint64_t seq, const char *text, size_t len, const char *why)
 {
-	int err = insert_dead_letter(c, why, seq, text, len);
+	int err = context_dead_letter(c, why, seq, text, len);
 	return err != 0 ? err : add_range(c, DP_ACK_REJECTED, seq, 1, why);
 }
 
@@ -107,7 +106,7 @@ static int add_batch_reading(struct context *c, const struct stream_row *stream,
 		found = -EBADMSG;
 	}
 	if (found == 1) {
-		err = insert_reading(c, topic, reading, c->in->identity.clock);
+		err = context_add_reading(c, topic, reading, c->in->identity.clock);
 		if (err == 0)
 			return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 		if (err != -E2BIG)
@@ -117,13 +116,13 @@ static int add_batch_reading(struct context *c, const struct stream_row *stream,
 	char *text = dp_senml_text(pack);
 	if (text == NULL)
 		return -ENOMEM;
-	err = bury_reading(c, seq, text, strlen(text), why);
+	err = reject_reading(c, seq, text, strlen(text), why);
 	free(text);
 	return err;
 }
 
 /* A dead letter is a pack of its own. */
-static int bury_condensed(
+static int reject_condensed(
 	struct context *c, uint64_t seq, const struct dp_reading *reading, const char *why)
 {
 	char text[DP_READING_JSON + 2];
@@ -132,13 +131,13 @@ static int bury_condensed(
 		return len;
 	text[0] = '[';
 	text[len + 1] = ']';
-	return bury_reading(c, seq, text, (size_t)len + 2, why);
+	return reject_reading(c, seq, text, (size_t)len + 2, why);
 }
 
 /* Of readings that share their names. */
 struct shared_place {
 	bool looked_up;
-	int found; /* what insert_place() said */
+	int found; /* what find_place() said */
 	struct place place;
 };
 
@@ -152,13 +151,14 @@ static int add_condensed_reading(struct context *c, const struct stream_row *str
 	}
 	/* Only now: a reading that is not stored leaves no sensor and no column behind. */
 	if (!at->looked_up)
-		at->found = insert_place(c, topic, reading, &at->place);
+		at->found = c->ops->find_place(c, topic, reading, &at->place);
 	at->looked_up = true;
 	if (at->found == -E2BIG)
-		return bury_condensed(c, seq, reading, TOO_MANY_QUANTITIES);
+		return reject_condensed(c, seq, reading, TOO_MANY_QUANTITIES);
 	int err = at->found;
 	if (err == 0)
-		err = insert_row(c, topic, reading, &at->place, c->in->identity.clock);
+		err = context_add_rows(
+			c, topic, reading, &at->place, c->in->identity.clock);
 	return err != 0 ? err : add_range(c, DP_ACK_STORED, seq, 1, NULL);
 }
 
@@ -184,19 +184,21 @@ static int add_condensed(
 }
 
 /*
- * The database refuses something of the batch: all that is not stored of it is buried.
+ * The database refuses something of the batch: what of it is not stored yet becomes
+ * dead letters.
  * @param stream  NULL: what is known of its stream is left as it is
  */
-static int bury_refused(struct context *c, const struct stream_row *stream)
+static int reject_refused(struct context *c, const struct stream_row *stream)
 {
 	const struct dp_identity *id = &c->in->identity;
 	struct condensed batch;
 	bool fresh;
 	int err = 0;
 	if (!c->in->condensed && stream != NULL)
-		return bury_batch(c, stream, REFUSED);
+		return reject_batch(c, stream, REFUSED);
 	if (!c->in->condensed) {
-		err = insert_dead_letter(c, REFUSED, id->first, c->in->payload, c->in->len);
+		err = context_dead_letter(
+			c, REFUSED, id->first, c->in->payload, c->in->len);
 		return err != 0 ? err
 				: add_range(c, DP_ACK_REJECTED, id->first, id->count,
 					  REFUSED);
@@ -208,18 +210,18 @@ static int bury_refused(struct context *c, const struct stream_row *stream)
 			c->counts->duplicates++;
 			err = add_range(c, DP_ACK_STORED, seq, 1, NULL);
 		} else {
-			err = bury_condensed(c, seq, reading, REFUSED);
+			err = reject_condensed(c, seq, reading, REFUSED);
 		}
 	}
 	return err;
 }
 
 /* Nor does it take what the stream's rows become: only dead letters are left. */
-static int bury_alone(struct context *c)
+static int reject_alone(struct context *c)
 {
 	if (c->in->identity.count > 0)
-		return bury_refused(c, NULL);
-	int err = insert_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
+		return reject_refused(c, NULL);
+	int err = context_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
 	return err != 0 ? err : add_heard(c);
 }
 
@@ -234,20 +236,20 @@ static int add_batch_readings(struct context *c, const struct stream_row *stream
 	memcpy(topic, c->in->topic, topic_len);
 	topic[topic_len] = '\0';
 	if (c->in->refusals > 0)
-		return bury_refused(c, stream);
+		return reject_refused(c, stream);
 	if (c->in->condensed)
 		return add_condensed(c, stream, topic);
 	if (c->in->len > c->options->max_message_bytes)
-		return bury_batch(c, stream, "larger than MAX_MESSAGE_BYTES");
+		return reject_batch(c, stream, "larger than MAX_MESSAGE_BYTES");
 	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
 		c->in->received_us, &why);
 	if (err == -EBADMSG)
-		return bury_batch(c, stream, why);
+		return reject_batch(c, stream, why);
 	if (err != 0)
 		return err;
 	if (dp_senml_count(pack) != id->count) {
 		dp_senml_close(pack);
-		return bury_batch(
+		return reject_batch(
 			c, stream, "count differs from the readings in the payload");
 	}
 	for (uint64_t i = 0; i < id->count && err == 0; i++) {
@@ -283,13 +285,13 @@ int insert_batch(struct context *c)
 	if (c->in->identity_error == -EPROTONOSUPPORT)
 		return postpone(c, c->in->identity_why);
 	if (c->in->identity_error != 0) {
-		int err = insert_dead_letter(
+		int err = context_dead_letter(
 			c, c->in->identity_why, 0, c->in->payload, c->in->len);
 		return err != 0 ? err : add_whole(c, c->in->identity_why);
 	}
 	if (c->in->refusals == REFUSALS_MAX)
-		return bury_alone(c);
-	int err = insert_find_stream(c, &stream);
+		return reject_alone(c);
+	int err = c->ops->find_stream(c, &stream);
 	if (err != 0)
 		return err;
 	if (strcmp(stream->node, c->in->node) != 0)
@@ -310,33 +312,8 @@ int insert_batch(struct context *c)
 	if (err == 0 && c->now_us - stream->seen > SEEN_EVERY_US)
 		stream->seen = c->now_us;
 	if (err == 0)
-		err = insert_save_stream(c, stream);
+		err = c->ops->save_stream(c);
 	if (err == 0 && id->count == 0)
 		err = add_heard(c);
 	return err;
-}
-
-int insert_reading(struct context *c, const char *topic, const struct dp_reading *reading,
-	enum dp_clock_mark clock)
-{
-	struct place place;
-	int err = insert_place(c, topic, reading, &place);
-	return err != 0 ? err : insert_row(c, topic, reading, &place, clock);
-}
-
-int64_t insert_ahead_us(int64_t now_us)
-{
-	return now_us > dp_build_epoch * 1000000 ? now_us + AHEAD_US : INT64_MAX;
-}
-
-void insert_add_counts(struct insert_counts *to, const struct insert_counts *from)
-{
-	to->messages += from->messages;
-	to->readings += from->readings;
-	to->duplicates += from->duplicates;
-	to->dead_letters += from->dead_letters;
-	to->lost += from->lost;
-	to->later += from->later;
-	to->ahead += from->ahead;
-	to->commits++;
 }

@@ -1,4 +1,4 @@
-#include "insert_parts.h"
+#include "insert_plain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static int add_plain_senml(struct context *c)
 	int err = dp_senml_open(
 		&pack, c->in->payload, c->in->len, DP_SENML_ANY, c->in->received_us, &why);
 	if (err == -EBADMSG)
-		return insert_dead_letter(c, why, 0, c->in->payload, c->in->len);
+		return context_dead_letter(c, why, 0, c->in->payload, c->in->len);
 	if (err != 0)
 		return err;
 	while (err == 0 && (found = dp_senml_next(pack, &reading, &why)) != 0) {
@@ -24,18 +24,18 @@ static int add_plain_senml(struct context *c)
 		if (found == 1) {
 			if (!reading.has_time)
 				reading.ts_us = c->in->received_us;
-			err = insert_reading(c, c->in->topic, &reading, c->in->clock);
+			err = context_add_reading(c, c->in->topic, &reading, c->in->clock);
 			if (err != -E2BIG)
 				continue;
 			why = TOO_MANY_QUANTITIES;
 		}
 		char *text = dp_senml_text(pack);
 		err = text == NULL ? -ENOMEM
-				   : insert_dead_letter(c, why, 0, text, strlen(text));
+				   : context_dead_letter(c, why, 0, text, strlen(text));
 		free(text);
 	}
 	if (err == 0 && n == 0)
-		err = insert_dead_letter(
+		err = context_dead_letter(
 			c, "the pack is empty", 0, c->in->payload, c->in->len);
 	dp_senml_close(pack);
 	return err;
@@ -47,7 +47,7 @@ int insert_plain(struct context *c)
 	char names[PLAIN_NAMES];
 	const char *why = "larger than MAX_MESSAGE_BYTES";
 	if (c->in->refusals > 0)
-		return insert_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
+		return context_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
 	int err = c->in->len > c->options->max_message_bytes ? -EBADMSG : 0;
 	/* An index of PostgreSQL has no room for more. */
 	if (err == 0 && strlen(c->in->topic) > PLAIN_TOPIC_MAX) {
@@ -64,12 +64,12 @@ int insert_plain(struct context *c)
 		err = plain_decode(c->in->payload, c->in->len, c->in->received_us, &reading,
 			names, &why);
 	if (err == 0) {
-		err = insert_reading(c, c->in->topic, &reading, c->in->clock);
+		err = context_add_reading(c, c->in->topic, &reading, c->in->clock);
 		if (err != -E2BIG)
 			return err;
 		why = TOO_MANY_QUANTITIES;
 		err = -EBADMSG;
 	}
-	return err == -EBADMSG ? insert_dead_letter(c, why, 0, c->in->payload, c->in->len)
+	return err == -EBADMSG ? context_dead_letter(c, why, 0, c->in->payload, c->in->len)
 			       : err;
 }

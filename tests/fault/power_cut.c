@@ -18,7 +18,7 @@
 #include <sqlite3.h>
 
 #include "cut_vfs.h"
-#include "ingest/insert.h"
+#include "ingest/sqlite/sqlite_store.h"
 #include "log.h"
 #include "number.h"
 #include "publisher/outbox/outbox.h"
@@ -261,7 +261,7 @@ static struct incoming *make_batch(unsigned s, uint64_t first, uint32_t count)
 }
 
 /* What is not known to be stored is sent again, cut anew, with some of what is new. */
-static int store_some(struct run *run, struct insert *insert)
+static int store_some(struct run *run, struct sqlite_store *store)
 {
 	const unsigned s = (unsigned)draw(run, STREAMS);
 	struct dp_lease fence = {.name = "plain", .holder = "h"};
@@ -277,7 +277,7 @@ static int store_some(struct run *run, struct insert *insert)
 		run->next[s] = end;
 	}
 	mark(run, s, first, end, NEVER, PERHAPS);
-	int err = insert_commit(insert, batch, &fence, &results, NOW_US);
+	int err = sqlite_store_commit(store, batch, &fence, &results, NOW_US);
 	if (err == 0) {
 		mark(run, s, first, end, PERHAPS, ACCEPTED);
 		run->removed[s] = end - 1;
@@ -290,14 +290,14 @@ static int store_some(struct run *run, struct insert *insert)
 
 static void work_on_database(struct run *run)
 {
-	const struct insert_options options = {.store_url = run->url,
+	const struct sink_options options = {.url = run->url,
 		.max_message_bytes = 262144,
 		.dead_letters_max = 1000};
-	struct insert *insert = NULL;
-	int err = insert_open(&insert, &options, NOW_US);
+	struct sqlite_store *store = NULL;
+	int err = sqlite_store_open(&store, &options, NOW_US);
 	while (err == 0 && !cut_happened())
-		err = store_some(run, insert);
-	insert_close(err == 0 || insert != NULL ? insert : NULL);
+		err = store_some(run, store);
+	sqlite_store_close(err == 0 || store != NULL ? store : NULL);
 }
 
 static void read_rows(struct run *run, sqlite3 *db)
@@ -322,15 +322,15 @@ static void read_rows(struct run *run, sqlite3 *db)
 
 static void check_database(struct run *run)
 {
-	const struct insert_options options = {.store_url = run->url,
+	const struct sink_options options = {.url = run->url,
 		.max_message_bytes = 262144,
 		.dead_letters_max = 1000};
-	struct insert *insert = NULL;
+	struct sqlite_store *store = NULL;
 	sqlite3 *db = NULL;
-	int err = insert_open(&insert, &options, NOW_US);
+	int err = sqlite_store_open(&store, &options, NOW_US);
 	if (err != 0)
 		wrong(run, "the database does not open", err);
-	insert_close(err == 0 ? insert : NULL);
+	sqlite_store_close(err == 0 ? store : NULL);
 	if (sqlite3_open(run->path, &db) == SQLITE_OK)
 		read_rows(run, db);
 	sqlite3_close(db);

@@ -142,7 +142,7 @@ static struct incoming *native_message(const struct sent *sent)
 
 /* ---- the scenario ---- */
 
-static void send_some(struct scene *scene, struct insert *insert, struct dp_lease *fence,
+static void send_some(struct scene *scene, struct sqlite_store *insert, struct dp_lease *fence,
 	int from, int until, int tries)
 {
 	struct incoming *list = NULL, **end = &list;
@@ -163,7 +163,7 @@ static void send_some(struct scene *scene, struct insert *insert, struct dp_leas
 		return;
 	int err;
 	do
-		err = insert_commit(insert, list, fence, &results, SCENE_NOW_US);
+		err = sqlite_store_commit(insert, list, fence, &results, SCENE_NOW_US);
 	while (err != 0 && --tries > 0);
 	for (int i = from; i < until && err == 0; i++) {
 		/* What came while the lease was lost is left out, and comes again. */
@@ -178,31 +178,31 @@ static void send_some(struct scene *scene, struct insert *insert, struct dp_leas
 
 int scene_run(struct scene *scene, int tries)
 {
-	const struct insert_options options = {.store_url = scene->url,
+	const struct sink_options options = {.url = scene->url,
 		.max_message_bytes = 262144,
 		.dead_letters_max = 10};
 	struct dp_lease fence = {
 		.name = "plain", .holder = "us", .ttl_us = INT64_C(15000000)};
-	struct insert *insert = NULL;
+	struct sqlite_store *insert = NULL;
 	uint64_t gaps;
 	int from = 0, err, left = tries;
 	do
-		err = insert_open(&insert, &options, SCENE_NOW_US);
+		err = sqlite_store_open(&insert, &options, SCENE_NOW_US);
 	while (err != 0 && --left > 0);
 	if (err != 0) {
 		scene->trouble = err;
 		return err;
 	}
 	for (size_t i = 0; i < sizeof(transactions) / sizeof(transactions[0]); i++) {
-		err = insert_lease(insert, &fence, SCENE_NOW_US);
+		err = sqlite_store_lease(insert, &fence, SCENE_NOW_US);
 		if (err != 0)
 			scene->trouble = err;
 		send_some(scene, insert, &fence, from, transactions[i], tries);
 		from = transactions[i];
-		insert_gaps(insert, &gaps);
+		sqlite_store_gaps(insert, &gaps);
 	}
-	insert_release(insert, &fence);
-	insert_close(insert);
+	sqlite_store_release(insert, &fence);
+	sqlite_store_close(insert);
 	return 0;
 }
 

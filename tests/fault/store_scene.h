@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ingest/insert.h"
+#include "ingest/sqlite/sqlite_store.h"
 
 #define SCENE_MESSAGES 14
 #define SCENE_NOW_US INT64_C(1800000000000000)

@@ -2,7 +2,8 @@
 #ifndef TEST_INGEST_STORE_H
 #define TEST_INGEST_STORE_H
 
-#include "ingest/insert.h"
+#include "ingest/sqlite/sqlite_store.h"
+#include "store.h"
 #include "support.h"
 
 #define NOW_US INT64_C(1800000000000000)
@@ -13,21 +14,21 @@
 static size_t message_max = MESSAGE_MAX; /* of the store that was opened last */
 
 struct store {
-	struct insert *insert;
+	struct sqlite_store *sqlite;
 	char path[PATH_SIZE], url[PATH_SIZE + 16];
 	char answers[4096]; /* of the last commit, see describe() */
 	struct dp_lease fence;
 };
 
 static inline void store_open_with(
-	void **state, struct store *store, const struct insert_options *options)
+	void **state, struct store *store, const struct sink_options *options)
 {
 	char path[PATH_SIZE];
 	path_in(state, "broker.db", path);
 	memcpy(store->path, path, sizeof(path));
 	snprintf(store->url, sizeof(store->url), "sqlite://%s", path);
-	struct insert_options all = *options;
-	all.store_url = store->url;
+	struct sink_options all = *options;
+	all.url = store->url;
 	if (all.max_message_bytes == 0)
 		all.max_message_bytes = MESSAGE_MAX;
 	message_max = all.max_message_bytes;
@@ -35,12 +36,12 @@ static inline void store_open_with(
 		all.dead_letters_max = 1000;
 	store->fence =
 		(struct dp_lease){.name = "plain", .holder = "us", .ttl_us = HOUR_US};
-	assert_int_equal(insert_open(&store->insert, &all, NOW_US), 0);
+	assert_int_equal(sqlite_store_open(&store->sqlite, &all, NOW_US), 0);
 }
 
 static inline void store_open(void **state, struct store *store)
 {
-	const struct insert_options options = {.print = false};
+	const struct sink_options options = {.print = false};
 	store_open_with(state, store, &options);
 }
 
@@ -179,7 +180,7 @@ static inline void describe(
 static inline int store_commit(struct store *store, struct incoming *list, int64_t now_us)
 {
 	struct results results = {.n = 0};
-	int err = insert_commit(store->insert, list, &store->fence, &results, now_us);
+	int err = sqlite_store_commit(store->sqlite, list, &store->fence, &results, now_us);
 	describe(&results, list, store->answers, sizeof(store->answers));
 	free(results.at);
 	incoming_free(list);

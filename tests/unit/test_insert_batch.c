@@ -14,7 +14,7 @@ static void test_a_batch_is_stored_and_answered(void **state)
 	assert_intervals(&store, 0, "1-3");
 	assert_db_text(store.path, "SELECT hex(stream), node, lost FROM stream",
 		"00000000000000000000000000000000|n|0");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_batch_that_comes_again_is_answered_and_not_stored_again(void **state)
@@ -27,10 +27,10 @@ static void test_a_batch_that_comes_again_is_answered_and_not_stored_again(void 
 	assert_string_equal(store_batches(&store, (struct batch[]){batch, batch}, 2),
 		"#0 stored 1+5; #1 stored 1+5");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 5);
-	assert_int_equal(insert_counts(store.insert)->readings, 5);
-	assert_int_equal(insert_counts(store.insert)->duplicates, 15);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->readings, 5);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->duplicates, 15);
 	assert_intervals(&store, 0, "1-5");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_after_a_restart_nothing_is_stored_again(void **state)
@@ -39,11 +39,11 @@ static void test_after_a_restart_nothing_is_stored_again(void **state)
 	const struct batch batch = {.first = 1, .count = 5};
 	store_open(state, &store);
 	store_batch(&store, &batch);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	store_open(state, &store);
 	assert_string_equal(store_batch(&store, &batch), "#0 stored 1+5");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 5);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_batches_cut_differently_overlap_without_harm(void **state)
@@ -61,7 +61,7 @@ static void test_batches_cut_differently_overlap_without_harm(void **state)
 		" FROM reading",
 		"20|20|0.1|2.0");
 	assert_intervals(&store, 0, "1-20");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_batches_may_come_in_any_order(void **state)
@@ -74,7 +74,7 @@ static void test_batches_may_come_in_any_order(void **state)
 	assert_int_equal(db_int(store.path, "SELECT count(DISTINCT ts) FROM reading"), 150);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 150);
 	assert_intervals(&store, 0, "1-150");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_streams_are_independent(void **state)
@@ -92,7 +92,7 @@ static void test_streams_are_independent(void **state)
 	assert_intervals(&store, 3, "1-1");
 	assert_db_text(
 		store.path, "SELECT topic FROM sensor ORDER BY id", "/data/n /data/m");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_numbers_go_up_to_two_to_the_53(void **state)
@@ -110,20 +110,20 @@ static void test_numbers_go_up_to_two_to_the_53(void **state)
 		"#0 stored 9007199254740992+1");
 	assert_intervals(&store, 0, "1-9007199254740992");
 	assert_db_text(store.path, "SELECT first, count FROM lost", "1|9007199254740991");
-	assert_true(insert_counts(store.insert)->lost == DP_SEQ_MAX - 1);
-	insert_close(store.insert);
+	assert_true(sqlite_store_counts(store.sqlite)->lost == DP_SEQ_MAX - 1);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_largest_batch_is_stored(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.max_message_bytes = 4 << 20};
+	const struct sink_options options = {.max_message_bytes = 4 << 20};
 	store_open_with(state, &store, &options);
 	assert_string_equal(
 		store_batch(&store, &(struct batch){.first = 1, .count = DP_COUNT_MAX}),
 		"#0 stored 1+10000");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), DP_COUNT_MAX);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_stream_of_another_node_is_postponed_and_nothing_stored(void **state)
@@ -142,8 +142,8 @@ static void test_a_stream_of_another_node_is_postponed_and_nothing_stored(void *
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 2);
 	assert_intervals(&store, 0, "1-2");
 	assert_db_text(store.path, "SELECT node FROM stream", "n");
-	assert_int_equal(insert_counts(store.insert)->later, 1);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->later, 1);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_an_unknown_version_is_postponed(void **state)
@@ -161,8 +161,8 @@ static void test_an_unknown_version_is_postponed(void **state)
 		"");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 0);
-	assert_int_equal(insert_counts(store.insert)->later, 2);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->later, 2);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_nobody_is_answered_who_did_not_ask(void **state)
@@ -175,7 +175,7 @@ static void test_nobody_is_answered_who_did_not_ask(void **state)
 	store_open(state, &store);
 	assert_string_equal(store_batches(&store, batches, 4), "");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 2);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_stream_is_seen_again_at_most_once_an_hour(void **state)
@@ -192,7 +192,7 @@ static void test_a_stream_is_seen_again_at_most_once_an_hour(void **state)
 		NOW_US + HOUR_US + 1);
 	assert_true(db_int(store.path, seen) == NOW_US + HOUR_US + 1);
 	assert_true(db_int(store.path, "SELECT created FROM stream") == NOW_US);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

@@ -32,7 +32,7 @@ static void fill(void **state, struct store *store)
 	store_open(state, store);
 	store_batch(store, &(struct batch){.first = 1, .count = 3});
 	store_batch(store, &(struct batch){.first = 11, .count = 3});
-	insert_close(store->insert);
+	sqlite_store_close(store->sqlite);
 }
 
 static void assert_set_aside(void **state, const char *sql)
@@ -45,7 +45,7 @@ static void assert_set_aside(void **state, const char *sql)
 		"#0 stored 21+2");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 2);
 	assert_int_equal(set_aside(&store), 1);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 #define SET_ASIDE(name, sql)                                                               \
@@ -88,7 +88,7 @@ static void test_a_stream_that_was_seen_before_all_time(void **state)
 		"#0 stored 4+2");
 	assert_int_equal(db_int(store.path, "SELECT seen FROM stream"), NOW_US);
 	assert_int_equal(set_aside(&store), 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_lease_that_never_ends_is_taken(void **state)
@@ -105,9 +105,9 @@ static void test_a_lease_that_never_ends_is_taken(void **state)
 			values[i]);
 		damage(&store, sql);
 		store_open(state, &store);
-		assert_int_equal(insert_lease(store.insert, &store.fence, NOW_US), 0);
+		assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), 0);
 		assert_true(store.fence.held);
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 	}
 	assert_int_equal(set_aside(&store), 0);
 }
@@ -119,19 +119,19 @@ static void test_a_store_without_identity_gets_one(void **state)
 	struct store store;
 	char first[DP_STORE_ID];
 	store_open(state, &store);
-	snprintf(first, sizeof(first), "%s", insert_store(store.insert));
+	snprintf(first, sizeof(first), "%s", sqlite_store_id(store.sqlite));
 	assert_int_equal(strlen(first), 32);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	store_open(state, &store);
-	assert_string_equal(insert_store(store.insert), first);
-	insert_close(store.insert);
+	assert_string_equal(sqlite_store_id(store.sqlite), first);
+	sqlite_store_close(store.sqlite);
 	for (size_t i = 0; i < LENGTH(damages); i++) {
 		damage(&store, damages[i]);
 		store_open(state, &store);
-		assert_int_equal(strlen(insert_store(store.insert)), 32);
-		assert_string_not_equal(insert_store(store.insert), first);
+		assert_int_equal(strlen(sqlite_store_id(store.sqlite)), 32);
+		assert_string_not_equal(sqlite_store_id(store.sqlite), first);
 		assert_int_equal(db_int(store.path, "SELECT count(*) FROM store"), 1);
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 	}
 }
 

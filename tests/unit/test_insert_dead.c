@@ -30,8 +30,8 @@ static void test_a_bad_reading_among_good_ones_is_a_dead_letter(void **state)
 	assert_intervals(&store, 0, "11-14");
 	store_batch(&store, &(struct batch){.first = 11, .count = 4, .payload = payload});
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 1);
-	assert_int_equal(insert_counts(store.insert)->dead_letters, 1);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->dead_letters, 1);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_readings_that_ingest_cannot_place_are_dead_letters(void **state)
@@ -51,7 +51,7 @@ static void test_readings_that_ingest_cannot_place_are_dead_letters(void **state
 		"without a "
 		"sensor); #0 stored 3+1");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 /* The whole batch 1+3 is buried once, answered each time, and its numbers are consumed. */
@@ -69,7 +69,7 @@ static void assert_buried(
 	/* What comes behind it is stored. */
 	assert_string_equal(store_batch(store, &(struct batch){.first = 4, .count = 1}),
 		"#0 stored 4+1");
-	insert_close(store->insert);
+	sqlite_store_close(store->sqlite);
 }
 
 static void test_a_batch_that_is_no_json_is_buried_whole(void **state)
@@ -127,7 +127,7 @@ static void test_a_batch_with_too_many_readings_is_buried_whole(void **state)
 static void test_an_oversized_batch_is_buried_with_its_beginning(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.max_message_bytes = 100};
+	const struct sink_options options = {.max_message_bytes = 100};
 	store_open_with(state, &store, &options);
 	const struct batch batch = {.first = 1, .count = 3};
 	static char payload[1024];
@@ -139,7 +139,7 @@ static void test_an_oversized_batch_is_buried_with_its_beginning(void **state)
 	assert_db_text(
 		store.path, "SELECT CAST(payload AS TEXT) FROM dead_letter", payload);
 	assert_intervals(&store, 0, "1-3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_batch_of_exactly_the_limit_is_stored(void **state)
@@ -147,11 +147,11 @@ static void test_a_batch_of_exactly_the_limit_is_stored(void **state)
 	struct store store;
 	const struct batch batch = {.first = 1, .count = 3};
 	static char payload[1024];
-	const struct insert_options options = {
+	const struct sink_options options = {
 		.max_message_bytes = payload_of(&batch, payload, sizeof(payload))};
 	store_open_with(state, &store, &options);
 	assert_string_equal(store_batch(&store, &batch), "#0 stored 1+3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_batch_that_was_partly_stored_is_buried_for_the_rest(void **state)
@@ -162,7 +162,7 @@ static void test_a_batch_that_was_partly_stored_is_buried_for_the_rest(void **st
 	store_batch(&store, &(struct batch){.first = 1, .count = 3, .payload = "broken"});
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 1);
 	assert_intervals(&store, 0, "1-3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_batch_without_identity_is_answered_by_its_correlation_data(void **state)
@@ -174,13 +174,13 @@ static void test_a_batch_without_identity_is_answered_by_its_correlation_data(vo
 	assert_db_text(store.path, "SELECT stream, seq, topic FROM dead_letter",
 		"NULL|NULL|/data/n/batch");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_oldest_dead_letters_go_beyond_the_cap(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.dead_letters_max = 5};
+	const struct sink_options options = {.dead_letters_max = 5};
 	char payload[32];
 	store_open_with(state, &store, &options);
 	for (uint64_t i = 1; i <= 12; i++) {
@@ -192,7 +192,7 @@ static void test_the_oldest_dead_letters_go_beyond_the_cap(void **state)
 	}
 	assert_db_text(
 		store.path, "SELECT seq FROM dead_letter ORDER BY id", "8 9 10 11 12");
-	assert_int_equal(insert_counts(store.insert)->dead_letters, 12);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->dead_letters, 12);
 	/* Many in one transaction. */
 	struct batch batches[20];
 	for (uint64_t i = 0; i < LENGTH(batches); i++)
@@ -201,7 +201,7 @@ static void test_the_oldest_dead_letters_go_beyond_the_cap(void **state)
 	store_batches(&store, batches, LENGTH(batches));
 	assert_db_text(
 		store.path, "SELECT seq FROM dead_letter ORDER BY id", "28 29 30 31 32");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void plain_letter(struct store *store, const char *topic, int n)
@@ -215,9 +215,9 @@ static void plain_letter(struct store *store, const char *topic, int n)
 static void test_a_chattering_device_pushes_no_other_dead_letter_out(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.dead_letters_max = 20};
+	const struct sink_options options = {.dead_letters_max = 20};
 	store_open_with(state, &store, &options);
-	assert_int_equal(insert_lease(store.insert, &store.fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), 0);
 	for (uint64_t i = 1; i <= 3; i++)
 		store_batch(&store,
 			&(struct batch){.first = i, .count = 1, .payload = "broken"});
@@ -233,16 +233,16 @@ static void test_a_chattering_device_pushes_no_other_dead_letter_out(void **stat
 		"'/data/chatter'"
 		" ORDER BY id LIMIT 1",
 		"chatter 34");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_many_topics_leave_native_ones_their_half(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.dead_letters_max = 20};
+	const struct sink_options options = {.dead_letters_max = 20};
 	char topic[32];
 	store_open_with(state, &store, &options);
-	assert_int_equal(insert_lease(store.insert, &store.fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), 0);
 	for (uint64_t i = 1; i <= 15; i++)
 		store_batch(&store,
 			&(struct batch){.first = i, .count = 1, .payload = "broken"});
@@ -254,7 +254,7 @@ static void test_many_topics_leave_native_ones_their_half(void **state)
 		"SELECT topic LIKE '%/batch' AS native, count(*), max(seq) FROM dead_letter"
 		" GROUP BY native",
 		"0|10|NULL 1|10|15");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

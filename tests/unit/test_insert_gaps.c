@@ -16,8 +16,8 @@ static void test_low_closes_the_gaps_below_it_as_lost(void **state)
 	assert_db_text(store.path, "SELECT first, count, ts FROM lost ORDER BY first",
 		"1|4|1800000000000000 8|7|1800000000000000");
 	assert_int_equal(db_int(store.path, "SELECT lost FROM stream"), 11);
-	assert_int_equal(insert_counts(store.insert)->lost, 11);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->lost, 11);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_low_that_rises_again_closes_the_rest_once(void **state)
@@ -33,7 +33,7 @@ static void test_low_that_rises_again_closes_the_rest_once(void **state)
 		store.path, "SELECT first, count FROM lost ORDER BY first", "1|4 5|5");
 	assert_int_equal(db_int(store.path, "SELECT lost FROM stream"), 9);
 	assert_intervals(&store, 0, "1-13");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_message_without_readings_closes_a_stream(void **state)
@@ -45,7 +45,7 @@ static void test_a_message_without_readings_closes_a_stream(void **state)
 		store_batch(&store, &(struct batch){.first = 9, .low = 9}), "#0 heard");
 	assert_intervals(&store, 0, "1-8");
 	assert_db_text(store.path, "SELECT first, count FROM lost", "6|3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_stream_may_be_closed_before_anything_of_it_came(void **state)
@@ -57,7 +57,7 @@ static void test_a_stream_may_be_closed_before_anything_of_it_came(void **state)
 	assert_intervals(&store, 1, "");
 	assert_intervals(&store, 2, "1-3");
 	assert_db_text(store.path, "SELECT lost FROM stream ORDER BY id", "0 3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_nothing_is_lost_that_is_stored_in_the_same_batch(void **state)
@@ -68,7 +68,7 @@ static void test_nothing_is_lost_that_is_stored_in_the_same_batch(void **state)
 	store_batch(&store, &(struct batch){.first = 4, .count = 3, .low = 4});
 	assert_intervals(&store, 0, "1-6");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM lost"), 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_what_was_closed_as_lost_is_not_stored_when_it_comes_after_all(void **state)
@@ -79,7 +79,7 @@ static void test_what_was_closed_as_lost_is_not_stored_when_it_comes_after_all(v
 	assert_string_equal(store_batch(&store, &(struct batch){.first = 3, .count = 1}),
 		"#0 stored 3+1");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 /* Every other number from `first` on is stored: n intervals. */
@@ -116,8 +116,8 @@ static void test_a_stream_may_have_1024_gaps_and_no_more(void **state)
 		"#0 later 6000+2" TOO_MANY);
 	assert_int_equal(
 		db_int(store.path, "SELECT count(*) FROM reading WHERE ts > 1732306e9"), 0);
-	assert_int_equal(insert_counts(store.insert)->later, 1);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->later, 1);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_gap_before_the_first_reading_counts_too(void **state)
@@ -128,7 +128,7 @@ static void test_the_gap_before_the_first_reading_counts_too(void **state)
 	make_intervals(&store, 2, GAPS_MAX); /* 1, 3, 5, ... are missing: 1024 gaps */
 	assert_string_equal(store_batch(&store, &(struct batch){.first = 5000, .count = 1}),
 		"#0 later 5000+1" TOO_MANY);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_at_the_cap_what_extends_or_joins_is_taken(void **state)
@@ -150,7 +150,7 @@ static void test_at_the_cap_what_extends_or_joins_is_taken(void **state)
 		"#0 stored 2061+1");
 	assert_string_equal(store_batch(&store, &(struct batch){.first = 2063, .count = 1}),
 		"#0 later 2063+1" TOO_MANY);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_open_gaps_are_counted(void **state)
@@ -158,17 +158,17 @@ static void test_open_gaps_are_counted(void **state)
 	struct store store;
 	uint64_t n = 99;
 	store_open(state, &store);
-	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(sqlite_store_gaps(store.sqlite, &n), 0);
 	assert_int_equal(n, 0);
 	store_batch(&store, &(struct batch){.first = 1, .count = 5});
 	store_batch(&store, &(struct batch){.stream = 1, .first = 3, .count = 1});
 	store_batch(&store, &(struct batch){.stream = 1, .first = 9, .count = 1});
-	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(sqlite_store_gaps(store.sqlite, &n), 0);
 	assert_int_equal(n, 2);
 	store_batch(&store, &(struct batch){.stream = 1, .first = 10, .low = 9});
-	assert_int_equal(insert_gaps(store.insert, &n), 0);
+	assert_int_equal(sqlite_store_gaps(store.sqlite, &n), 0);
 	assert_int_equal(n, 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_gaps_below_low_do_not_count(void **state)
@@ -182,7 +182,7 @@ static void test_gaps_below_low_do_not_count(void **state)
 	assert_intervals(&store, 0, "1-5000");
 	assert_int_equal(
 		db_int(store.path, "SELECT lost FROM stream"), GAPS_MAX + 4999 - 2049);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_low_of_a_postponed_batch_counts(void **state)
@@ -196,7 +196,7 @@ static void test_the_low_of_a_postponed_batch_counts(void **state)
 		store.path, "SELECT first, count FROM lost ORDER BY first", "2|1 4|1");
 	assert_int_equal(
 		db_int(store.path, "SELECT last FROM stream_interval WHERE first = 1"), 5);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_cap_of_one_stream_does_not_hinder_another(void **state)
@@ -207,7 +207,7 @@ static void test_the_cap_of_one_stream_does_not_hinder_another(void **state)
 		store_batch(
 			&store, &(struct batch){.stream = 7, .first = 5000, .count = 1}),
 		"#0 stored 5000+1");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 /* Batches of one reading each at first, first + 2, ... in one transaction. */
@@ -227,13 +227,13 @@ static void test_a_sender_that_fills_the_lowest_gap_first_gets_everything_throug
 	struct store store;
 	store_open(state, &store);
 	store_every_other(&store, 1, 1100);
-	assert_int_equal(insert_counts(store.insert)->later, 1100 - (GAPS_MAX + 1));
+	assert_int_equal(sqlite_store_counts(store.sqlite)->later, 1100 - (GAPS_MAX + 1));
 	store_every_other(&store, 2, 1100);
 	store_every_other(&store, 1, 1100);
 	assert_intervals(&store, 0, "1-2200");
 	assert_db_text(store.path, "SELECT count(*), count(DISTINCT ts) FROM reading",
 		"2200|2200");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

@@ -6,10 +6,10 @@
 
 /* Plain messages are stored by who holds the lease. */
 static void open_with_lease(
-	void **state, struct store *store, const struct insert_options *options)
+	void **state, struct store *store, const struct sink_options *options)
 {
 	store_open_with(state, store, options);
-	assert_int_equal(insert_lease(store->insert, &store->fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(store->sqlite, &store->fence, NOW_US), 0);
 	assert_true(store->fence.held);
 }
 
@@ -26,7 +26,7 @@ static void store_plain(struct store *store, const char *payload)
 	store_plain_bytes(store, "/data/kitchen", payload, strlen(payload));
 }
 
-static const struct insert_options defaults = {.print = false};
+static const struct sink_options defaults = {.print = false};
 
 static void test_the_papers_text_is_stored_with_the_time_it_came(void **state)
 {
@@ -37,7 +37,7 @@ static void test_the_papers_text_is_stored_with_the_time_it_came(void **state)
 	assert_db_text(store.path, READINGS, "/data/kitchen||1800000000000000|24.8|60.6");
 	assert_db_text(store.path, "SELECT * FROM dht", "1|/data/kitchen|24.8|60.6");
 	assert_db_text(store.path, "SELECT clock FROM reading", "0");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_json_object_is_stored_with_its_own_time(void **state)
@@ -49,7 +49,7 @@ static void test_a_json_object_is_stored_with_its_own_time(void **state)
 	assert_db_text(store.path, READINGS,
 		"/data/kitchen||1732300001000000|24.8|60.6 "
 		"/data/kitchen||1800000000000000|24.9|NULL");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_senml_is_stored_by_sensor_and_time(void **state)
@@ -66,7 +66,7 @@ static void test_senml_is_stored_by_sensor_and_time(void **state)
 		"/data/kitchen|wall|1732300001000000|1.0|2.0 "
 		"/data/kitchen|wall|1799999995000000|3.0|NULL "
 		"/data/kitchen||1800000000000000|4.0|NULL");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_senml_without_units_is_stored(void **state)
@@ -75,7 +75,7 @@ static void test_senml_without_units_is_stored(void **state)
 	open_with_lease(state, &store, &defaults);
 	store_plain(&store, "[{\"n\":\"count\",\"v\":7}]");
 	assert_db_text(store.path, "SELECT v2 FROM reading", "7.0");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_worth_of_our_clock_is_stored(void **state)
@@ -88,7 +88,7 @@ static void test_the_worth_of_our_clock_is_stored(void **state)
 	list->next = plain_message_by(DP_CLOCK_GUESSED, "/data/k", pack, strlen(pack));
 	assert_int_equal(store_commit(&store, list, NOW_US), 0);
 	assert_db_text(store.path, "SELECT clock FROM reading ORDER BY id", "1 2");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_the_same_message_twice_is_two_readings(void **state)
@@ -98,7 +98,7 @@ static void test_the_same_message_twice_is_two_readings(void **state)
 	store_plain(&store, "Temp=1");
 	store_plain(&store, "Temp=1");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 2);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_what_cannot_be_read_is_a_dead_letter(void **state)
@@ -123,8 +123,8 @@ static void test_what_cannot_be_read_is_a_dead_letter(void **state)
 	assert_db_text(store.path, "SELECT DISTINCT stream, seq, ts FROM dead_letter",
 		"NULL|NULL|1800000000000000");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 0);
-	assert_int_equal(insert_counts(store.insert)->dead_letters, 7);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->dead_letters, 7);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_topic_is_at_most_1024_bytes_long(void **state)
@@ -139,7 +139,7 @@ static void test_a_topic_is_at_most_1024_bytes_long(void **state)
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
 	assert_db_text(store.path, "SELECT reason, length(topic) FROM dead_letter",
 		"the topic is longer than 1024 bytes|1024");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_bad_reading_of_a_pack_does_not_spoil_the_others(void **state)
@@ -152,13 +152,13 @@ static void test_a_bad_reading_of_a_pack_does_not_spoil_the_others(void **state)
 	assert_db_text(store.path, "SELECT name FROM sensor ORDER BY id", "a c");
 	assert_db_text(store.path, "SELECT CAST(payload AS TEXT) FROM dead_letter",
 		"[{\"bn\":\"b/\",\"n\":\"t\",\"v\":\"x\"}]");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_an_oversized_message_is_a_dead_letter_with_its_beginning(void **state)
 {
 	struct store store;
-	const struct insert_options options = {.max_message_bytes = 8};
+	const struct sink_options options = {.max_message_bytes = 8};
 	open_with_lease(state, &store, &options);
 	store_plain(&store, "Temp=1.5");
 	store_plain(&store, "Temp=1.55");
@@ -166,7 +166,7 @@ static void test_an_oversized_message_is_a_dead_letter_with_its_beginning(void *
 		"SELECT bytes, CAST(payload AS TEXT), reason FROM dead_letter",
 		"9|Temp=1.5|larger than MAX_MESSAGE_BYTES");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 /* A list of a plain message and a batch. */
@@ -185,7 +185,7 @@ static void test_without_the_lease_plain_messages_are_left_out(void **state)
 	assert_string_equal(store.answers, "#1 stored 1+1");
 	assert_false(store.fence.held);
 	assert_db_text(store.path, "SELECT topic FROM sensor", "/data/n");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up(void **state)
@@ -194,7 +194,7 @@ static void test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up(void *
 	open_with_lease(state, &frozen, &defaults);
 	store_open(state, &other);
 	other.fence.holder = "other";
-	assert_int_equal(insert_lease(other.insert, &other.fence, NOW_US + 2 * HOUR_US), 0);
+	assert_int_equal(sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
 	assert_true(other.fence.held);
 	/* It believes that it holds the lease; the database knows better. */
 	assert_true(frozen.fence.held);
@@ -205,8 +205,8 @@ static void test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up(void *
 	assert_true(other.fence.held);
 	assert_db_text(frozen.path, "SELECT topic FROM sensor ORDER BY id",
 		"/data/n /data/kitchen");
-	insert_close(frozen.insert);
-	insert_close(other.insert);
+	sqlite_store_close(frozen.sqlite);
+	sqlite_store_close(other.sqlite);
 }
 
 static void test_an_earlier_holding_of_the_same_name_counts_no_more(void **state)
@@ -215,16 +215,16 @@ static void test_an_earlier_holding_of_the_same_name_counts_no_more(void **state
 	open_with_lease(state, &first, &defaults);
 	store_open(state, &other);
 	other.fence.holder = "other";
-	assert_int_equal(insert_lease(other.insert, &other.fence, NOW_US + 2 * HOUR_US), 0);
+	assert_int_equal(sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
 	struct dp_lease again = first.fence;
-	assert_int_equal(insert_lease(other.insert, &again, NOW_US + 4 * HOUR_US), 0);
+	assert_int_equal(sqlite_store_lease(other.sqlite, &again, NOW_US + 4 * HOUR_US), 0);
 	assert_int_equal(again.number, 3);
 	/* The holder is called as before, and is another one. */
 	assert_int_equal(store_commit(&first, both(), NOW_US), 0);
 	assert_string_equal(first.answers, "#1 stored 1+1");
 	assert_false(first.fence.held);
-	insert_close(first.insert);
-	insert_close(other.insert);
+	sqlite_store_close(first.sqlite);
+	sqlite_store_close(other.sqlite);
 }
 
 static void test_a_released_lease_is_taken_by_another_at_once(void **state)
@@ -233,13 +233,13 @@ static void test_a_released_lease_is_taken_by_another_at_once(void **state)
 	open_with_lease(state, &first, &defaults);
 	store_open(state, &second);
 	second.fence.holder = "other";
-	assert_int_equal(insert_lease(second.insert, &second.fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(second.sqlite, &second.fence, NOW_US), 0);
 	assert_false(second.fence.held);
-	assert_int_equal(insert_release(first.insert, &first.fence), 0);
-	assert_int_equal(insert_lease(second.insert, &second.fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_release(first.sqlite, &first.fence), 0);
+	assert_int_equal(sqlite_store_lease(second.sqlite, &second.fence, NOW_US), 0);
 	assert_true(second.fence.held);
-	insert_close(first.insert);
-	insert_close(second.insert);
+	sqlite_store_close(first.sqlite);
+	sqlite_store_close(second.sqlite);
 }
 
 int main(void)

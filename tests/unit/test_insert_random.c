@@ -88,7 +88,7 @@ static void commit_some(struct store *store, struct oracle *o)
 		end = &(*end)->next;
 	}
 	assert_int_equal(
-		insert_commit(store->insert, list, &store->fence, &results, NOW_US), 0);
+		sqlite_store_commit(store->sqlite, list, &store->fence, &results, NOW_US), 0);
 	note(o, &results);
 	free(results.at);
 	incoming_free(list);
@@ -162,7 +162,7 @@ static void test_batches_that_contradict_each_other(void **state)
 	assert_true(db_int(store.path, "SELECT count(*) FROM reading") > 5000);
 	assert_true(o->n[DP_ACK_REJECTED] > 1000 && o->n[DP_ACK_LATER] > 1000);
 	assert_true(o->whole > 100);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

@@ -23,7 +23,7 @@ static void test_temperature_and_humidity_are_seen_by_the_papers_query(void **st
 	assert_db_text(
 		store.path, "SELECT * FROM dht", "1|/data/n|21.5|60.5 2|/data/n|21.5|NULL");
 	assert_db_text(store.path, CHANNELS, "0|temperature|Cel 1|humidity|%RH");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_other_quantities_get_columns_as_they_come(void **state)
@@ -42,7 +42,7 @@ static void test_other_quantities_get_columns_as_they_come(void **state)
 		"NULL|NULL|1014.5|NULL|NULL");
 	/* What is no temperature in Celsius and no humidity is not the paper's. */
 	assert_db_text(store.path, "SELECT id FROM dht", "1");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_value_without_a_unit_is_stored(void **state)
@@ -56,7 +56,7 @@ static void test_a_value_without_a_unit_is_stored(void **state)
 	assert_string_equal(
 		store_values(&store, 2, "\"n\":\"count\",\"v\":8"), "#0 stored 2+1");
 	assert_db_text(store.path, "SELECT v2 FROM reading ORDER BY id", "7.0 8.0");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_columns_are_known_after_a_restart(void **state)
@@ -64,7 +64,7 @@ static void test_columns_are_known_after_a_restart(void **state)
 	struct store store;
 	store_open(state, &store);
 	store_values(&store, 1, "\"n\":\"co2\",\"u\":\"ppm\",\"v\":400");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	store_open(state, &store);
 	store_values(&store, 2, "\"n\":\"light\",\"u\":\"lx\",\"v\":50");
 	store_values(&store, 3, "\"n\":\"co2\",\"u\":\"ppm\",\"v\":401");
@@ -72,7 +72,7 @@ static void test_columns_are_known_after_a_restart(void **state)
 	assert_db_text(store.path, "SELECT v2, v3 FROM reading ORDER BY id",
 		"400.0|NULL NULL|50.0 401.0|NULL");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM sensor"), 1);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_column_that_another_replica_added_is_respected(void **state)
@@ -91,8 +91,8 @@ static void test_a_column_that_another_replica_added_is_respected(void **state)
 	assert_db_text(a.path, "SELECT v2, v3 FROM reading WHERE id > 2 ORDER BY id",
 		"400.0|NULL NULL|50.0 401.0|NULL NULL|51.0");
 	assert_int_equal(db_int(a.path, "SELECT count(*) FROM sensor"), 1);
-	insert_close(a.insert);
-	insert_close(b.insert);
+	sqlite_store_close(a.sqlite);
+	sqlite_store_close(b.sqlite);
 }
 
 static void test_the_clock_mark_is_stored(void **state)
@@ -105,7 +105,7 @@ static void test_the_clock_mark_is_stored(void **state)
 	store_batch(
 		&store, &(struct batch){.first = 3, .count = 1, .clock = DP_CLOCK_GUESSED});
 	assert_db_text(store.path, "SELECT clock FROM reading ORDER BY id", "0 1 2");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_two_readings_of_one_instant_are_two_rows(void **state)
@@ -123,7 +123,7 @@ static void test_two_readings_of_one_instant_are_two_rows(void **state)
 	assert_db_text(store.path,
 		"SELECT count(*), count(DISTINCT ts), count(DISTINCT id) FROM reading",
 		"3|1|3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_ids_are_never_used_again(void **state)
@@ -134,12 +134,12 @@ static void test_ids_are_never_used_again(void **state)
 	db_exec(store.path, "DELETE FROM reading");
 	store_batch(&store, &(struct batch){.first = 6, .count = 2});
 	assert_db_text(store.path, "SELECT id FROM reading ORDER BY id", "6 7");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	db_exec(store.path, "DELETE FROM reading");
 	store_open(state, &store);
 	store_batch(&store, &(struct batch){.first = 8, .count = 1});
 	assert_db_text(store.path, "SELECT id FROM reading", "8");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_file_that_has_lost_its_next_id_is_not_written(void **state)
@@ -157,7 +157,7 @@ static void test_a_file_that_has_lost_its_next_id_is_not_written(void **state)
 	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 1}),
 		"#0 stored 1+1");
 	assert_db_text(store.path, "SELECT id FROM reading", "7");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_stored_readings_are_printed_in_the_papers_form(void **state)
@@ -165,7 +165,7 @@ static void test_stored_readings_are_printed_in_the_papers_form(void **state)
 	struct store store;
 	struct capture capture;
 	char text[1024];
-	const struct insert_options options = {.print = true};
+	const struct sink_options options = {.print = true};
 	store_open_with(state, &store, &options);
 	capture_begin(&capture, STDOUT_FILENO);
 	store_values(&store, 1, TEMPERATURE "},{" HUMIDITY);
@@ -175,7 +175,7 @@ static void test_stored_readings_are_printed_in_the_papers_form(void **state)
 	assert_string_equal(text, "Topic=/data/n, Temp=21.5\xc2\xb0"
 				  "C, Humidity=60.5%\n"
 				  "Topic=/data/n, pressure=1013.25hPa\n");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_many_readings_are_printed_line_by_line(void **state)
@@ -183,7 +183,7 @@ static void test_many_readings_are_printed_line_by_line(void **state)
 	struct store store;
 	struct capture capture;
 	static char text[1 << 20];
-	const struct insert_options options = {.print = true};
+	const struct sink_options options = {.print = true};
 	unsigned lines = 0;
 	store_open_with(state, &store, &options);
 	capture_begin(&capture, STDOUT_FILENO);
@@ -192,7 +192,7 @@ static void test_many_readings_are_printed_line_by_line(void **state)
 	for (const char *c = text; *c != '\0'; c++)
 		lines += *c == '\n';
 	assert_int_equal(lines, 2000);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static void forbid(const struct store *store, const char *table, const char *whe
 	run_sql(store, sql);
 }
 
-/* Commit batches, the last of which was refused so often. @return as insert_commit() */
+/* Commit batches, the last of which was refused so often. @return as sqlite_store_commit() */
 static int commit_refused(
 	struct store *store, const struct batch *batches, size_t n, int refusals)
 {
@@ -46,7 +46,7 @@ static void test_a_refused_batch_is_singled_out_and_buried(void **state)
 	/* Of stream 2 nothing has this time. */
 	forbid(&store, "reading", "new.ts = 1732300003000000");
 	assert_int_equal(commit_refused(&store, batches, 2, 0), -EDOM);
-	assert_string_equal(insert_why(store.insert), WORDS);
+	assert_string_equal(sqlite_store_why(store.sqlite), WORDS);
 	assert_string_equal(store.answers, "");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 1);
 	/* What was stored of it stays so; of the rest each reading is a letter. */
@@ -61,8 +61,8 @@ static void test_a_refused_batch_is_singled_out_and_buried(void **state)
 	/* Sent again as nobody has heard the answer, it is not refused again. */
 	assert_int_equal(commit_refused(&store, &batches[1], 1, 0), 0);
 	assert_string_equal(store.answers, "#0 stored 1+3");
-	assert_int_equal(insert_counts(store.insert)->dead_letters, 2);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->dead_letters, 2);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_refused_batch_of_another_form_is_buried_whole(void **state)
@@ -76,7 +76,7 @@ static void test_a_refused_batch_of_another_form_is_buried_whole(void **state)
 	assert_string_equal(store.answers, "#0 rejected 1+3 (" REFUSED ")");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 1);
 	assert_intervals(&store, 1, "1-3");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void assert_buried_alone(void **state, uint8_t stream, int letters)
@@ -94,7 +94,7 @@ static void assert_buried_alone(void **state, uint8_t stream, int letters)
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
 	assert_int_equal(commit_refused(&store, &heard, 1, 2), 0);
 	assert_string_equal(store.answers, "#0 heard");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_when_its_stream_is_refused_only_letters_are_written(void **state)
@@ -118,13 +118,13 @@ static void test_a_store_that_refuses_everything_is_at_fault_itself(void **state
 		char sql[64];
 		forbid(&store, tables[i], "true");
 		assert_int_equal(commit_refused(&store, &batch, 1, 0), -EIO);
-		assert_string_equal(insert_why(store.insert), WORDS);
+		assert_string_equal(sqlite_store_why(store.sqlite), WORDS);
 		snprintf(sql, sizeof(sql), "DROP TRIGGER no_%s", tables[i]);
 		run_sql(&store, sql);
 	}
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM sensor"), 0);
 	assert_string_equal(store_batch(&store, &batch), "#0 stored 9+2");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

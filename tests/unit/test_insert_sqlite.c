@@ -23,7 +23,7 @@ static int note_opened(sqlite3 *db, char **error, const struct sqlite3_api_routi
 /* As store_open(), with the store's own connection in `opened`. */
 static void open_and_note(void **state, struct store *store, bool print)
 {
-	const struct insert_options options = {.print = print};
+	const struct sink_options options = {.print = print};
 	sqlite3_auto_extension((void (*)(void))note_opened);
 	store_open_with(state, store, &options);
 	sqlite3_reset_auto_extension();
@@ -49,14 +49,14 @@ static void assert_undone(struct store *store, int err)
 {
 	struct capture capture;
 	char printed[256];
-	const struct insert_counts before = *insert_counts(store->insert);
+	const struct counts before = *sqlite_store_counts(store->sqlite);
 	capture_begin(&capture, STDOUT_FILENO);
 	int result = store_commit(store, everything(), NOW_US);
 	capture_end(&capture, printed, sizeof(printed));
 	assert_int_equal(result, err);
 	assert_string_equal(printed, "");
 	assert_string_equal(store->answers, "");
-	assert_memory_equal(insert_counts(store->insert), &before, sizeof(before));
+	assert_memory_equal(sqlite_store_counts(store->sqlite), &before, sizeof(before));
 	assert_db_text(store->path, TABLES, "1|1|2|1|1|0|0|2");
 }
 
@@ -71,10 +71,10 @@ static void assert_done_now(struct store *store)
 	assert_int_equal(result, 0);
 	assert_string_equal(store->answers, answered);
 	assert_db_text(store->path, TABLES, "2003|2|4|3|4|1|1|2004");
-	assert_int_equal(insert_counts(store->insert)->readings, 2003);
-	assert_int_equal(insert_counts(store->insert)->lost, 1);
-	assert_int_equal(insert_counts(store->insert)->commits, 2);
-	assert_int_equal(insert_counts(store->insert)->messages, 4);
+	assert_int_equal(sqlite_store_counts(store->sqlite)->readings, 2003);
+	assert_int_equal(sqlite_store_counts(store->sqlite)->lost, 1);
+	assert_int_equal(sqlite_store_counts(store->sqlite)->commits, 2);
+	assert_int_equal(sqlite_store_counts(store->sqlite)->messages, 4);
 }
 
 static void set_max_pages(int64_t pages)
@@ -94,7 +94,7 @@ static void test_a_full_database_undoes_the_whole_commit(void **state)
 	assert_undone(&store, -ENOSPC);
 	set_max_pages(1000000);
 	assert_done_now(&store);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_disk_that_refuses_to_write_undoes_the_whole_commit(void **state)
@@ -115,7 +115,7 @@ static void test_a_disk_that_refuses_to_write_undoes_the_whole_commit(void **sta
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	signal(SIGXFSZ, before);
 	assert_done_now(&store);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_locked_database_is_busy_and_nothing_is_done(void **state)
@@ -130,7 +130,7 @@ static void test_a_locked_database_is_busy_and_nothing_is_done(void **state)
 	assert_undone(&store, -EBUSY);
 	sqlite3_close(other);
 	assert_done_now(&store);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_answers_already_gathered_survive_a_failed_commit(void **state)
@@ -141,13 +141,13 @@ static void test_answers_already_gathered_survive_a_failed_commit(void **state)
 	struct incoming *second = batch_message(&(struct batch){.first = 2, .count = 1});
 	open_and_note(state, &store, false);
 	assert_int_equal(
-		insert_commit(store.insert, first, &store.fence, &results, NOW_US), 0);
+		sqlite_store_commit(store.sqlite, first, &store.fence, &results, NOW_US), 0);
 	sqlite3_busy_timeout(opened, 0);
 	sqlite3 *other = db_open(store.path);
 	assert_int_equal(
 		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	assert_int_equal(
-		insert_commit(store.insert, second, &store.fence, &results, NOW_US),
+		sqlite_store_commit(store.sqlite, second, &store.fence, &results, NOW_US),
 		-EBUSY);
 	sqlite3_close(other);
 	assert_int_equal(results.n, 1);
@@ -155,7 +155,7 @@ static void test_answers_already_gathered_survive_a_failed_commit(void **state)
 	free(results.at);
 	incoming_free(first);
 	incoming_free(second);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_an_empty_list_is_committed(void **state)
@@ -163,9 +163,9 @@ static void test_an_empty_list_is_committed(void **state)
 	struct store store;
 	store_open(state, &store);
 	assert_int_equal(store_commit(&store, NULL, NOW_US), 0);
-	assert_int_equal(insert_counts(store.insert)->commits, 1);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->commits, 1);
 	assert_db_text(store.path, TABLES, "0|0|0|0|0|0|0|1");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_counts_say_what_was_done(void **state)
@@ -174,7 +174,7 @@ static void test_counts_say_what_was_done(void **state)
 	store_open(state, &store);
 	assert_int_equal(store_commit(&store, everything(), NOW_US), 0);
 	assert_int_equal(store_commit(&store, everything(), NOW_US), 0);
-	const struct insert_counts *counts = insert_counts(store.insert);
+	const struct counts *counts = sqlite_store_counts(store.sqlite);
 	assert_int_equal(counts->messages, 6);
 	assert_int_equal(counts->readings, 2002);
 	assert_int_equal(counts->duplicates, 2002);
@@ -182,22 +182,22 @@ static void test_counts_say_what_was_done(void **state)
 	assert_int_equal(counts->lost, 2);
 	assert_int_equal(counts->commits, 2);
 	assert_int_equal(counts->later, 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_store_that_cannot_be_opened_is_an_error(void **state)
 {
-	struct insert *insert = NULL;
+	struct sqlite_store *insert = NULL;
 	char url[PATH_SIZE + 32], log[1024];
 	struct capture capture;
 	snprintf(url, sizeof(url), "sqlite://%s/absent/broker.db", (const char *)*state);
-	const struct insert_options options = {.store_url = url};
+	const struct sink_options options = {.url = url};
 	capture_begin(&capture, STDERR_FILENO);
-	int err = insert_open(&insert, &options, NOW_US);
+	int err = sqlite_store_open(&insert, &options, NOW_US);
 	capture_end(&capture, log, sizeof(log));
 	assert_int_equal(err, -ENOENT);
 	assert_non_null(strstr(log, "absent/broker.db"));
-	insert_close(NULL);
+	sqlite_store_close(NULL);
 }
 
 #define REPLICAS 3
@@ -228,7 +228,7 @@ static void *run_replica(void *data)
 		batch.len = payload_of(&batch, payload, sizeof(payload));
 		batch.payload = payload;
 		struct incoming *in = batch_message(&batch);
-		replica->failures += insert_commit(replica->store.insert, in,
+		replica->failures += sqlite_store_commit(replica->store.sqlite, in,
 					     &replica->store.fence, &results, NOW_US) != 0;
 		incoming_free(in);
 	}
@@ -260,7 +260,7 @@ static void test_replicas_that_store_the_same_readings_at_once_store_each_once(v
 		"600|600|600|600|0");
 	assert_intervals(&replicas[0].store, 0, "1-600");
 	for (int i = 0; i < REPLICAS; i++)
-		insert_close(replicas[i].store.insert);
+		sqlite_store_close(replicas[i].store.sqlite);
 }
 
 int main(void)

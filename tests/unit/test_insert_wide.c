@@ -83,7 +83,7 @@ static const char *store_wide(struct store *store, enum way way, uint64_t first,
 static void open_wide(void **state, struct store *store)
 {
 	store_open(state, store);
-	assert_int_equal(insert_lease(store->insert, &store->fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(store->sqlite, &store->fence, NOW_US), 0);
 	assert_true(store->fence.held);
 }
 
@@ -109,7 +109,7 @@ static void test_an_adc_of_eight_channels_is_stored(void **state)
 	const struct wide wide[] = {{1, 0, 8}, {2, 0, 8}, {3, 0, 8}};
 	open_wide(state, &store);
 	assert_string_equal(store_wide(&store, OURS, 1, wide, 2), "#0 stored 1+2");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	open_wide(state, &store);
 	assert_string_equal(store_wide(&store, OURS, 3, &wide[2], 1), "#0 stored 3+1");
 	for (size_t i = 0; i < LENGTH(wide); i++)
@@ -121,8 +121,8 @@ static void test_an_adc_of_eight_channels_is_stored(void **state)
 	assert_db_text(store.path, ROWS, "6");
 	assert_db_text(store.path, "SELECT reading FROM next_id", "7");
 	/* One reading, however many rows it is. */
-	assert_int_equal(insert_counts(store.insert)->readings, 1);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->readings, 1);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_forty_channels_are_stored_by_every_way(void **state)
@@ -140,9 +140,9 @@ static void test_forty_channels_are_stored_by_every_way(void **state)
 		assert_int_equal(db_int(store.path, CHANNELS), 40);
 		/* Six columns a part. */
 		assert_db_text(store.path, "SELECT count(*), max(part) FROM sensor", "7|6");
-		assert_int_equal(insert_counts(store.insert)->readings, 15);
-		assert_int_equal(insert_counts(store.insert)->dead_letters, 0);
-		insert_close(store.insert);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->readings, 15);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->dead_letters, 0);
+		sqlite_store_close(store.sqlite);
 		assert_int_equal(unlink(store.path), 0);
 	}
 }
@@ -158,7 +158,7 @@ static void test_other_quantities_every_day_find_room(void **state)
 		store_wide(&store, (enum way)(i % 2), i + 1, &wide[i], 1);
 		if (i % 10 != 9)
 			continue;
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		open_wide(state, &store);
 	}
 	for (size_t i = 0; i < LENGTH(wide); i++)
@@ -167,7 +167,7 @@ static void test_other_quantities_every_day_find_room(void **state)
 		"92|92");
 	assert_db_text(store.path, "SELECT count(*), max(part) FROM sensor", "16|15");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 0);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_what_another_replica_made_is_used(void **state)
@@ -182,8 +182,8 @@ static void test_what_another_replica_made_is_used(void **state)
 		assert_wide(&a, &wide[i]);
 	assert_int_equal(db_int(a.path, CHANNELS), 16);
 	assert_int_equal(db_int(a.path, SENSORS), 3);
-	insert_close(a.insert);
-	insert_close(b.insert);
+	sqlite_store_close(a.sqlite);
+	sqlite_store_close(b.sqlite);
 }
 
 static void test_the_same_batch_again_stores_nothing_twice(void **state)
@@ -195,15 +195,15 @@ static void test_the_same_batch_again_stores_nothing_twice(void **state)
 		assert_string_equal(store_wide(&store, way, 1, wide, 3), "#0 stored 1+3");
 		int64_t rows = db_int(store.path, ROWS);
 		assert_string_equal(store_wide(&store, way, 1, wide, 3), "#0 stored 1+3");
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		open_wide(state, &store);
 		assert_string_equal(store_wide(&store, way, 1, wide, 3), "#0 stored 1+3");
-		assert_int_equal(insert_counts(store.insert)->readings, 0);
-		assert_int_equal(insert_counts(store.insert)->duplicates, 3);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->readings, 0);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->duplicates, 3);
 		assert_int_equal(db_int(store.path, ROWS), rows);
 		for (size_t i = 0; i < LENGTH(wide); i++)
 			assert_wide(&store, &wide[i]);
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		assert_int_equal(unlink(store.path), 0);
 	}
 }
@@ -230,7 +230,7 @@ static void test_a_refused_reading_leaves_nothing_behind(void **state)
 		uint64_t n = fill(&store, 2);
 		int64_t rows = db_int(store.path, ROWS),
 			sensors = db_int(store.path, SENSORS);
-		uint64_t readings = insert_counts(store.insert)->readings;
+		uint64_t readings = sqlite_store_counts(store.sqlite)->readings;
 		/* Three new ones, a known one among them; two are left. */
 		const struct wide wide[] = {{n, MOST - 3, 4}, {n + 1, 1000, 8},
 			{n + 2, 2000, 3}, {n + 3, MOST - 3, 4}};
@@ -241,7 +241,7 @@ static void test_a_refused_reading_leaves_nothing_behind(void **state)
 		assert_int_equal(db_int(store.path, CHANNELS), MOST - 2);
 		assert_int_equal(db_int(store.path, SENSORS), sensors);
 		assert_int_equal(db_int(store.path, ROWS), rows);
-		assert_int_equal(insert_counts(store.insert)->readings, readings);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->readings, readings);
 		assert_db_text(store.path,
 			"SELECT count(*), min(reason), max(reason) FROM dead_letter",
 			"4|" NO_ROOM "|" NO_ROOM);
@@ -253,7 +253,7 @@ static void test_a_refused_reading_leaves_nothing_behind(void **state)
 		assert_int_equal(db_int(store.path, CHANNELS), MOST);
 		assert_db_text(
 			store.path, "SELECT count(*), max(part) FROM sensor", "32|31");
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		assert_int_equal(unlink(store.path), 0);
 	}
 }
@@ -282,7 +282,7 @@ static void test_the_readings_around_a_refused_one_are_stored(void **state)
 		"SELECT CAST(payload AS TEXT) FROM dead_letter ORDER BY id LIMIT 1", text);
 	assert_int_equal(
 		db_int(store.path, "SELECT last FROM stream_interval"), (int64_t)n + 3);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_temperature_and_humidity_always_find_room(void **state)
@@ -304,7 +304,7 @@ static void test_temperature_and_humidity_always_find_room(void **state)
 		"SELECT part, v7 FROM reading JOIN sensor ON sensor.id = sensor"
 		" WHERE ts = 1732399999000000 ORDER BY part",
 		"0|NULL 31|7.0");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_reading_that_is_consumed_already_leaves_nothing(void **state)
@@ -320,7 +320,7 @@ static void test_a_reading_that_is_consumed_already_leaves_nothing(void **state)
 					.stream = 2, .first = 5, .count = 0, .low = 5}),
 			"#0 heard");
 		assert_string_equal(store_wide(&store, way, 1, &wide, 1), "#0 stored 1+1");
-		assert_int_equal(insert_counts(store.insert)->duplicates, 1);
+		assert_int_equal(sqlite_store_counts(store.sqlite)->duplicates, 1);
 		assert_int_equal(db_int(store.path, ROWS), 0);
 		assert_int_equal(db_int(store.path, SENSORS), 0);
 		assert_int_equal(db_int(store.path, CHANNELS), 0);
@@ -329,7 +329,7 @@ static void test_a_reading_that_is_consumed_already_leaves_nothing(void **state)
 		store_wide(&store, way, 4, both, 2);
 		assert_wide(&store, &both[1]);
 		assert_int_equal(db_int(store.path, ROWS), 2);
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		assert_int_equal(unlink(store.path), 0);
 	}
 }
@@ -354,8 +354,8 @@ static void test_many_wide_readings_in_one_transaction(void **state)
 		"SELECT count(DISTINCT ts), count(DISTINCT id) = count(*),"
 		" max(id) < (SELECT reading FROM next_id) FROM reading",
 		"1200|1|1");
-	assert_int_equal(insert_counts(store.insert)->readings, 1200);
-	insert_close(store.insert);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->readings, 1200);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_late_reading_is_named_in_each_part(void **state)
@@ -371,7 +371,7 @@ static void test_a_late_reading_is_named_in_each_part(void **state)
 		" JOIN reading ON reading.id = first AND reading.sensor = late.sensor"
 		" ORDER BY 1",
 		"1|1|1|1 2|2|2|1");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_reading_of_the_future_counts_once(void **state)
@@ -380,10 +380,10 @@ static void test_a_reading_of_the_future_counts_once(void **state)
 	const struct wide ahead = {UINT64_C(1) << 32, 0, 8};
 	open_wide(state, &store);
 	store_wide(&store, OTHERS, 1, &ahead, 1);
-	assert_int_equal(insert_counts(store.insert)->ahead, 1);
+	assert_int_equal(sqlite_store_counts(store.sqlite)->ahead, 1);
 	assert_db_text(store.path, "SELECT clock FROM reading", "3 3");
 	assert_wide(&store, &ahead);
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 static void test_a_wide_reading_is_printed_as_one_line(void **state)
@@ -391,14 +391,14 @@ static void test_a_wide_reading_is_printed_as_one_line(void **state)
 	struct store store;
 	struct capture capture;
 	char text[1024];
-	const struct insert_options options = {.print = true};
+	const struct sink_options options = {.print = true};
 	store_open_with(state, &store, &options);
 	capture_begin(&capture, STDOUT_FILENO);
 	store_wide(&store, OURS, 1, &(struct wide){1, 0, 8}, 1);
 	capture_end(&capture, text, sizeof(text));
 	assert_string_equal(text, "Topic=/data/n, q0=1000V, q1=1001V, q2=1002V, q3=1003V,"
 				  " q4=1004V, q5=1005V, q6=1006V, q7=1007V\n");
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 }
 
 int main(void)

@@ -164,10 +164,10 @@ static void dump(const char *path, char *text, size_t size)
 
 static void open_again(struct store *store)
 {
-	const struct insert_options options = {.store_url = store->url,
+	const struct sink_options options = {.url = store->url,
 		.max_message_bytes = MESSAGE_MAX,
 		.dead_letters_max = 1000};
-	assert_int_equal(insert_open(&store->insert, &options, NOW_US), 0);
+	assert_int_equal(sqlite_store_open(&store->sqlite, &options, NOW_US), 0);
 }
 
 static void try_seed(void **state, unsigned seed)
@@ -189,7 +189,7 @@ static void try_seed(void **state, unsigned seed)
 		for (uint64_t n = random_below(&random, 12); n > 0; n--)
 			arrive(&store, first, now_us, until_us, &random);
 		/* A child must not share the connection. */
-		insert_close(store.insert);
+		sqlite_store_close(store.sqlite);
 		while (random_below(&random, 3) > 0)
 			total.kills += run_and_kill(store.url, &run, &random);
 		open_again(&store);
@@ -206,7 +206,7 @@ static void try_seed(void **state, unsigned seed)
 		}
 		now_us += (int64_t)random_below(&random, 40 * MINUTE);
 	}
-	insert_close(store.insert);
+	sqlite_store_close(store.sqlite);
 	policies_finish(&policies);
 }
 

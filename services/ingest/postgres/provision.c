@@ -10,7 +10,6 @@
 #include "postgres.h"
 #include "session.h"
 
-#define DAYS_AGAIN_US INT64_C(60000000)
 #define WANTED "unnest($1, $2) WITH ORDINALITY AS wanted (topic, name, n)"
 
 /* Of all that are wanted, counted by n: their parts. */
@@ -24,7 +23,7 @@ enum { ADD_PARTS, FIND_PARTS };
 
 static void give_up(struct provision *p, int err)
 {
-	series_clear(&p->insert->series);
+	catalog_forget_series(p->catalog);
 	p->done(p->data, err);
 }
 
@@ -34,21 +33,19 @@ static void give_up(struct provision *p, int err)
 static void on_undone(void *data, int err)
 {
 	struct provision *p = data;
-	p->insert->days_again_us = p->insert->now_us + DAYS_AGAIN_US;
+	catalog_postpone_days(p->catalog);
 	p->done(p->data, err);
 }
 
 static void on_days_made(void *data, int err)
 {
 	struct provision *p = data;
-	const struct dp_intervals *days = &p->insert->wanted_days;
-	for (size_t i = 0; err == 0 && i < days->n; i++)
-		err = dp_intervals_add(
-			&p->insert->days, days->at[i].first, days->at[i].last);
-	if (err != p->days_trouble && err != 0 && err != -ENOTCONN)
+	if (err == 0)
+		err = catalog_note_days(p->catalog);
+	if (err != p->days_error && err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot make the partition of a day, will try again",
 			"store=%s error=\"%s\"", pg_name(p->pg), pg_error(p->pg));
-	p->days_trouble = err;
+	p->days_error = err;
 	if (err == 0 || err == -ENOTCONN)
 		p->done(p->data, err);
 	else
@@ -57,7 +54,7 @@ static void on_days_made(void *data, int err)
 
 static void make_days(struct provision *p)
 {
-	const struct dp_intervals *days = &p->insert->wanted_days;
+	const struct dp_intervals *days = &p->catalog->wanted_days;
 	if (days->n == 0) {
 		p->done(p->data, 0);
 		return;
@@ -109,7 +106,7 @@ static int32_t number_of(const struct provision *p, const struct series *series)
 static struct series *remember_part(
 	struct provision *p, struct series *series, uint32_t number, int64_t id)
 {
-	struct series *part = series_add_part(&p->insert->series, series, number, id);
+	struct series *part = series_add_part(&p->catalog->series, series, number, id);
 	if (part == NULL)
 		dp_log_out_of_memory("new sensors");
 	return part;
@@ -118,7 +115,7 @@ static struct series *remember_part(
 static void set_column(
 	struct provision *p, struct series *part, int column, const struct dp_value *value)
 {
-	if (series_set_column(&p->insert->series, part, column, value) != 0)
+	if (series_set_column(&p->catalog->series, part, column, value) != 0)
 		dp_log_out_of_memory("new columns");
 }
 
@@ -149,28 +146,28 @@ static void assign_column(
  */
 static void assign_columns(struct provision *p)
 {
-	const struct insert *insert = p->insert;
+	const struct catalog *catalog = p->catalog;
 	struct place place;
-	for (size_t i = 0; i < insert->n_wanted;) {
-		struct series *series = insert->wanted[i].series;
+	for (size_t i = 0; i < catalog->n_wanted;) {
+		struct series *series = catalog->wanted[i].series;
 		struct dp_reading reading = {.n = 0};
 		do {
-			const struct channel *channel = &insert->wanted[i].channel;
+			const struct channel *channel = &catalog->wanted[i].channel;
 			reading.values[reading.n++] =
 				(struct dp_value){.quantity = dp_slice(channel->quantity),
 					.unit = dp_slice(channel->unit)};
 			i++;
-		} while (i < insert->n_wanted && !insert->wanted[i].begins);
-		if (series_place(&p->insert->series, series, &reading, &place) != -ENOENT)
+		} while (i < catalog->n_wanted && !catalog->wanted[i].begins);
+		if (series_place(&p->catalog->series, series, &reading, &place) != -ENOENT)
 			continue;
 		for (unsigned j = 0; j < reading.n; j++) {
-			if (!series_has(&p->insert->series, series, &reading.values[j]))
+			if (!series_has(&p->catalog->series, series, &reading.values[j]))
 				assign_column(p, series, &reading.values[j]);
 		}
 	}
 }
 
-static void take_parts(struct provision *p, const struct pg_rows *rows)
+static void read_parts(struct provision *p, const struct pg_rows *rows)
 {
 	for (size_t i = 0; i < pg_count(rows); i++) {
 		struct series *series = p->series[pg_int(rows, i, 0) - 1];
@@ -182,7 +179,7 @@ static void take_parts(struct provision *p, const struct pg_rows *rows)
 	}
 }
 
-static void take_channels(struct provision *p, const struct pg_rows *rows)
+static void read_channels(struct provision *p, const struct pg_rows *rows)
 {
 	for (size_t i = 0; i < pg_count(rows); i++) {
 		struct series *part = series_part(
@@ -196,7 +193,7 @@ static void take_channels(struct provision *p, const struct pg_rows *rows)
 static void on_new_parts(void *data, int statement, const struct pg_rows *rows)
 {
 	if (statement == FIND_PARTS)
-		take_parts(data, rows);
+		read_parts(data, rows);
 }
 
 static void on_looked(void *data, int err)
@@ -240,14 +237,14 @@ static void on_looked(void *data, int err)
 static void on_rows(void *data, int statement, const struct pg_rows *rows)
 {
 	if (statement == FIND_SENSORS)
-		take_parts(data, rows);
+		read_parts(data, rows);
 	if (statement == FIND_CHANNELS)
-		take_channels(data, rows);
+		read_channels(data, rows);
 }
 
 static void collect_series(struct provision *p)
 {
-	size_t wanted = p->insert->n_wanted;
+	size_t wanted = p->catalog->n_wanted;
 	if (wanted > p->size) {
 		struct series **series = realloc(p->series, wanted * sizeof(*series));
 		if (series == NULL)
@@ -256,7 +253,7 @@ static void collect_series(struct provision *p)
 		p->size = wanted;
 	}
 	for (size_t i = 0; i < wanted; i++)
-		p->series[i] = p->insert->wanted[i].series;
+		p->series[i] = p->catalog->wanted[i].series;
 	if (wanted > 0)
 		qsort(p->series, wanted, sizeof(struct series *), compare_series);
 	p->n = 0;
@@ -266,11 +263,11 @@ static void collect_series(struct provision *p)
 	}
 }
 
-void provision_run(struct provision *p, struct pg *pg, struct insert *insert,
+void provision_run(struct provision *p, struct pg *pg, struct catalog *catalog,
 	pg_on_done *done, void *data)
 {
 	p->pg = pg;
-	p->insert = insert;
+	p->catalog = catalog;
 	p->done = done;
 	p->data = data;
 	collect_series(p);

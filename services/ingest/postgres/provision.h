@@ -3,14 +3,15 @@
 #ifndef INGEST_POSTGRES_PROVISION_H
 #define INGEST_POSTGRES_PROVISION_H
 
-#include "insert_postgres.h"
+#include "catalog.h"
+#include "pg.h"
 
 struct provision {
 	struct pg *pg;
-	struct insert *insert;
+	struct catalog *catalog;
 	pg_on_done *done;
 	void *data;
-	int days_trouble;
+	int days_error;
 	struct series **series; /* of what is wanted, each once */
 	size_t n, size;
 	struct wire_array topics, names;  /* of `series` */
@@ -20,12 +21,12 @@ struct provision {
 };
 
 /**
- * Make what insert->wanted and insert->wanted_days say, and note it as known. A partition
- * that cannot be made is no error: insert->days_again_us says when it is tried again.
+ * Make what catalog->wanted and catalog->wanted_days say, and note it as known. A partition
+ * that cannot be made is no error: it is tried again in a while.
  * @param done  with an error as in pg.h; a transaction may then be open, and nothing of
  *              the series is known any more
  */
-void provision_run(struct provision *provision, struct pg *pg, struct insert *insert,
+void provision_run(struct provision *provision, struct pg *pg, struct catalog *catalog,
 	pg_on_done *done, void *data);
 
 void provision_finish(struct provision *provision);

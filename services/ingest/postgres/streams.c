@@ -1,9 +1,12 @@
 #include "streams.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
+#include "multirange.h"
+#include "number.h"
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -55,13 +58,41 @@ void streams_collect(struct streams *streams, const struct incoming *list)
 	streams->n = n;
 }
 
-struct stream *streams_find(const struct streams *streams, const uint8_t *id)
+static struct stream *find(const struct streams *streams, const uint8_t *id)
 {
 	struct stream key = {.order = 0};
 	if (streams->n == 0)
 		return NULL;
 	memcpy(key.id.bytes, id, DP_STREAM_BYTES);
 	return bsearch(&key, streams->at, streams->n, sizeof(key), compare_ids);
+}
+
+void streams_note_row(struct streams *streams, const char *hex, const char *node,
+	int64_t seen_us, const char *stored)
+{
+	uint8_t id[DP_STREAM_BYTES];
+	struct stream *stream = dp_hex_decode(hex, strlen(hex), id, sizeof(id)) == 0
+					? find(streams, id)
+					: NULL;
+	if (stream == NULL || multirange_read(stored, &stream->set) != 0)
+		return;
+	snprintf(stream->row.node, sizeof(stream->row.node), "%s", node);
+	stream->row.seen = seen_us;
+	stream->locked = true;
+}
+
+struct stream_row *streams_row(struct streams *streams, const uint8_t *id)
+{
+	struct stream *stream = find(streams, id);
+	if (stream == NULL || !stream->locked)
+		return NULL;
+	stream->row.set = &stream->set;
+	return &stream->row;
+}
+
+void streams_note_change(struct streams *streams, const uint8_t *id)
+{
+	find(streams, id)->changed = true;
 }
 
 void streams_clear(struct streams *streams)

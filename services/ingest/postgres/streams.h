@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../insert_parts.h"
+#include "../context.h"
 #include "identity.h"
 
 struct stream {
@@ -28,8 +28,20 @@ struct streams {
 /** Add the streams of a list of messages, each once, sorted. */
 void streams_collect(struct streams *streams, const struct incoming *list);
 
-/** @return the stream, or NULL */
-struct stream *streams_find(const struct streams *streams, const uint8_t *id);
+/**
+ * A row was read and is locked until the transaction ends. One that cannot be read stays
+ * unlocked.
+ * @param hex     the stream's id
+ * @param stored  the numbers it has, as multirange_read() wants them
+ */
+void streams_note_row(struct streams *streams, const char *hex, const char *node,
+	int64_t seen_us, const char *stored);
+
+/** @return the row of a stream that is locked, or NULL */
+struct stream_row *streams_row(struct streams *streams, const uint8_t *id);
+
+/** The row of a stream that is locked is to be written. */
+void streams_note_change(struct streams *streams, const uint8_t *id);
 
 /** Forget all; memory is kept where it pays. */
 void streams_clear(struct streams *streams);

@@ -7,12 +7,10 @@
 
 #include "log.h"
 #include "multirange.h"
-#include "number.h"
 #include "postgres.h"
 #include "session.h"
 
-#define TRIM_SHARE 2000 /* dead letters are counted anew after so much of their limit */
-#define AGAIN_MAX 5	/* deadlocks and the like */
+#define AGAIN_MAX 5 /* deadlocks and the like */
 #define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
@@ -38,11 +36,11 @@ static void attempt(struct transaction *t);
 
 static void finish(struct transaction *t, int err)
 {
-	insert_forget(t->insert);
+	pass_collect(&t->pass, NULL);
 	if (err != 0)
-		t->turn->results->n = t->answered;
-	t->turn->stored = err;
-	t->turn->why = t->why;
+		t->job->results->n = t->answered;
+	t->job->stored = err;
+	t->job->why = t->why;
 	t->done(t->data, err);
 }
 
@@ -119,20 +117,17 @@ static void undo(struct transaction *t, int err, const char *why)
 static void on_saved(void *data, int err)
 {
 	struct transaction *t = data;
-	struct insert *insert = t->insert;
 	if (err != 0) {
 		undo(t, err, pg_error(t->pg));
 		return;
 	}
-	insert_add_counts(&insert->counts, &insert->pending);
-	dead_log_commit(&insert->dead_log, insert->now_us);
-	printed_flush(&insert->printed);
+	effects_commit(&t->pass.effects, t->job->now_us);
 	finish(t, 0);
 }
 
 static void add_streams(struct transaction *t)
 {
-	const struct streams *streams = &t->insert->streams;
+	const struct streams *streams = &t->pass.streams;
 	wire_array_begin(&t->ids, WIRE_BYTEA_ARRAY);
 	wire_array_begin(&t->stored, WIRE_TEXT_ARRAY);
 	wire_array_begin(&t->lost, WIRE_INT8_ARRAY);
@@ -164,12 +159,12 @@ static void add_streams(struct transaction *t)
 
 static void add_lost(struct transaction *t)
 {
-	const struct insert *insert = t->insert;
+	const struct pass *pass = &t->pass;
 	char now[24];
-	const struct pg_value values[] = {pg_array(&insert->lost_stream),
-		pg_array(&insert->lost_first), pg_array(&insert->lost_count),
-		pg_number(now, insert->now_us)};
-	if (insert->lost_stream.n > 0)
+	const struct pg_value values[] = {pg_array(&pass->lost_stream),
+		pg_array(&pass->lost_first), pg_array(&pass->lost_count),
+		pg_number(now, t->job->now_us)};
+	if (pass->lost_stream.n > 0)
 		pg_add(t->pg,
 			"INSERT INTO lost SELECT stream, first, count, " DP_POSTGRES_TIME(
 				"$4") " FROM unnest($1, $2, $3) AS new (stream, first, "
@@ -179,24 +174,22 @@ static void add_lost(struct transaction *t)
 
 static void add_dead(struct transaction *t)
 {
-	struct insert *insert = t->insert;
+	struct pass *pass = &t->pass;
 	char kept[24];
-	const struct pg_value values[] = {pg_array(&insert->dead_ts),
-		pg_array(&insert->dead_topic), pg_array(&insert->dead_reason),
-		pg_array(&insert->dead_stream), pg_array(&insert->dead_seq),
-		pg_array(&insert->dead_bytes), pg_array(&insert->dead_payload)};
-	const struct pg_value limit[] = {pg_number(kept, insert->options.dead_letters_max)};
-	if (insert->dead_ts.n == 0)
+	const struct pg_value values[] = {pg_array(&pass->dead_ts),
+		pg_array(&pass->dead_topic), pg_array(&pass->dead_reason),
+		pg_array(&pass->dead_stream), pg_array(&pass->dead_seq),
+		pg_array(&pass->dead_bytes), pg_array(&pass->dead_payload)};
+	const struct pg_value limit[] = {pg_number(kept, pass->options->dead_letters_max)};
+	if (pass->dead_ts.n == 0)
 		return;
 	pg_add(t->pg,
 		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
 		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)",
 		values, 7);
-	insert->untrimmed += insert->pending.dead_letters;
-	if (insert->untrimmed <= (uint64_t)insert->options.dead_letters_max / TRIM_SHARE)
+	if (!effects_trim_due(&pass->effects, pass->options->dead_letters_max))
 		return;
-	insert->untrimmed = 0;
-	/* As in insert_sqlite.c; what another replica is deleting is its to delete. */
+	/* As in sqlite/statements.c; what another replica is deleting is its to delete. */
 	pg_add(t->pg,
 		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter"
 		" WHERE id IN (SELECT id FROM (SELECT *, row_number() OVER"
@@ -226,14 +219,14 @@ static void on_late_copied(void *data, int err)
 static void on_copied(void *data, int err)
 {
 	struct transaction *t = data;
-	const struct insert *insert = t->insert;
-	if (err != 0 || insert->n_late == 0)
+	const struct pass *pass = &t->pass;
+	if (err != 0 || pass->n_late == 0)
 		on_late_copied(t, err);
 	else
 		pg_copy(t->pg,
 			"COPY late (sensor, ts, " READING_VALUES
 			") FROM STDIN (FORMAT binary)",
-			insert->late.at, insert->late.len, on_late_copied, t);
+			pass->late.at, pass->late.len, on_late_copied, t);
 }
 
 static void on_provisioned(void *data, int err)
@@ -251,14 +244,14 @@ static void on_unlocked(void *data, int err)
 	if (err != 0)
 		undo(t, err, pg_error(t->pg));
 	else
-		provision_run(&t->provision, t->pg, t->insert, on_provisioned, t);
+		provision_run(&t->provision, t->pg, t->catalog, on_provisioned, t);
 }
 
 static void on_locked(void *data, int err)
 {
 	struct transaction *t = data;
-	struct insert *insert = t->insert;
-	struct sink_turn *turn = t->turn;
+	struct pass *pass = &t->pass;
+	struct sink_job *job = t->job;
 	if (session_is_newer(t->pg, t->version)) {
 		undo(t, -EPROTO, "a newer version has changed the database");
 		return;
@@ -268,21 +261,23 @@ static void on_locked(void *data, int err)
 		return;
 	}
 	/* A holder that was frozen and wakes up finds another number and stores nothing. */
-	turn->lease->held =
-		turn->lease->held && (t->number < 0 || t->number == turn->lease->number);
-	err = insert_pass(insert, turn->batch->first, turn->lease, turn->results);
+	job->lease->held =
+		job->lease->held && (t->number < 0 || t->number == job->lease->number);
+	catalog_begin(t->catalog, job->now_us, t->dropped_until_us);
+	err = pass_run(
+		pass, job->batch->first, job->lease, job->results, t->late_before_us);
 	if (err == -EAGAIN && !t->provisioned) {
 		/* Not while streams are locked. */
 		t->provisioned = true;
 		pg_script(t->pg, "ROLLBACK", on_unlocked, t);
 	} else if (err != 0) {
 		undo(t, err == -EAGAIN ? -EIO : err, "rows of the database are missing");
-	} else if (insert->pending.readings > 0) {
+	} else if (pass->effects.pending.readings > 0) {
 		/* Not slower than arrays by a few rows, and twice as fast by thousands. */
 		pg_copy(t->pg,
 			"COPY reading (sensor, ts, clock, " READING_VALUES
 			") FROM STDIN (FORMAT binary)",
-			insert->copy.at, insert->copy.len, on_copied, t);
+			pass->copy.at, pass->copy.len, on_copied, t);
 	} else {
 		on_copied(t, 0);
 	}
@@ -294,54 +289,34 @@ static void on_lock_rows(void *data, int statement, const struct pg_rows *rows)
 	if (statement == VERSION)
 		t->version = pg_int(rows, 0, 0);
 	if (statement == RETENTION) {
-		t->insert->late_before_us = pg_int(rows, 0, 0);
-		t->insert->dropped_until_us = pg_int(rows, 0, 1);
+		t->late_before_us = pg_int(rows, 0, 0);
+		t->dropped_until_us = pg_int(rows, 0, 1);
 	}
 	if (statement == FENCE)
 		t->number = pg_count(rows) > 0 ? pg_int(rows, 0, 0) : 0;
-	for (size_t i = 0; statement == LOCK_STREAMS && i < pg_count(rows); i++) {
-		uint8_t id[DP_STREAM_BYTES];
-		const char *hex = pg_text(rows, i, 0);
-		struct stream *stream = dp_hex_decode(hex, strlen(hex), id, sizeof(id)) == 0
-						? streams_find(&t->insert->streams, id)
-						: NULL;
-		if (stream == NULL ||
-			multirange_read(pg_text(rows, i, 3), &stream->set) != 0)
-			continue; /* insert_find_stream() misses it */
-		snprintf(stream->row.node, sizeof(stream->row.node), "%s",
-			pg_text(rows, i, 1));
-		stream->row.seen = pg_int(rows, i, 2);
-		stream->locked = true;
-	}
-}
-
-static bool has_plain(const struct incoming *list)
-{
-	while (list != NULL && !list->plain)
-		list = list->next;
-	return list != NULL;
+	for (size_t i = 0; statement == LOCK_STREAMS && i < pg_count(rows); i++)
+		streams_note_row(&t->pass.streams, pg_text(rows, i, 0), pg_text(rows, i, 1),
+			pg_int(rows, i, 2), pg_text(rows, i, 3));
 }
 
 static void attempt(struct transaction *t)
 {
-	struct insert *insert = t->insert;
-	const struct sink_turn *turn = t->turn;
+	struct pass *pass = &t->pass;
+	const struct sink_job *job = t->job;
 	char now[24];
-	insert_forget(insert);
-	insert->now_us = turn->now_us;
-	streams_collect(&insert->streams, turn->batch->first);
+	pass_collect(pass, job->batch->first);
 	wire_array_begin(&t->ids, WIRE_BYTEA_ARRAY);
 	wire_array_begin(&t->nodes, WIRE_TEXT_ARRAY);
-	for (size_t i = 0; i < insert->streams.n; i++) {
-		const struct stream *stream = &insert->streams.at[i];
+	for (size_t i = 0; i < pass->streams.n; i++) {
+		const struct stream *stream = &pass->streams.at[i];
 		wire_bytes_field(
 			wire_array_next(&t->ids), stream->id.bytes, DP_STREAM_BYTES);
 		wire_text_field(wire_array_next(&t->nodes), stream->node);
 	}
 	const struct pg_value streams[] = {
-		pg_array(&t->ids), pg_array(&t->nodes), pg_number(now, turn->now_us)};
+		pg_array(&t->ids), pg_array(&t->nodes), pg_number(now, job->now_us)};
 	const struct pg_value fence[] = {
-		pg_string(turn->lease->name), pg_string(turn->lease->holder)};
+		pg_string(job->lease->name), pg_string(job->lease->holder)};
 	t->number = -1;
 	t->version = 0;
 	pg_begin(t->pg, on_lock_rows, on_locked, t);
@@ -367,7 +342,7 @@ static void attempt(struct transaction *t)
 			"seen") ", stored FROM stream"
 				" WHERE stream = ANY ($1) ORDER BY stream FOR UPDATE",
 		streams, 1);
-	if (has_plain(turn->batch->first))
+	if (incoming_has_plain(job->batch->first))
 		pg_add(t->pg,
 			"SELECT number FROM lease WHERE name = $1 AND holder = $2 FOR "
 			"SHARE",
@@ -375,19 +350,27 @@ static void attempt(struct transaction *t)
 	pg_end(t->pg);
 }
 
-void transaction_run(
-	struct transaction *t, struct sink_turn *turn, pg_on_done *done, void *data)
+void transaction_open(struct transaction *t, struct pg *pg,
+	const struct sink_options *options, struct catalog *catalog)
 {
-	t->turn = turn;
+	t->pg = pg;
+	t->catalog = t->pass.catalog = catalog;
+	t->pass.options = options;
+}
+
+void transaction_run(
+	struct transaction *t, struct sink_job *job, pg_on_done *done, void *data)
+{
+	t->job = job;
 	t->done = done;
 	t->data = data;
 	t->again = 0;
 	t->provisioned = false;
-	t->answered = turn->results->n;
-	queue_group(turn->batch);
+	t->answered = job->results->n;
+	queue_group(job->batch);
 	/* Not once they were looked up for this batch, which may have more. */
-	if (t->insert->series.parts > SERIES_MAX)
-		series_clear(&t->insert->series);
+	if (t->catalog->series.parts > SERIES_MAX)
+		catalog_forget_series(t->catalog);
 	attempt(t);
 }
 
@@ -398,4 +381,5 @@ void transaction_finish(struct transaction *t)
 	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
 		free(arrays[i]->wire.at);
 	provision_finish(&t->provision);
+	pass_finish(&t->pass);
 }

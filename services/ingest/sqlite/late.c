@@ -1,4 +1,4 @@
-#include "insert_sqlite.h"
+#include "late.h"
 
 #define RANGES 8
 #define REACH_US 600000000 /* what the pruner looks through for a range */
@@ -8,12 +8,11 @@ struct range {
 	int64_t sensor, first, last, from_us, until_us;
 };
 
-static int write_range(struct insert *insert, const struct range *range)
+static int write_range(struct statements *statements, const struct range *range)
 {
 	const int64_t row[] = {
 		range->sensor, range->first, range->last, range->from_us, range->until_us};
-	insert_bind(insert, ADD_LATE, 5, row);
-	return insert_run(insert, ADD_LATE);
+	return statements_write(statements, ADD_LATE, 5, row);
 }
 
 static bool extend(struct range *range, const struct row *row)
@@ -29,14 +28,15 @@ static bool extend(struct range *range, const struct row *row)
 	return true;
 }
 
-int insert_late(struct insert *insert)
+int late_write(
+	struct statements *statements, const struct rows *rows, int64_t counted_until_us)
 {
 	struct range ranges[RANGES];
 	size_t n = 0, next = 0;
 	int err = 0;
-	for (size_t i = 0; i < insert->rows.n && err == 0; i++) {
-		const struct row *row = &insert->rows.at[i];
-		if (row->ts_us >= insert->counted_until_us)
+	for (size_t i = 0; i < rows->n && err == 0; i++) {
+		const struct row *row = &rows->at[i];
+		if (row->ts_us >= counted_until_us)
 			continue;
 		size_t at = 0;
 		while (at < n && ranges[at].sensor != row->sensor)
@@ -48,12 +48,12 @@ int insert_late(struct insert *insert)
 			n++;
 		} else {
 			at = at < n ? at : next++ % RANGES;
-			err = write_range(insert, &ranges[at]);
+			err = write_range(statements, &ranges[at]);
 		}
 		ranges[at] = (struct range){
 			row->sensor, row->id, row->id, row->ts_us, row->ts_us};
 	}
 	for (size_t i = 0; i < n && err == 0; i++)
-		err = write_range(insert, &ranges[i]);
+		err = write_range(statements, &ranges[i]);
 	return err;
 }

@@ -1,12 +1,12 @@
-#include "insert_sqlite.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static int add_stream(struct context *c, struct stored_stream *stream)
+static int add_stream(struct sqlite_stream *stream, const struct context *c)
 {
-	sqlite3_stmt *statement = c->insert->statements[ADD_STREAM];
+	sqlite3_stmt *statement = stream->statements->at[ADD_STREAM];
 	sqlite3_bind_blob(
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 2, c->in->node, -1, SQLITE_STATIC);
@@ -22,7 +22,7 @@ static int add_stream(struct context *c, struct stored_stream *stream)
 }
 
 /* A row an interval; one without, if the stream has none. */
-static int take_interval(struct insert *insert, sqlite3_stmt *statement)
+static int read_interval(struct sqlite_stream *stream, sqlite3_stmt *statement)
 {
 	if (sqlite3_column_type(statement, 3) == SQLITE_NULL)
 		return sqlite3_column_type(statement, 4) == SQLITE_NULL ? 0 : -EUCLEAN;
@@ -30,15 +30,15 @@ static int take_interval(struct insert *insert, sqlite3_stmt *statement)
 	int64_t until = sqlite3_column_int64(statement, 4);
 	/* The file may be damaged where no check of SQLite's looks. */
 	if (from < 1 || until < from || until > (int64_t)DP_SEQ_MAX ||
-		(insert->set.n > 0 &&
-			(uint64_t)from <= insert->set.at[insert->set.n - 1].last))
+		(stream->set.n > 0 &&
+			(uint64_t)from <= stream->set.at[stream->set.n - 1].last))
 		return -EUCLEAN;
 	uint64_t first = (uint64_t)from, last = (uint64_t)until;
-	int err = dp_intervals_add(&insert->set, first, last);
-	return err != 0 ? err : dp_intervals_add(&insert->before, first, last);
+	int err = dp_intervals_add(&stream->set, first, last);
+	return err != 0 ? err : dp_intervals_add(&stream->before, first, last);
 }
 
-static int take_stream(struct stored_stream *stream, sqlite3_stmt *statement)
+static int read_stream(struct sqlite_stream *stream, sqlite3_stmt *statement)
 {
 	const char *node = (const char *)sqlite3_column_text(statement, 1);
 	int64_t seen = sqlite3_column_int64(statement, 2);
@@ -50,45 +50,43 @@ static int take_stream(struct stored_stream *stream, sqlite3_stmt *statement)
 	return 0;
 }
 
-static int load_stream(struct context *c, struct stored_stream *stream)
+static int load_stream(struct sqlite_stream *stream, const struct context *c)
 {
-	struct insert *insert = c->insert;
-	sqlite3_stmt *statement = insert->statements[FIND_STREAM];
+	sqlite3_stmt *statement = stream->statements->at[FIND_STREAM];
 	int code, err = 0;
-	dp_intervals_clear(&insert->set);
-	dp_intervals_clear(&insert->before);
+	dp_intervals_clear(&stream->set);
+	dp_intervals_clear(&stream->before);
 	sqlite3_bind_blob(
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		if (stream->id == 0)
-			err = take_stream(stream, statement);
+			err = read_stream(stream, statement);
 		if (err == 0)
-			err = take_interval(insert, statement);
+			err = read_interval(stream, statement);
 	}
 	sqlite3_reset(statement);
 	return err != 0 ? err : dp_sqlite_error(code);
 }
 
 /* Write what changed between two sorted lists; nearly always one row. */
-static int save_intervals(struct insert *insert, int64_t stream)
+static int save_intervals(struct sqlite_stream *stream)
 {
-	const struct dp_intervals *before = &insert->before, *set = &insert->set;
+	const struct dp_intervals *before = &stream->before, *set = &stream->set;
 	size_t i = 0, j = 0;
 	int err = 0;
 	while (err == 0 && (i < before->n || j < set->n)) {
 		if (j == set->n ||
 			(i < before->n && before->at[i].first < set->at[j].first)) {
-			const int64_t row[] = {stream, (int64_t)before->at[i++].first};
-			insert_bind(insert, DROP_INTERVAL, 2, row);
-			err = insert_run(insert, DROP_INTERVAL);
+			const int64_t row[] = {stream->id, (int64_t)before->at[i++].first};
+			err = statements_write(stream->statements, DROP_INTERVAL, 2, row);
 			continue;
 		}
 		bool same = i < before->n && before->at[i].first == set->at[j].first;
 		if (!same || before->at[i].last != set->at[j].last) {
-			const int64_t row[] = {stream, (int64_t)set->at[j].first,
+			const int64_t row[] = {stream->id, (int64_t)set->at[j].first,
 				(int64_t)set->at[j].last};
-			insert_bind(insert, same ? SET_INTERVAL : ADD_INTERVAL, 3, row);
-			err = insert_run(insert, same ? SET_INTERVAL : ADD_INTERVAL);
+			err = statements_write(stream->statements,
+				same ? SET_INTERVAL : ADD_INTERVAL, 3, row);
 		}
 		i += same;
 		j++;
@@ -96,60 +94,59 @@ static int save_intervals(struct insert *insert, int64_t stream)
 	return err;
 }
 
-int insert_leave_stream(struct insert *insert)
+void sqlite_stream_begin(struct sqlite_stream *stream)
 {
-	const struct stored_stream *stream = &insert->stream;
+	stream->id = 0;
+}
+
+int sqlite_stream_end(struct sqlite_stream *stream)
+{
 	int err = 0;
 	if (stream->id == 0)
 		return 0;
-	err = save_intervals(insert, stream->id);
+	err = save_intervals(stream);
 	if (err == 0 && stream->row.lost > 0) {
 		const int64_t row[] = {(int64_t)stream->row.lost, stream->id};
-		insert_bind(insert, LOST_STREAM, 2, row);
-		err = insert_run(insert, LOST_STREAM);
+		err = statements_write(stream->statements, LOST_STREAM, 2, row);
 	}
 	if (err == 0 && stream->row.seen != stream->seen) {
 		const int64_t row[] = {stream->row.seen, stream->id};
-		insert_bind(insert, SEEN_STREAM, 2, row);
-		err = insert_run(insert, SEEN_STREAM);
+		err = statements_write(stream->statements, SEEN_STREAM, 2, row);
 	}
-	insert->stream.id = 0;
+	stream->id = 0;
 	return err;
 }
 
-/* Messages of one stream stand together: it is loaded once for all of them. */
-int insert_find_stream(struct context *c, struct stream_row **out)
+int sqlite_stream_find(
+	struct sqlite_stream *stream, const struct context *c, struct stream_row **out)
 {
-	struct insert *insert = c->insert;
-	struct stored_stream *stream = &insert->stream;
 	const struct dp_stream_id *wanted = &c->in->identity.stream;
 	*out = &stream->row;
 	if (stream->id != 0 && memcmp(&stream->stream, wanted, sizeof(*wanted)) == 0)
 		return 0;
-	int err = insert_leave_stream(insert);
+	int err = sqlite_stream_end(stream);
 	stream->row.lost = 0;
-	stream->row.set = &insert->set;
+	stream->row.set = &stream->set;
 	if (err == 0)
-		err = load_stream(c, stream);
+		err = load_stream(stream, c);
 	if (err == 0 && stream->id == 0)
-		err = add_stream(c, stream);
+		err = add_stream(stream, c);
 	if (err != 0)
 		stream->id = 0;
 	stream->stream = *wanted;
 	return err;
 }
 
-int insert_lost(struct context *c, struct stream_row *stream, const struct dp_interval *gap)
+int sqlite_stream_add_lost(
+	struct sqlite_stream *stream, const struct dp_interval *gap, int64_t now_us)
 {
-	(void)stream; /* the one that was found last */
-	const int64_t row[] = {c->insert->stream.id, (int64_t)gap->first,
-		(int64_t)(gap->last - gap->first + 1), c->now_us};
-	insert_bind(c->insert, ADD_LOST, 4, row);
-	return insert_run(c->insert, ADD_LOST);
+	const int64_t row[] = {stream->id, (int64_t)gap->first,
+		(int64_t)(gap->last - gap->first + 1), now_us};
+	return statements_write(stream->statements, ADD_LOST, 4, row);
 }
 
-int insert_save_stream(struct context *c, struct stream_row *stream)
+void sqlite_stream_finish(struct sqlite_stream *stream)
 {
-	(void)c, (void)stream; /* insert_leave_stream() writes it, for all its messages */
-	return 0;
+	dp_intervals_finish(&stream->set);
+	dp_intervals_finish(&stream->before);
 }

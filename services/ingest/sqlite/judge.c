@@ -1,9 +1,9 @@
-#include "insert_sqlite.h"
+#include "judge.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-/* Rows of an ordinary message: what ids they have, no other row has. */
+/* The rows of an ordinary message, with ids that no other row has. */
 static const char ordinary[] =
 	"INSERT INTO sensor (id, topic, name) VALUES (-1, '', '');"
 	"INSERT INTO channel (sensor, col, quantity, unit) VALUES (-1, 0, 'temperature', "
@@ -15,26 +15,21 @@ static const char ordinary[] =
 	"INSERT INTO reading (sensor, ts, id, clock, temperature, humidity)"
 	" SELECT -1, 1800000000000000, reading, 0, 20, 50 FROM next_id";
 
-bool insert_is_refused(const struct insert *insert)
+bool judge_is_refusal(sqlite3 *db)
 {
-	int code = sqlite3_errcode(insert->store.db) & 0xff;
+	int code = sqlite3_errcode(db) & 0xff;
 	return code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG ||
 	       code == SQLITE_MISMATCH;
 }
 
-/*
- * If an ordinary message is refused as well, as when somebody has changed the tables, all
- * wait for the database to be mended, and nobody's readings become dead letters.
- */
-int insert_judge(struct insert *insert)
+int judge_refusal(struct dp_store *store, char *why, size_t size)
 {
-	int err = dp_store_begin(&insert->store);
+	int err = dp_store_begin(store);
 	if (err != 0)
 		return err;
-	err = dp_sqlite_exec(insert->store.db, ordinary);
+	err = dp_sqlite_exec(store->db, ordinary);
 	if (err == -EIO)
-		snprintf(insert->why, sizeof(insert->why), "%s",
-			sqlite3_errmsg(insert->store.db));
-	dp_store_rollback(&insert->store);
+		snprintf(why, size, "%s", sqlite3_errmsg(store->db));
+	dp_store_rollback(store);
 	return err != 0 ? err : -EDOM;
 }

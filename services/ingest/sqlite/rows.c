@@ -1,4 +1,4 @@
-#include "insert_rows.h"
+#include "rows.h"
 
 #include <stdlib.h>
 
@@ -124,4 +124,30 @@ static const sqlite3_module module = {
 int rows_register(sqlite3 *db, struct rows *rows)
 {
 	return dp_sqlite_error(sqlite3_create_module(db, "collected", &module, rows));
+}
+
+void rows_add(struct rows *rows, const struct dp_reading *reading,
+	const struct place *place, unsigned mark, int64_t first_id)
+{
+	struct row *row = &rows->at[rows->n];
+	for (unsigned i = 0; i < place->n; i++) {
+		row[i].sensor = place->parts[i]->sensor;
+		row[i].ts_us = reading->ts_us;
+		row[i].id = first_id + i;
+		row[i].clock = (uint8_t)mark;
+		row[i].set = 0;
+	}
+	for (unsigned i = 0; i < reading->n; i++) {
+		uint8_t bit = (uint8_t)(1u << place->column[i]);
+		row[place->row[i]].set |= bit;
+		row[place->row[i]].values[place->column[i]] = reading->values[i].value;
+		rows->set |= bit;
+	}
+	rows->n += place->n;
+}
+
+void rows_clear(struct rows *rows)
+{
+	rows->n = 0;
+	rows->set = 0;
 }

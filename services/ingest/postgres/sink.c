@@ -1,11 +1,11 @@
-#include "../sink.h"
+#include "sink.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "insert_postgres.h"
+#include "catalog.h"
 #include "log.h"
 #include "pg.h"
 #include "postgres.h"
@@ -14,44 +14,36 @@
 
 #define HURRY_MS 1000 /* below the patience of a stop */
 
-const char sink_service[] = "ingest-postgres";
-const char sink_url_fallback[] = "postgresql://dewpoint@postgres/dewpoint";
-const char sink_url_help[] =
-	"where readings are stored: postgresql://user:password@host:port/database";
-
-/* What is left of a turn, in this order. */
-enum part { NONE, RENEW, COUNT, STORE, RELEASE, PARTS };
+/* What a job asks for, in this order. */
+enum step { NONE, RENEW, COUNT, STORE, RELEASE, STEPS };
 
 enum { BEGIN, VERSION }; /* statements of the group that renews, by their number */
 
-struct sink {
+struct postgres_sink {
+	struct sink base;
+	struct sink_options options;
 	struct sink_events events;
 	struct pg *pg;
 	struct session session;
+	struct catalog catalog;
 	struct transaction transaction;
-	struct insert insert;
 	bool ready;  /* the session is prepared */
 	bool silent; /* nothing was said about the session yet */
-	struct sink_turn *turn;
-	enum part part;
+	struct sink_job *job;
+	enum step step;
 	int64_t version, number; /* of the schema; of the lease */
-	int trouble;		 /* of the last transaction */
+	int last_error;		 /* of the last transaction */
 	char why[512];		 /* why there is no session */
 	char said[512];		 /* the reason in the log */
 };
 
-static void next_part(struct sink *sink);
-
-const char *sink_check_url(const char *value)
-{
-	return dp_postgres_check_url(value);
-}
+static void next_step(struct postgres_sink *sink);
 
 /* ---- the lease ---- */
 
 static void on_lease_rows(void *data, int statement, const struct pg_rows *rows)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	if (statement == VERSION)
 		sink->version = pg_int(rows, 0, 0);
 	else if (pg_count(rows) > 0)
@@ -60,21 +52,21 @@ static void on_lease_rows(void *data, int statement, const struct pg_rows *rows)
 
 static void on_renewed(void *data, int err)
 {
-	struct sink *sink = data;
-	struct dp_lease *lease = sink->turn->lease;
+	struct postgres_sink *sink = data;
+	struct dp_lease *lease = sink->job->lease;
 	if (err == 0 && session_is_newer(sink->pg, sink->version))
 		err = -EPROTO;
 	if (err == 0) {
 		lease->held = sink->number > 0;
 		lease->number = sink->number;
 	}
-	sink->turn->renewed = err;
-	next_part(sink);
+	sink->job->renewed = err;
+	next_step(sink);
 }
 
-static void renew(struct sink *sink)
+static void renew(struct postgres_sink *sink)
 {
-	const struct dp_lease *lease = sink->turn->lease;
+	const struct dp_lease *lease = sink->job->lease;
 	char ttl[24];
 	const struct pg_value values[] = {pg_string(lease->name), pg_string(lease->holder),
 		pg_number(ttl, lease->ttl_us)};
@@ -99,12 +91,12 @@ static void renew(struct sink *sink)
 static void on_released(void *data, int err)
 {
 	(void)err; /* then it runs out */
-	next_part(data);
+	next_step(data);
 }
 
-static void release(struct sink *sink)
+static void release(struct postgres_sink *sink)
 {
-	struct dp_lease *lease = sink->turn->lease;
+	struct dp_lease *lease = sink->job->lease;
 	char text[24];
 	const struct pg_value values[] = {pg_string(lease->name), pg_string(lease->holder),
 		pg_number(text, lease->number)};
@@ -121,18 +113,18 @@ static void release(struct sink *sink)
 
 static void on_gaps(void *data, int statement, const struct pg_rows *rows)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	(void)statement;
-	sink->turn->gaps = (uint64_t)pg_int(rows, 0, 0);
+	sink->job->gaps = (uint64_t)pg_int(rows, 0, 0);
 }
 
 static void on_counted(void *data, int err)
 {
 	(void)err; /* then they are as before, and the transactions say why */
-	next_part(data);
+	next_step(data);
 }
 
-static void count(struct sink *sink)
+static void count(struct postgres_sink *sink)
 {
 	/* Before each range that does not begin with the first number is one. */
 	pg_begin(sink->pg, on_gaps, on_counted, sink);
@@ -142,18 +134,18 @@ static void count(struct sink *sink)
 	pg_end(sink->pg);
 }
 
-/* ---- turns ---- */
+/* ---- jobs ---- */
 
 static void on_stored(void *data, int err)
 {
-	struct sink *sink = data;
-	sink->trouble = err == -EDOM ? 0 : err; /* a message's, not the database's */
-	next_part(sink);
+	struct postgres_sink *sink = data;
+	sink->last_error = err == -EDOM ? 0 : err; /* a message's, not the database's */
+	next_step(sink);
 }
 
-static void begin_part(struct sink *sink)
+static void begin_step(struct postgres_sink *sink)
 {
-	switch (sink->part) {
+	switch (sink->step) {
 	case RENEW:
 		renew(sink);
 		break;
@@ -161,47 +153,47 @@ static void begin_part(struct sink *sink)
 		count(sink);
 		break;
 	case STORE:
-		transaction_run(&sink->transaction, sink->turn, on_stored, sink);
+		transaction_run(&sink->transaction, sink->job, on_stored, sink);
 		break;
 	default:
 		release(sink);
 	}
 }
 
-static void next_part(struct sink *sink)
+static void next_step(struct postgres_sink *sink)
 {
-	const struct sink_turn *turn = sink->turn;
-	const bool wanted[PARTS] = {[RENEW] = turn->renew,
-		[COUNT] = turn->count,
-		[STORE] = turn->batch != NULL,
-		[RELEASE] = turn->release};
+	const struct sink_job *job = sink->job;
+	const bool wanted[STEPS] = {[RENEW] = job->renew,
+		[COUNT] = job->count_gaps,
+		[STORE] = job->batch != NULL,
+		[RELEASE] = job->release};
 	do
-		sink->part++;
-	while (sink->part < PARTS && !wanted[sink->part]);
-	if (sink->part < PARTS) {
-		begin_part(sink);
+		sink->step++;
+	while (sink->step < STEPS && !wanted[sink->step]);
+	if (sink->step < STEPS) {
+		begin_step(sink);
 		return;
 	}
 	/* Whoever is next begins with nothing open, or in a session of its own. */
 	if (!pg_idle(sink->pg))
 		pg_drop(sink->pg, "a transaction was left open");
-	sink->turn = NULL;
+	sink->job = NULL;
 	sink->events.done(sink->events.data);
 }
 
-void sink_turn(struct sink *sink, struct sink_turn *turn)
+static void sink_run(struct sink *base, struct sink_job *job)
 {
-	sink->turn = turn;
+	struct postgres_sink *sink = (struct postgres_sink *)base;
 	if (sink->ready) {
-		sink->part = NONE;
-		next_part(sink);
+		sink->job = job;
+		sink->step = NONE;
+		next_step(sink);
 		return;
 	}
-	turn->renewed = turn->stored = -ENOTCONN;
-	turn->why = sink->why;
-	if (turn->release)
-		turn->lease->held = false;
-	sink->turn = NULL;
+	job->renewed = job->stored = -ENOTCONN;
+	job->why = sink->why;
+	if (job->release)
+		job->lease->held = false;
 	sink->events.done(sink->events.data);
 }
 
@@ -209,29 +201,29 @@ void sink_turn(struct sink *sink, struct sink_turn *turn)
 
 static void on_prepared(void *data)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	int version = pg_server_version(sink->pg);
 	dp_log(DP_LOG_INFO, "the database is there", "store=%s postgresql=%d.%d",
 		pg_name(sink->pg), version / 10000, version % 10000);
 	sink->ready = true;
 	sink->silent = false;
-	sink->trouble = 0;
+	sink->last_error = 0;
 	pg_good(sink->pg);
 	sink->events.ready(sink->events.data);
 }
 
 static void on_outdated(void *data)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	sink->events.outdated(sink->events.data);
 }
 
 static void on_connected(void *data)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	/* It may be another one, or another one's copy. */
-	insert_forget_database(&sink->insert);
-	session_prepare(&sink->session, sink->pg, &sink->insert.days, on_prepared,
+	catalog_forget(&sink->catalog);
+	session_prepare(&sink->session, sink->pg, &sink->catalog.days, on_prepared,
 		on_outdated, sink);
 }
 
@@ -241,7 +233,7 @@ static void on_connected(void *data)
  */
 static void on_lost(void *data, const char *why)
 {
-	struct sink *sink = data;
+	struct postgres_sink *sink = data;
 	bool gone = sink->ready || sink->silent;
 	if (gone || (strcmp(sink->why, why) == 0 && strcmp(sink->said, why) != 0)) {
 		dp_log(DP_LOG_WARN,
@@ -256,62 +248,80 @@ static void on_lost(void *data, const char *why)
 
 /* ---- life ---- */
 
-int sink_open(struct sink **out, uv_loop_t *loop, const struct insert_options *options,
+static struct sink *sink_open(uv_loop_t *loop, const struct sink_options *options,
 	const struct sink_events *events, int64_t now_us)
 {
-	struct sink *sink = calloc(1, sizeof(*sink));
+	struct postgres_sink *sink = calloc(1, sizeof(*sink));
 	(void)now_us;
 	if (sink == NULL)
 		dp_log_out_of_memory("the store");
+	sink->base.kind = &postgres_sink;
+	sink->options = *options;
 	sink->events = *events;
-	sink->insert.options = *options;
 	sink->silent = true;
 	snprintf(sink->why, sizeof(sink->why), "not connected yet");
 	const struct pg_events ours = {
 		.data = sink, .connected = on_connected, .lost = on_lost};
-	pg_open(&sink->pg, loop, options->store_url, &ours);
-	sink->transaction.pg = sink->pg;
-	sink->transaction.insert = &sink->insert;
-	*out = sink;
-	return 0;
+	pg_open(&sink->pg, loop, options->url, &ours);
+	transaction_open(&sink->transaction, sink->pg, &sink->options, &sink->catalog);
+	return &sink->base;
 }
 
-void sink_hurry(struct sink *sink)
+static void sink_hurry(struct sink *base)
 {
-	pg_hurry(sink->pg, HURRY_MS);
+	pg_hurry(((struct postgres_sink *)base)->pg, HURRY_MS);
 }
 
-void sink_close(struct sink *sink)
+static void sink_close(struct sink *base)
 {
-	pg_close(sink->pg);
+	pg_close(((struct postgres_sink *)base)->pg);
 }
 
-void sink_free(struct sink *sink)
+static void sink_free(struct sink *base)
 {
+	struct postgres_sink *sink = (struct postgres_sink *)base;
 	transaction_finish(&sink->transaction);
-	insert_finish(&sink->insert);
+	catalog_finish(&sink->catalog);
 	pg_free(sink->pg);
 	free(sink);
 }
 
-const struct insert_counts *sink_counts(const struct sink *sink)
+static const struct counts *sink_counts(const struct sink *base)
 {
-	return &sink->insert.counts;
+	return &((const struct postgres_sink *)base)->transaction.pass.effects.total;
 }
 
-const char *sink_store(const struct sink *sink)
+static const char *sink_id(const struct sink *base)
 {
-	return sink->session.store;
+	return ((const struct postgres_sink *)base)->session.store;
 }
 
-const char *sink_name(const struct sink *sink)
+static const char *sink_name(const struct sink *base)
 {
-	return pg_name(sink->pg);
+	return pg_name(((const struct postgres_sink *)base)->pg);
 }
 
-const char *sink_trouble(const struct sink *sink)
+static const char *sink_health(const struct sink *base)
 {
+	const struct postgres_sink *sink = (const struct postgres_sink *)base;
 	if (!sink->ready)
 		return sink->why;
-	return sink->trouble == 0 ? NULL : sink->transaction.why;
+	return sink->last_error == 0 ? NULL : sink->transaction.why;
 }
+
+const struct sink_kind postgres_sink = {
+	.service = "ingest-postgres",
+	.url_fallback = "postgresql://dewpoint@postgres/dewpoint",
+	.url_help = "where readings are stored: "
+		    "postgresql://user:password@host:port/database",
+	.check_url = dp_postgres_check_url,
+	.open = sink_open,
+	.run = sink_run,
+	.hurry = sink_hurry,
+	.close = sink_close,
+	.free = sink_free,
+	.counts = sink_counts,
+	.id = sink_id,
+	.name = sink_name,
+	.health = sink_health,
+};

@@ -1,0 +1,79 @@
+#include "settings.h"
+
+#include <stddef.h>
+
+#include "ingest.h"
+#include "service.h"
+
+int ingest_main(const struct sink_kind *kind, int argc, char **argv)
+{
+	const struct dp_option options[] = {
+		DP_SERVICE_OPTIONS(struct ingest_config, service),
+		{.name = "NODE_NAME",
+			.offset = offsetof(struct ingest_config, node_name),
+			.fallback = "broker",
+			.check = dp_check_name,
+			.help = "this board's name, for statistics"},
+		{.name = "MQTT_URL",
+			.offset = offsetof(struct ingest_config, mqtt_url),
+			.fallback = "mqtt://mosquitto:1883",
+			.url = true,
+			.check = dp_check_mqtt_url,
+			.help = "the central broker"},
+		{.name = "STORE_URL",
+			.offset = offsetof(struct ingest_config, store_url),
+			.fallback = kind->url_fallback,
+			.url = true,
+			.check = kind->check_url,
+			.help = kind->url_help},
+		{.name = "TOPIC_PREFIX",
+			.offset = offsetof(struct ingest_config, topic_prefix),
+			.fallback = "/data",
+			.check = dp_check_topic_prefix,
+			.help = "what the topics of readings begin with"},
+		{.name = "PRINT_READINGS",
+			.type = DP_BOOL,
+			.offset = offsetof(struct ingest_config, print_readings),
+			.fallback = "0",
+			.help = "print each reading on stdout once it is stored: 0 or 1"},
+		{.name = "MAX_MESSAGE_BYTES",
+			.type = DP_INT,
+			.offset = offsetof(struct ingest_config, max_message_bytes),
+			.fallback = "262144",
+			.min = 1024,
+			.max = 8388608,
+			.help = "larger messages go to the dead letters"},
+		{.name = "DEAD_LETTERS_MAX",
+			.type = DP_INT,
+			.offset = offsetof(struct ingest_config, dead_letters_max),
+			.fallback = "1000",
+			.min = 1,
+			.max = 1000000,
+			.help = "dead letters kept; beyond it the oldest of the topics "
+				"with most "
+				"go"},
+		{.name = "BUFFER_BYTES",
+			.type = DP_INT,
+			.offset = offsetof(struct ingest_config, buffer_bytes),
+			.fallback = "2097152",
+			.min = 65536,
+			.max = 1073741824,
+			.help = "memory for messages not yet stored; beyond it the broker "
+				"waits"},
+	};
+	const struct dp_service_info info = {
+		.name = kind->service,
+		.summary = "stores the readings that arrive at the central broker, each "
+			   "exactly once",
+		.table = {options, sizeof(options) / sizeof(options[0])},
+	};
+	struct ingest_config config = {.sink = kind};
+	struct dp_service service;
+	int code = dp_service_init(&service, &info, &config, argc, argv);
+	if (code >= 0)
+		return code;
+	struct ingest *ingest = ingest_start(&service, &config);
+	code = dp_service_run(&service, ingest_stop, ingest_health, ingest);
+	ingest_destroy(ingest);
+	return code;
+}

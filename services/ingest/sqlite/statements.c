@@ -1,0 +1,83 @@
+#include "statements.h"
+
+#include "rows.h"
+
+static const char *const sql[STATEMENTS] = {
+	/* A row a column, part by part; one without, if a part has none. */
+	[FIND_SENSOR] = "SELECT id, part, col, quantity, unit FROM sensor"
+			" LEFT JOIN channel ON channel.sensor = sensor.id"
+			" WHERE topic = ? AND name = ? ORDER BY part, col",
+	[ADD_SENSOR] =
+		"INSERT INTO sensor (topic, name, part) VALUES (?, ?, ?) RETURNING id",
+	[ADD_CHANNEL] =
+		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
+	[ADD_READINGS] = ROWS_INSERT(ROWS_COLUMNS),
+	[ADD_WIDE_READINGS] = ROWS_INSERT(ROWS_COLUMNS ROWS_MORE),
+	[FIND_STREAM] = "SELECT id, node, seen, first, last FROM stream"
+			" LEFT JOIN stream_interval AS run ON run.stream = stream.id"
+			" WHERE stream.stream = ? ORDER BY first",
+	[ADD_STREAM] =
+		"INSERT INTO stream (stream, node, created, seen) VALUES (?, ?, ?3, ?3)"
+		" RETURNING id",
+	[SEEN_STREAM] = "UPDATE stream SET seen = ? WHERE id = ?",
+	[LOST_STREAM] = "UPDATE stream SET lost = lost + ? WHERE id = ?",
+	[ADD_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)",
+	[SET_INTERVAL] =
+		"UPDATE stream_interval SET last = ?3 WHERE stream = ?1 AND first = ?2",
+	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
+	/* Before each interval that does not begin with the first number is one. */
+	[COUNT_GAPS] = "SELECT count(*) FROM stream_interval WHERE first > 1",
+	[ADD_LOST] = "INSERT INTO lost VALUES (?, ?, ?, ?)",
+	[ADD_DEAD] =
+		"INSERT INTO dead_letter (ts, topic, reason, stream, seq, bytes, payload)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
+	/* Native topics and the others have half each, and what the other half leaves; in
+	 * a half each topic's newest are kept, as many of each. */
+	[TRIM_DEAD] = "DELETE FROM dead_letter WHERE id IN"
+		      " (SELECT id FROM (SELECT *, row_number() OVER"
+		      "   (PARTITION BY native ORDER BY nth, id DESC) AS place"
+		      "  FROM (SELECT id, topic LIKE '%/batch' AS native, row_number() OVER"
+		      "    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter))"
+		      " ORDER BY place, id DESC LIMIT -1 OFFSET ?)",
+	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
+	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention) FROM next_id",
+	[ADD_LATE] = "INSERT INTO late VALUES (?, ?, ?, ?, 0, ?)",
+	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
+};
+
+int statements_prepare(struct statements *statements, sqlite3 *db)
+{
+	int err = 0;
+	for (int i = 0; i < STATEMENTS && err == 0; i++)
+		err = dp_sqlite_prepare(db, sql[i], &statements->at[i]);
+	return err;
+}
+
+void statements_finalize(struct statements *statements)
+{
+	for (int i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(statements->at[i]);
+		statements->at[i] = NULL;
+	}
+}
+
+sqlite3_stmt *statements_bind(
+	struct statements *statements, enum statement which, int n, const int64_t *values)
+{
+	sqlite3_stmt *statement = statements->at[which];
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(statement, i + 1, values[i]);
+	return statement;
+}
+
+int statements_run(struct statements *statements, enum statement which)
+{
+	return dp_sqlite_run(statements->at[which]);
+}
+
+int statements_write(
+	struct statements *statements, enum statement which, int n, const int64_t *values)
+{
+	statements_bind(statements, which, n, values);
+	return statements_run(statements, which);
+}
