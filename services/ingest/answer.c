@@ -37,7 +37,7 @@ static void answer_whole(struct dp_bus *bus, const struct result *result)
 	free(json);
 }
 
-/* There was nothing to store, and it need not be said again. */
+/* The message had no readings. Its publisher stops repeating it. */
 static void answer_heard(struct dp_bus *bus, const struct result *result)
 {
 	publish_answer(bus, result, "{}", 2, true);

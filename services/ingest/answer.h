@@ -1,4 +1,4 @@
-/* Telling publishers what became of their batches. */
+/* Telling publishers what became of their batches. On the loop. */
 #ifndef INGEST_ANSWER_H
 #define INGEST_ANSWER_H
 

@@ -7,6 +7,7 @@
 
 #include "bus.h"
 #include "log.h"
+#include "timer.h"
 #include "topic.h"
 
 #define ROOT "ingest/store/"
@@ -14,13 +15,13 @@
 #define ASK "ask"
 #define TAKEN "taken "
 #define SUSPECTS_MAX 64
-#define ECHO_MS 10000  /* a broker that passes it on does so at once */
-#define PROBE_MS 3000  /* for an answer of who is said to be there */
-#define AGAIN_MS 30000 /* in case that who was there left without a word */
+#define ECHO_MS 10000  /* until the broker should have sent our own message back */
+#define PROBE_MS 3000  /* until a store that is still there should have answered */
+#define AGAIN_MS 30000 /* the other store may have left without saying so */
 
 enum state { DOWN, ASKING, PROBING, CLAIMING, OURS, YIELDED };
 
-/* A stranger's claim that was there before us. */
+/* Another store's claim that was retained when we came; it may be out of date. */
 struct suspect {
 	struct suspect *next;
 	char topic[];
@@ -34,11 +35,11 @@ struct claim {
 	enum state state;
 	struct suspect *suspects;
 	unsigned n_suspects;
-	bool unheard; /* it was logged that the broker passes nothing on */
+	bool unheard; /* logged already: the broker passes nothing on */
 	char client_id[160], store[STORE_LEN + 1], name[256];
 	char topic[DP_TOPIC_MAX + 128], filter[DP_TOPIC_MAX];
 	char blocker[DP_TOPIC_MAX + 128]; /* to whom it yielded; empty: to nobody */
-	char trouble[320];
+	char why[320];			  /* it is not ours, in words; or empty */
 };
 
 static void ask(struct claim *claim);
@@ -87,7 +88,7 @@ static void say(struct claim *claim, const char *topic, const char *text, bool r
 		.len = strlen(text),
 		.qos = 1,
 		.retain = retain};
-	/* When it cannot leave, the connection is about to be lost: all begins anew. */
+	/* If this fails, the connection is about to be lost, and we ask again after it. */
 	int err = dp_bus_publish(claim->bus, &message);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_ERROR, "cannot publish", "topic=\"%s\" error=\"%s\"", topic,
@@ -108,14 +109,14 @@ static void enter(struct claim *claim, enum state state, uint64_t timeout_ms)
 	bool was_ours = claim->state == OURS, is_ours = state == OURS;
 	claim->state = state;
 	if (timeout_ms > 0)
-		uv_timer_start(&claim->timer, on_timer, timeout_ms, 0);
+		timer_start(&claim->timer, on_timer, timeout_ms);
 	else
 		uv_timer_stop(&claim->timer);
 	if (was_ours != is_ours)
 		claim->options.changed(claim->options.data, is_ours);
 }
 
-static void take(struct claim *claim)
+static void start_claiming(struct claim *claim)
 {
 	while (claim->suspects != NULL) {
 		dp_log(DP_LOG_WARN,
@@ -133,7 +134,7 @@ static void ask(struct claim *claim)
 {
 	forget_suspects(claim);
 	enter(claim, ASKING, ECHO_MS);
-	/* Anew, so that what is retained is sent again. */
+	/* Subscribe again, so that the broker sends what is retained again. */
 	dp_bus_unsubscribe(claim->bus, claim->filter);
 	int err = dp_bus_subscribe(claim->bus, claim->filter);
 	if (err != 0 && err != -ENOTCONN)
@@ -145,7 +146,7 @@ static void ask(struct claim *claim)
 static void note_unheard(struct claim *claim)
 {
 	if (claim->blocker[0] == '\0')
-		snprintf(claim->trouble, sizeof(claim->trouble),
+		snprintf(claim->why, sizeof(claim->why),
 			"the broker does not pass on what is published to " ROOT "#");
 	if (!claim->unheard)
 		dp_log(DP_LOG_ERROR,
@@ -159,7 +160,7 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct claim *claim = timer->data;
 	if (claim->state == PROBING) {
-		take(claim);
+		start_claiming(claim);
 		return;
 	}
 	if (claim->state != YIELDED)
@@ -167,7 +168,7 @@ static void on_timer(uv_timer_t *timer)
 	ask(claim);
 }
 
-/* What a stranger calls itself, fit for a log. */
+/* The other store's name, without characters that do not belong into a log. */
 static void copy_name(const struct dp_bus_message *message, char *name, size_t size)
 {
 	const char *from = (const char *)message->payload + strlen(TAKEN);
@@ -195,7 +196,7 @@ static void yield(struct claim *claim, const struct dp_bus_message *message)
 			"this=%s this_id=%s other=%s other_id=%.*s other_instance=%.*s",
 			claim->name, claim->store, name, STORE_LEN, store, len, instance);
 		snprintf(claim->blocker, sizeof(claim->blocker), "%s", message->topic);
-		snprintf(claim->trouble, sizeof(claim->trouble),
+		snprintf(claim->why, sizeof(claim->why),
 			"another store takes what arrives at this broker: %s of instance "
 			"%.*s; stop one of them",
 			name, len, instance);
@@ -209,13 +210,13 @@ static void on_own(
 	if (claim->state == ASKING && asked) {
 		claim->unheard = false;
 		if (claim->suspects == NULL)
-			take(claim);
+			start_claiming(claim);
 		else
 			enter(claim, PROBING, PROBE_MS);
 	} else if (claim->state == CLAIMING && taken) {
 		dp_log(DP_LOG_INFO, "this store takes what arrives at the broker",
 			"store=%s id=%s", claim->name, claim->store);
-		claim->blocker[0] = claim->trouble[0] = '\0';
+		claim->blocker[0] = claim->why[0] = '\0';
 		enter(claim, OURS, 0);
 	} else if ((claim->state == OURS || claim->state == CLAIMING) &&
 		   message->len == 0) {
@@ -233,7 +234,7 @@ static void on_stranger(
 		if (claim->state == YIELDED && strcmp(claim->blocker, message->topic) == 0)
 			ask(claim);
 		else if (claim->state == PROBING && claim->suspects == NULL)
-			take(claim);
+			start_claiming(claim);
 	} else if (message->retain) {
 		if (claim->state == ASKING)
 			suspect(claim, message->topic);
@@ -308,8 +309,7 @@ int claim_open(struct claim **out, uv_loop_t *loop, const struct claim_options *
 		free(claim);
 		return err;
 	}
-	uv_timer_init(loop, &claim->timer);
-	claim->timer.data = claim;
+	timer_init(loop, &claim->timer, claim);
 	claim->open = 2;
 	*out = claim;
 	return 0;
@@ -338,13 +338,12 @@ void claim_close(struct claim *claim)
 	uv_close((uv_handle_t *)&claim->timer, timer_closed);
 }
 
-const char *claim_trouble(const struct claim *claim)
+const char *claim_health(const struct claim *claim)
 {
 	if (claim->state == OURS)
 		return NULL;
 	if (dp_bus_health(claim->bus) != NULL)
 		return dp_bus_health(claim->bus);
-	return claim->trouble[0] != '\0'
-		       ? claim->trouble
-		       : "asking the broker whether another store is there";
+	return claim->why[0] != '\0' ? claim->why
+				     : "asking the broker whether another store is there";
 }

@@ -8,7 +8,9 @@
  *   probing   somebody is said to be there: whoever is alive says so again
  *   claiming  "taken" is on its way; a stranger's that comes before it was first
  *   ours      until the connection is lost, or somebody has cleared it
- *   yielded   another store is there; its leaving, or half a minute, begins anew
+ *   yielded   another store is there; once it has left, or after half a minute, we ask anew
+ *
+ * All of it is on the loop.
  */
 #ifndef INGEST_CLAIM_H
 #define INGEST_CLAIM_H
@@ -41,6 +43,6 @@ int claim_open(struct claim **out, uv_loop_t *loop, const struct claim_options *
 void claim_close(struct claim *claim);
 
 /** Why it is not ours, in words, or NULL. */
-const char *claim_trouble(const struct claim *claim);
+const char *claim_health(const struct claim *claim);
 
 #endif

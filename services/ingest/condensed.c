@@ -57,7 +57,7 @@ static void put_value(struct condenser *condenser, double value)
 			break;
 		int64_t digits = (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 		double again = (double)digits / tens[places];
-		/* There is a zero below zero. */
+		/* -0.0 equals 0.0 but is another value. */
 		if (again == value && signbit(again) == signbit(value)) {
 			put_number(condenser, with_sign_below(digits) << 3 | places);
 			return;

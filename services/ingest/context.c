@@ -28,7 +28,7 @@ int context_dead_letter(
 	size_t most = c->options->max_message_bytes;
 	const struct dead_letter letter = {
 		.topic_len = dp_utf8_cut(in->topic, DEAD_TOPIC_MAX),
-		/* The database's own words if it was one for them. */
+		/* When the database refused the message: what it said. */
 		.reason = in->refused != NULL ? in->refused : reason,
 		.stream =
 			in->plain || in->identity_error != 0 ? NULL : &in->identity.stream,

@@ -14,13 +14,13 @@ static uint64_t hash(uint64_t key, const char *text)
 	return (key ^ 0xff) * UINT64_C(0x100000001b3);
 }
 
-/* A clock that was set back does not silence it. */
+/* When the clock was set back, the next line is due at once. */
 static bool is_due(const struct dead_line *line, int64_t now_us)
 {
 	return now_us >= line->said_us + DEAD_LOG_EVERY_US || now_us < line->said_us;
 }
 
-/* Somebody's topic, fit for a quoted field. */
+/* The topic without characters that end or escape a quoted field. */
 static void copy_topic(struct dead_line *line, const char *topic)
 {
 	size_t len = dp_utf8_cut(topic, sizeof(line->topic) - 1);

@@ -1,6 +1,7 @@
 /*
  * What the log says of dead letters: a line for each topic and reason, once an hour at
- * most, however many there are; of more topics than fit in the table one line for all.
+ * most, however many there are; of more topics than fit in the table one line for all. On
+ * the thread of the store's transactions.
  */
 #ifndef INGEST_DEAD_LOG_H
 #define INGEST_DEAD_LOG_H
@@ -16,7 +17,7 @@ struct dead_line {
 	int64_t said_us;    /* wall clock of the last line */
 	uint64_t new, more; /* in this transaction; since the last line */
 	const char *reason; /* NULL: the entry is free */
-	char topic[128];    /* as much as is shown of it */
+	char topic[128];    /* cut */
 };
 
 /** Zeroed to begin with. The last line is for those that found no room. */

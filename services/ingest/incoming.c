@@ -14,7 +14,7 @@ static const char *copy_text(char **at, const char *text)
 	return copy;
 }
 
-static void take_identity(
+static void read_identity(
 	struct incoming *in, const struct dp_bus_message *message, bool known)
 {
 	in->identity_error = dp_identity_decode(message->properties, message->n_properties,
@@ -30,7 +30,7 @@ static void take_identity(
 }
 
 /* The payload as it is kept. @return 0 or -ENOMEM */
-static int take_payload(struct incoming *in, const struct dp_bus_message *message,
+static int keep_payload(struct incoming *in, const struct dp_bus_message *message,
 	struct condenser *condenser)
 {
 	in->payload = message->payload;
@@ -46,8 +46,8 @@ static int take_payload(struct incoming *in, const struct dp_bus_message *messag
 	return 0;
 }
 
-/* With its texts behind it, so that it is one piece of memory. */
-static struct incoming *gather(const struct incoming *from,
+/* One allocation: the struct, its texts, the payload. */
+static struct incoming *make_copy(const struct incoming *from,
 	const struct dp_bus_message *message, const char *response_topic)
 {
 	size_t texts = strlen(message->topic) + 1 +
@@ -84,8 +84,8 @@ struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
 		message->correlation_len > CORRELATION_MAX)
 		answer = NULL;
 	if (!plain)
-		take_identity(&in, message, known);
-	return take_payload(&in, message, condenser) == 0 ? gather(&in, message, answer)
+		read_identity(&in, message, known);
+	return keep_payload(&in, message, condenser) == 0 ? make_copy(&in, message, answer)
 							  : NULL;
 }
 
@@ -123,7 +123,7 @@ bool incoming_refuse(struct incoming *in, const char *why)
 		len--;
 	char *text = in->refused == NULL ? malloc(sizeof(prefix) + len) : NULL;
 	if (text == NULL)
-		return true; /* the words of the first time, or none */
+		return true; /* keep the first reason; or none, out of memory */
 	memcpy(text, prefix, sizeof(prefix) - 1);
 	memcpy(text + sizeof(prefix) - 1, why, len);
 	text[sizeof(prefix) - 1 + len] = '\0';

@@ -1,4 +1,4 @@
-/* A message as it came, copied, and what became of it. */
+/* A message as it came, copied; queues of them; what is to be answered. Pure. */
 #ifndef INGEST_INCOMING_H
 #define INGEST_INCOMING_H
 

@@ -42,7 +42,7 @@ static int add_whole(struct context *c, const char *reason)
 	return results_add(c->results, &result);
 }
 
-/* A message without readings is answered as well: it is repeated until it is. */
+/* A message without readings is answered as well, or its publisher would repeat it. */
 static int add_heard(struct context *c)
 {
 	if (c->in->response_topic == NULL)
@@ -51,7 +51,7 @@ static int add_heard(struct context *c)
 	return results_add(c->results, &result);
 }
 
-/* Nothing below `low` will come any more: what is missing there is lost. */
+/* The publisher has nothing below `low` any more: numbers missing there are lost. */
 static int close_below(struct context *c, struct stream_row *stream, uint64_t low)
 {
 	struct dp_interval gap;
@@ -121,7 +121,7 @@ static int add_batch_reading(struct context *c, const struct stream_row *stream,
 	return err;
 }
 
-/* A dead letter is a pack of its own. */
+/* The dead letter is a SenML pack with this one reading. */
 static int reject_condensed(
 	struct context *c, uint64_t seq, const struct dp_reading *reading, const char *why)
 {
@@ -134,7 +134,7 @@ static int reject_condensed(
 	return reject_reading(c, seq, text, (size_t)len + 2, why);
 }
 
-/* Of readings that share their names. */
+/* The place of all readings of a batch that have the same names. */
 struct shared_place {
 	bool looked_up;
 	int found; /* what find_place() said */
@@ -149,7 +149,7 @@ static int add_condensed_reading(struct context *c, const struct stream_row *str
 		c->counts->duplicates++;
 		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 	}
-	/* Only now: a reading that is not stored leaves no sensor and no column behind. */
+	/* Not before: a duplicate must not add a sensor or a column. */
 	if (!at->looked_up)
 		at->found = c->ops->find_place(c, topic, reading, &at->place);
 	at->looked_up = true;
@@ -216,7 +216,7 @@ static int reject_refused(struct context *c, const struct stream_row *stream)
 	return err;
 }
 
-/* Nor does it take what the stream's rows become: only dead letters are left. */
+/* The database refuses the stream's rows as well: write dead letters and nothing else. */
 static int reject_alone(struct context *c)
 {
 	if (c->in->identity.count > 0)
@@ -270,7 +270,7 @@ static int postpone(struct context *c, const char *reason)
 		c, DP_ACK_LATER, c->in->identity.first, c->in->identity.count, reason);
 }
 
-/* Open gaps: between the intervals, and before the first one. */
+/* How many gaps: between the intervals, and before the first one. */
 static size_t gaps(const struct dp_intervals *set)
 {
 	if (set->n == 0)

@@ -49,7 +49,7 @@ int insert_plain(struct context *c)
 	if (c->in->refusals > 0)
 		return context_dead_letter(c, REFUSED, 0, c->in->payload, c->in->len);
 	int err = c->in->len > c->options->max_message_bytes ? -EBADMSG : 0;
-	/* An index of PostgreSQL has no room for more. */
+	/* PostgreSQL's index takes no longer ones. */
 	if (err == 0 && strlen(c->in->topic) > PLAIN_TOPIC_MAX) {
 		why = "the topic is longer than 1024 bytes";
 		err = -EBADMSG;

@@ -16,7 +16,7 @@
 #define MILLISECONDS_FROM 1e11 /* seconds would be the year 5138 */
 #define LATEST_S 9007199254.0
 
-/* Names are copied: a quantity outlives the document it was read from. */
+/* Names are copied, as the document they were read from is freed first. */
 struct names {
 	char *at;
 	size_t left;
@@ -59,7 +59,7 @@ static int add_value(struct dp_reading *reading, struct dp_slice quantity, const
 	return 0;
 }
 
-static bool take_seconds(double seconds, struct dp_reading *reading)
+static bool read_seconds(double seconds, struct dp_reading *reading)
 {
 	if (seconds >= MILLISECONDS_FROM)
 		seconds /= 1000;
@@ -70,7 +70,7 @@ static bool take_seconds(double seconds, struct dp_reading *reading)
 }
 
 /* 2026-11-22T10:30:00[.123]Z, the offset being Z, +00:00 or absent. */
-static bool take_iso(const char *text, size_t size, struct dp_reading *reading)
+static bool read_iso(const char *text, size_t size, struct dp_reading *reading)
 {
 	if (strlen(text) != size)
 		return false; /* a NUL, and what stands behind it */
@@ -99,7 +99,7 @@ static bool take_iso(const char *text, size_t size, struct dp_reading *reading)
 	/* strptime takes 30 February; timegm makes it March. */
 	int day = date.tm_mday;
 	time_t seconds = timegm(&date);
-	return date.tm_mday == day && take_seconds((double)seconds + fraction, reading);
+	return date.tm_mday == day && read_seconds((double)seconds + fraction, reading);
 }
 
 static bool is_time_key(const char *key, size_t len)
@@ -108,7 +108,7 @@ static bool is_time_key(const char *key, size_t len)
 	       (len == 9 && memcmp(key, "timestamp", 9) == 0);
 }
 
-static int take_object(
+static int read_object(
 	yyjson_val *root, struct dp_reading *reading, struct names *names, const char **why)
 {
 	size_t i, max;
@@ -121,14 +121,14 @@ static int take_object(
 			*why = "the time is no date in seconds, milliseconds or ISO 8601 "
 			       "UTC";
 			if (!(yyjson_is_num(val) &&
-				    take_seconds(yyjson_get_num(val), reading)) &&
+				    read_seconds(yyjson_get_num(val), reading)) &&
 				!(yyjson_is_str(val) &&
-					take_iso(yyjson_get_str(val), yyjson_get_len(val),
+					read_iso(yyjson_get_str(val), yyjson_get_len(val),
 						reading)))
 				return -EBADMSG;
 			continue;
 		}
-		/* A device says more than numbers: its name, its state. */
+		/* Texts, such as a device's name or state, are left out. */
 		if (!yyjson_is_num(val))
 			continue;
 		struct dp_slice quantity;
@@ -153,7 +153,7 @@ static int decode_object(const char *payload, size_t len, struct dp_reading *rea
 	*why = "not valid JSON";
 	if (doc == NULL)
 		return err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? -ENOMEM : -EBADMSG;
-	int result = take_object(yyjson_doc_get_root(doc), reading, names, why);
+	int result = read_object(yyjson_doc_get_root(doc), reading, names, why);
 	yyjson_doc_free(doc);
 	return result;
 }
@@ -182,7 +182,7 @@ static char *trim(char *text)
 	return text;
 }
 
-static int take_pair(
+static int read_pair(
 	char *pair, struct dp_reading *reading, struct names *names, const char **why)
 {
 	char *equals = strchr(pair, '=');
@@ -225,7 +225,7 @@ static int decode_text(const char *payload, size_t len, struct dp_reading *readi
 	char *rest = text;
 	char *pair;
 	while ((pair = strsep(&rest, ",")) != NULL) {
-		int err = take_pair(pair, reading, names, why);
+		int err = read_pair(pair, reading, names, why);
 		if (err != 0)
 			return err;
 	}

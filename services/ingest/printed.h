@@ -1,4 +1,7 @@
-/* PRINT_READINGS: lines that are collected in a transaction and written after it. */
+/*
+ * PRINT_READINGS: lines that are collected in a transaction and written after it. On the
+ * thread of the store's transactions.
+ */
 #ifndef INGEST_PRINTED_H
 #define INGEST_PRINTED_H
 

@@ -31,7 +31,7 @@ static bool take(const char **at, const char *end, const char *text, size_t len)
 
 #define TAKE(at, end, literal) take(at, end, literal, sizeof(literal) - 1)
 
-/* Up to the quotation mark, which is passed as well. */
+/* The text up to the next quotation mark, and the mark. */
 static bool take_text(const char **at, const char *end, struct dp_slice *text)
 {
 	const char *quote = memchr(*at, '"', (size_t)(end - *at));
@@ -124,7 +124,7 @@ static bool unit_valid(struct dp_slice unit)
 	return true;
 }
 
-/* Which of the reading's values this is the name of. */
+/* The name and unit of one more value of the reading. */
 static bool take_name(const char **at, const char *end, struct dp_reading *reading)
 {
 	struct dp_value *value = &reading->values[reading->n];
@@ -143,7 +143,7 @@ static bool take_name(const char **at, const char *end, struct dp_reading *readi
 	return TAKE(at, end, ",\"v\":");
 }
 
-/* A base name is the sensor's and a slash. */
+/* The base name: the sensor's name and a slash. */
 static bool take_sensor(const char **at, const char *end, struct dp_slice *sensor)
 {
 	if (!TAKE(at, end, "{\"bn\":\"") || !take_text(at, end, sensor) || sensor->len == 0)
@@ -198,14 +198,14 @@ static bool take_known(const char **at, const char *end, struct shape *shape)
 			return false;
 	}
 	piece++;
-	/* It may have another value still, and is of another shape then. */
+	/* If it goes on with one more value, it is of another shape. */
 	return take(at, end, piece->at, piece->len) && end - *at > 0 &&
 	       (**at == ']' || (end - *at > 3 && (*at)[3] == 'b'));
 }
 
 static bool take_reading(struct scan *scan, bool *fresh)
 {
-	/* Sensors take turns. */
+	/* Sensors alternate: try first the shape that followed the last one before. */
 	for (unsigned i = 1; i <= scan->n; i++) {
 		const char *at = scan->at;
 		unsigned which = (scan->last + i) % scan->n;

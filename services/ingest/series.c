@@ -122,6 +122,11 @@ struct series *series_add_part(
 	return last->next;
 }
 
+void series_set_sensor(struct series *part, int64_t sensor)
+{
+	part->sensor = sensor;
+}
+
 struct series *series_part(struct series *first, uint32_t part)
 {
 	struct series *series = first;
@@ -195,7 +200,7 @@ int series_set_column(struct series_cache *cache, struct series *part, int colum
 	const struct dp_value *value)
 {
 	size_t i = part->columns[column], searched = 0;
-	/* Whatever is read again is found here. */
+	/* Usual case: the column is known and read again. */
 	if (i > 0 && is_channel(&cache->channels[i - 1], value))
 		return 0;
 	i = cache->n_channels;

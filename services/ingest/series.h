@@ -70,6 +70,9 @@ struct series *series_add(struct series_cache *cache, const char *topic,
 struct series *series_add_part(
 	struct series_cache *cache, struct series *first, uint32_t part, int64_t sensor);
 
+/** Note the id of a part's row, which was made meanwhile. */
+void series_set_sensor(struct series *part, int64_t sensor);
+
 /** @return the part of this number, or NULL when it is not remembered */
 struct series *series_part(struct series *first, uint32_t part);
 

@@ -290,9 +290,8 @@ static int store_some(struct run *run, struct sqlite_store *store)
 
 static void work_on_database(struct run *run)
 {
-	const struct sink_options options = {.url = run->url,
-		.max_message_bytes = 262144,
-		.dead_letters_max = 1000};
+	const struct sink_options options = {
+		.url = run->url, .max_message_bytes = 262144, .dead_letters_max = 1000};
 	struct sqlite_store *store = NULL;
 	int err = sqlite_store_open(&store, &options, NOW_US);
 	while (err == 0 && !cut_happened())
@@ -322,9 +321,8 @@ static void read_rows(struct run *run, sqlite3 *db)
 
 static void check_database(struct run *run)
 {
-	const struct sink_options options = {.url = run->url,
-		.max_message_bytes = 262144,
-		.dead_letters_max = 1000};
+	const struct sink_options options = {
+		.url = run->url, .max_message_bytes = 262144, .dead_letters_max = 1000};
 	struct sqlite_store *store = NULL;
 	sqlite3 *db = NULL;
 	int err = sqlite_store_open(&store, &options, NOW_US);

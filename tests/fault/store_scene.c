@@ -142,8 +142,8 @@ static struct incoming *native_message(const struct sent *sent)
 
 /* ---- the scenario ---- */
 
-static void send_some(struct scene *scene, struct sqlite_store *insert, struct dp_lease *fence,
-	int from, int until, int tries)
+static void send_some(struct scene *scene, struct sqlite_store *insert,
+	struct dp_lease *fence, int from, int until, int tries)
 {
 	struct incoming *list = NULL, **end = &list;
 	struct results results = {.n = 0};
@@ -178,9 +178,8 @@ static void send_some(struct scene *scene, struct sqlite_store *insert, struct d
 
 int scene_run(struct scene *scene, int tries)
 {
-	const struct sink_options options = {.url = scene->url,
-		.max_message_bytes = 262144,
-		.dead_letters_max = 10};
+	const struct sink_options options = {
+		.url = scene->url, .max_message_bytes = 262144, .dead_letters_max = 10};
 	struct dp_lease fence = {
 		.name = "plain", .holder = "us", .ttl_us = INT64_C(15000000)};
 	struct sqlite_store *insert = NULL;

@@ -194,7 +194,8 @@ static void test_a_holder_that_was_frozen_stores_nothing_when_it_wakes_up(void *
 	open_with_lease(state, &frozen, &defaults);
 	store_open(state, &other);
 	other.fence.holder = "other";
-	assert_int_equal(sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
+	assert_int_equal(
+		sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
 	assert_true(other.fence.held);
 	/* It believes that it holds the lease; the database knows better. */
 	assert_true(frozen.fence.held);
@@ -215,7 +216,8 @@ static void test_an_earlier_holding_of_the_same_name_counts_no_more(void **state
 	open_with_lease(state, &first, &defaults);
 	store_open(state, &other);
 	other.fence.holder = "other";
-	assert_int_equal(sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
+	assert_int_equal(
+		sqlite_store_lease(other.sqlite, &other.fence, NOW_US + 2 * HOUR_US), 0);
 	struct dp_lease again = first.fence;
 	assert_int_equal(sqlite_store_lease(other.sqlite, &again, NOW_US + 4 * HOUR_US), 0);
 	assert_int_equal(again.number, 3);

@@ -88,7 +88,8 @@ static void commit_some(struct store *store, struct oracle *o)
 		end = &(*end)->next;
 	}
 	assert_int_equal(
-		sqlite_store_commit(store->sqlite, list, &store->fence, &results, NOW_US), 0);
+		sqlite_store_commit(store->sqlite, list, &store->fence, &results, NOW_US),
+		0);
 	note(o, &results);
 	free(results.at);
 	incoming_free(list);

@@ -22,7 +22,8 @@ static void forbid(const struct store *store, const char *table, const char *whe
 	run_sql(store, sql);
 }
 
-/* Commit batches, the last of which was refused so often. @return as sqlite_store_commit() */
+/* Commit batches, the last of which was refused so often. @return as sqlite_store_commit()
+ */
 static int commit_refused(
 	struct store *store, const struct batch *batches, size_t n, int refusals)
 {

@@ -141,7 +141,8 @@ static void test_answers_already_gathered_survive_a_failed_commit(void **state)
 	struct incoming *second = batch_message(&(struct batch){.first = 2, .count = 1});
 	open_and_note(state, &store, false);
 	assert_int_equal(
-		sqlite_store_commit(store.sqlite, first, &store.fence, &results, NOW_US), 0);
+		sqlite_store_commit(store.sqlite, first, &store.fence, &results, NOW_US),
+		0);
 	sqlite3_busy_timeout(opened, 0);
 	sqlite3 *other = db_open(store.path);
 	assert_int_equal(

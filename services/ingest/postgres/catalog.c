@@ -9,8 +9,8 @@
 
 #define DAY_US INT64_C(86400000000)
 #define DAYS_AGAIN_US INT64_C(60000000)
-/* Older or younger readings are somebody's mistake: the default partition has them. An
- * outbox holds a year at most. */
+/* No partition is made for older or younger readings, whose clock was wrong: they go to
+ * the default one. An outbox holds a year at most. */
 #define DAYS_BACK 400
 #define DAYS_AHEAD 2
 #define SAME_WANTED 64
@@ -66,7 +66,7 @@ static void want_columns(
 			want_channel(catalog, series, catalog->n_wanted == begin,
 				&reading->values[i]);
 	}
-	/* Readings of one sensor come in runs and want the same. */
+	/* Many readings of one sensor in a row want the same: keep it once. */
 	size_t n = catalog->n_wanted - begin;
 	for (size_t back = n; back <= begin && back < SAME_WANTED; back++) {
 		const struct wanted_channel *old = &catalog->wanted[begin - back];

@@ -106,7 +106,7 @@ int hosts_look_up(struct hosts *hosts, const char *host, const char *port, size_
 	struct entries *entries = calloc(1, sizeof(*entries));
 	if (entries == NULL)
 		dp_log_out_of_memory("addresses");
-	/* One port is for all; else each host has its own, which may be the default. */
+	/* One port counts for all hosts. Several: one for each, empty for the default. */
 	bool one = strchr(port, ',') == NULL;
 	struct entry entry = {.port = next_item(&port)};
 	int err = 0;

@@ -89,7 +89,8 @@ static int add_rows(struct context *c, const struct dp_reading *reading,
 	int err = catalog_want_day(pass->catalog, reading->ts_us);
 	if (err != 0 || pass->catalog->wants_series)
 		return err;
-	/* Too late to be counted with the others of its time: the pruner merges it. */
+	/* The pruner has counted this time already: it merges late readings by this table.
+	 */
 	bool late = reading->ts_us < pass->late_before_us;
 	for (unsigned row = 0; row < place->n; row++) {
 		int32_t sensor = (int32_t)place->parts[row]->sensor;

@@ -14,6 +14,7 @@
 
 #include <libpq-fe.h>
 
+#include "../timer.h"
 #include "hosts.h"
 #include "log.h"
 #include "postgres.h"
@@ -71,7 +72,7 @@ static void note_error(struct pg *pg, const PGresult *result)
 	pg->err = dp_postgres_error(PQresultErrorField(result, PG_DIAG_SQLSTATE));
 }
 
-/* What the server says unasked: its last words are worth keeping. */
+/* Messages that the server sends on its own. FATAL says why it ends the session. */
 static void on_notice(void *data, const PGresult *result)
 {
 	struct pg *pg = data;
@@ -135,7 +136,7 @@ void pg_drop(struct pg *pg, const char *why)
 		pg->events.lost(pg->events.data, reason);
 }
 
-/* The server's last words if there are any, or what libpq makes of it. */
+/* The reason is what the server said last, or else what libpq says. */
 static void drop_broken(struct pg *pg)
 {
 	char why[sizeof(pg->error)];
@@ -154,7 +155,7 @@ static void expect_answer(struct pg *pg)
 	uint64_t now = uv_now(pg->loop), wait_ms = ANSWER_MS;
 	if (pg->end_ms != 0)
 		wait_ms = pg->end_ms > now ? pg->end_ms - now : 0;
-	uv_timer_start(&pg->timer, on_no_answer, wait_ms, 0);
+	timer_start(&pg->timer, on_no_answer, wait_ms);
 }
 
 /* ---- a session ---- */
@@ -180,7 +181,7 @@ static void feed_copy(struct pg *pg)
 			pg->copy_len -= len;
 			expect_answer(pg);
 		}
-		/* What the socket does not take stays here, not once more in libpq. */
+		/* Wait until the socket is writable, or libpq would keep a second copy. */
 		if (put == 0 || PQflush(pg->conn) > 0) {
 			flush(pg);
 			return;
@@ -191,9 +192,8 @@ static void feed_copy(struct pg *pg)
 }
 
 /*
- * The server has ended a request. When that has failed, nobody else has to think of what
- * it had begun: a transaction that is left open stays so for ever, as each BEGIN within it
- * fails or means nothing.
+ * The server has ended a request. If it failed inside a transaction, that is rolled back
+ * here, for all callers: left open, it would swallow the next BEGIN and everything after.
  */
 static void end_request(struct pg *pg)
 {
@@ -218,7 +218,7 @@ static void end_request(struct pg *pg)
 	flush(pg);
 }
 
-static void take_result(struct pg *pg, PGresult *result)
+static void read_result(struct pg *pg, PGresult *result)
 {
 	switch (PQresultStatus(result)) {
 	case PGRES_PIPELINE_SYNC:
@@ -244,15 +244,15 @@ static void take_result(struct pg *pg, PGresult *result)
 	}
 }
 
-static void take_results(struct pg *pg)
+static void read_results(struct pg *pg)
 {
 	while (pg->state == PG_UP && pg->active && PQisBusy(pg->conn) == 0) {
-		/* In the middle of COPY there is always one more to be had. */
+		/* During COPY, PQgetResult() returns the same result again and again. */
 		if (pg->copying)
 			return;
 		PGresult *result = PQgetResult(pg->conn);
 		if (result != NULL) {
-			take_result(pg, result);
+			read_result(pg, result);
 			PQclear(result);
 		} else if (pg->pipeline) {
 			pg->statement++;
@@ -269,8 +269,8 @@ static void on_session(struct pg *pg, int events)
 {
 	bool gone = (events & UV_READABLE) != 0 && PQconsumeInput(pg->conn) == 0;
 	if (!pg->active)
-		PQisBusy(pg->conn); /* makes it look at what has come unasked */
-	take_results(pg);
+		PQisBusy(pg->conn); /* handles what the server has sent on its own */
+	read_results(pg);
 	if (pg->state != PG_UP)
 		return;
 	if (gone)
@@ -310,7 +310,7 @@ static void on_connecting(struct pg *pg)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
 	struct pg *pg = handle->data;
-	/* An error shows when it is read. */
+	/* Read: then libpq meets the error and describes it. */
 	if (status < 0)
 		events = UV_READABLE;
 	if (pg->state == PG_CONNECTING)
@@ -335,7 +335,7 @@ static void start_connecting(struct pg *pg)
 	if (pg->conn == NULL)
 		dp_log_out_of_memory("a connection");
 	PQsetNoticeReceiver(pg->conn, on_notice, pg);
-	uv_timer_start(&pg->timer, on_no_answer, CONNECT_MS, 0);
+	timer_start(&pg->timer, on_no_answer, CONNECT_MS);
 	if (PQstatus(pg->conn) == CONNECTION_BAD || watch(pg, UV_WRITABLE) != 0)
 		drop_broken(pg);
 }
@@ -381,7 +381,7 @@ static void connect_later(struct pg *pg)
 	uint32_t bits;
 	dp_random(&bits, sizeof(bits));
 	uint64_t wait_ms = pg->backoff_ms / 2 + bits % (pg->backoff_ms / 2 + 1);
-	uv_timer_start(&pg->timer, on_attempt, wait_ms, 0);
+	timer_start(&pg->timer, on_attempt, wait_ms);
 	pg->backoff_ms *= 2;
 	if (pg->backoff_ms > BACKOFF_LIMIT_MS)
 		pg->backoff_ms = BACKOFF_LIMIT_MS;
@@ -409,9 +409,8 @@ void pg_open(
 			dp_log_out_of_memory("the store");
 	}
 	dp_postgres_params_free(&params);
-	uv_timer_init(loop, &pg->timer);
-	pg->timer.data = pg;
-	uv_timer_start(&pg->timer, on_attempt, 0, 0);
+	timer_init(loop, &pg->timer, pg);
+	timer_start(&pg->timer, on_attempt, 0);
 	*out = pg;
 }
 

@@ -12,7 +12,7 @@
 
 #define WANTED "unnest($1, $2) WITH ORDINALITY AS wanted (topic, name, n)"
 
-/* Of all that are wanted, counted by n: their parts. */
+/* The parts of all wanted sensors; n says which sensor it is. */
 #define PARTS                                                                              \
 	"SELECT n, part, id FROM " WANTED " JOIN sensor USING (topic, name) ORDER BY n, "  \
 	"part"
@@ -29,7 +29,7 @@ static void give_up(struct provision *p, int err)
 
 /* ---- partitions ---- */
 
-/* Readings are stored without: the default partition has them, until they move. */
+/* Readings of these days go to the default partition, until theirs is made. */
 static void on_undone(void *data, int err)
 {
 	struct provision *p = data;
@@ -65,7 +65,7 @@ static void make_days(struct provision *p)
 			wire_int32_field(wire_array_next(&p->days), (int32_t)day);
 	}
 	const struct pg_value values[] = {pg_array(&p->days)};
-	/* Somebody's long query may hold the default partition: not for as long as that. */
+	/* A long query may hold the default partition. Do not wait for its end. */
 	pg_begin(p->pg, NULL, on_days_made, p);
 	pg_add(p->pg, SESSION_BEGIN, NULL, 0);
 	pg_add(p->pg, "SET LOCAL lock_timeout = '500ms'", NULL, 0);
@@ -95,7 +95,7 @@ static int compare_series(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Which of p->series it is, counted from 1 as the database counts them. */
+/* Its place in p->series, from 1 on, as WITH ORDINALITY counts. */
 static int32_t number_of(const struct provision *p, const struct series *series)
 {
 	struct series **at =
@@ -175,7 +175,7 @@ static void read_parts(struct provision *p, const struct pg_rows *rows)
 		struct series *part = series_part(series, number);
 		if (part == NULL)
 			part = remember_part(p, series, number, 0);
-		part->sensor = pg_int(rows, i, 2);
+		series_set_sensor(part, pg_int(rows, i, 2));
 	}
 }
 
@@ -283,7 +283,7 @@ void provision_run(struct provision *p, struct pg *pg, struct catalog *catalog,
 			p->series[i]->topic + p->series[i]->name_at);
 	}
 	const struct pg_value wanted[] = {pg_array(&p->topics), pg_array(&p->names)};
-	/* One replica at a time: each finds what the others have made. */
+	/* The lock lets one replica in at a time, so each finds what others have made. */
 	pg_begin(pg, on_rows, on_looked, p);
 	pg_add(pg, SESSION_BEGIN, NULL, 0);
 	pg_add(pg, DP_POSTGRES_LOCK, NULL, 0);

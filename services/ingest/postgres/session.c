@@ -9,7 +9,7 @@
 
 #define OLDEST_SERVER 140000 /* int8multirange */
 
-/* Append, never change: databases of every version are out there. */
+/* Only append: databases of every version are in use. */
 static const char *const migrations[] = {
 #include "postgres.sql.h"
 };
@@ -30,7 +30,7 @@ static const char settings[] =
 	"SELECT set_config('synchronous_commit', 'on', false)"
 	" WHERE current_setting('synchronous_commit') = 'off'";
 
-/* In this order; up to date, a schema is not touched. */
+/* In this order. LOCK to COMMIT are left out when the schema is up to date. */
 enum step {
 	SET,
 	LOOK,
@@ -164,7 +164,7 @@ static void next(void *data, int err)
 {
 	struct session *s = data;
 	if (err == -ENOTCONN)
-		return; /* which the session's owner hears */
+		return; /* pg_events.lost() tells the session's owner */
 	if (err != 0 || s->refusal != NULL) {
 		pg_drop(s->pg, s->refusal != NULL ? s->refusal : pg_error(s->pg));
 		return;

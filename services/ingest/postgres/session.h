@@ -8,10 +8,10 @@
 #include "intervals.h"
 #include "pg.h"
 
-/* Whatever the server's defaults are. */
+/* Named, as the server may have other defaults. */
 #define SESSION_BEGIN "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
-/* Held to the end of a transaction, it keeps the schema from being changed meanwhile. */
+/* Reading the table locks it until the transaction ends, so nobody migrates meanwhile. */
 #define SESSION_VERSION_AND(more)                                                          \
 	"SELECT coalesce(max(version), 0)" more " FROM dewpoint_schema"
 #define SESSION_VERSION SESSION_VERSION_AND("")

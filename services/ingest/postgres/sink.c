@@ -12,10 +12,10 @@
 #include "session.h"
 #include "transaction.h"
 
-#define HURRY_MS 1000 /* below the patience of a stop */
+#define HURRY_MS 1000 /* less than a stop may take */
 
 /* What a job asks for, in this order. */
-enum step { NONE, RENEW, COUNT, STORE, RELEASE, STEPS };
+enum task { NONE, RENEW, COUNT, STORE, RELEASE, TASKS };
 
 enum { BEGIN, VERSION }; /* statements of the group that renews, by their number */
 
@@ -28,16 +28,16 @@ struct postgres_sink {
 	struct catalog catalog;
 	struct transaction transaction;
 	bool ready;  /* the session is prepared */
-	bool silent; /* nothing was said about the session yet */
+	bool silent; /* nothing was logged about the session yet */
 	struct sink_job *job;
-	enum step step;
+	enum task task;
 	int64_t version, number; /* of the schema; of the lease */
 	int last_error;		 /* of the last transaction */
 	char why[512];		 /* why there is no session */
 	char said[512];		 /* the reason in the log */
 };
 
-static void next_step(struct postgres_sink *sink);
+static void next_task(struct postgres_sink *sink);
 
 /* ---- the lease ---- */
 
@@ -61,7 +61,7 @@ static void on_renewed(void *data, int err)
 		lease->number = sink->number;
 	}
 	sink->job->renewed = err;
-	next_step(sink);
+	next_task(sink);
 }
 
 static void renew(struct postgres_sink *sink)
@@ -80,7 +80,7 @@ static void renew(struct postgres_sink *sink)
 		" ON CONFLICT (name) DO UPDATE SET holder = $2, expires = excluded.expires,"
 		"  number = old.number + (old.holder <> $2)::integer"
 		" WHERE old.holder = $2 OR old.expires < clock_timestamp()"
-		/* The database's clock was ahead, and was set right. */
+		/* Too far ahead: the database's clock was wrong when it was written. */
 		"  OR old.expires > clock_timestamp() + 2 * $3 * interval '1 microsecond'"
 		" RETURNING number",
 		values, 3);
@@ -90,8 +90,8 @@ static void renew(struct postgres_sink *sink)
 
 static void on_released(void *data, int err)
 {
-	(void)err; /* then it runs out */
-	next_step(data);
+	(void)err; /* if this fails, the lease runs out by itself */
+	next_task(data);
 }
 
 static void release(struct postgres_sink *sink)
@@ -120,13 +120,14 @@ static void on_gaps(void *data, int statement, const struct pg_rows *rows)
 
 static void on_counted(void *data, int err)
 {
-	(void)err; /* then they are as before, and the transactions say why */
-	next_step(data);
+	(void)err; /* if this fails the old number stays, and the next transaction logs why
+		    */
+	next_task(data);
 }
 
 static void count(struct postgres_sink *sink)
 {
-	/* Before each range that does not begin with the first number is one. */
+	/* There is a gap before each range, unless it begins with number 1. */
 	pg_begin(sink->pg, on_gaps, on_counted, sink);
 	pg_add(sink->pg,
 		"SELECT count(*) FROM stream, unnest(stored) AS run WHERE lower(run) > 1",
@@ -139,13 +140,14 @@ static void count(struct postgres_sink *sink)
 static void on_stored(void *data, int err)
 {
 	struct postgres_sink *sink = data;
-	sink->last_error = err == -EDOM ? 0 : err; /* a message's, not the database's */
-	next_step(sink);
+	sink->last_error =
+		err == -EDOM ? 0 : err; /* a message is at fault, not the database */
+	next_task(sink);
 }
 
-static void begin_step(struct postgres_sink *sink)
+static void begin_task(struct postgres_sink *sink)
 {
-	switch (sink->step) {
+	switch (sink->task) {
 	case RENEW:
 		renew(sink);
 		break;
@@ -160,21 +162,22 @@ static void begin_step(struct postgres_sink *sink)
 	}
 }
 
-static void next_step(struct postgres_sink *sink)
+static void next_task(struct postgres_sink *sink)
 {
 	const struct sink_job *job = sink->job;
-	const bool wanted[STEPS] = {[RENEW] = job->renew,
+	const bool wanted[TASKS] = {[RENEW] = job->renew,
 		[COUNT] = job->count_gaps,
 		[STORE] = job->batch != NULL,
 		[RELEASE] = job->release};
 	do
-		sink->step++;
-	while (sink->step < STEPS && !wanted[sink->step]);
-	if (sink->step < STEPS) {
-		begin_step(sink);
+		sink->task++;
+	while (sink->task < TASKS && !wanted[sink->task]);
+	if (sink->task < TASKS) {
+		begin_task(sink);
 		return;
 	}
-	/* Whoever is next begins with nothing open, or in a session of its own. */
+	/* The next job must begin without an open transaction: if there is one, reconnect.
+	 */
 	if (!pg_idle(sink->pg))
 		pg_drop(sink->pg, "a transaction was left open");
 	sink->job = NULL;
@@ -186,8 +189,8 @@ static void sink_run(struct sink *base, struct sink_job *job)
 	struct postgres_sink *sink = (struct postgres_sink *)base;
 	if (sink->ready) {
 		sink->job = job;
-		sink->step = NONE;
-		next_step(sink);
+		sink->task = NONE;
+		next_task(sink);
 		return;
 	}
 	job->renewed = job->stored = -ENOTCONN;
@@ -221,15 +224,15 @@ static void on_outdated(void *data)
 static void on_connected(void *data)
 {
 	struct postgres_sink *sink = data;
-	/* It may be another one, or another one's copy. */
+	/* The server may be another one now, or a restored copy. */
 	catalog_forget(&sink->catalog);
 	session_prepare(&sink->session, sink->pg, &sink->catalog.days, on_prepared,
 		on_outdated, sink);
 }
 
 /*
- * One line when it is gone and why. Another reason is worth another line when it lasts:
- * a server that restarts has several in a second.
+ * One line says that the database is away and why. A new reason gets a line when it comes
+ * twice in a row: while a server restarts, there are several in a second.
  */
 static void on_lost(void *data, const char *why)
 {

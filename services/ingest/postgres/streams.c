@@ -14,7 +14,7 @@ static int compare_ids(const void *a, const void *b)
 		((const struct stream *)b)->id.bytes, DP_STREAM_BYTES);
 }
 
-/* Of equal ones the first to come stays first: it says whose the stream is. */
+/* Of one stream's messages the first stays first: its node owns a new stream. */
 static int compare(const void *a, const void *b)
 {
 	int order = compare_ids(a, b);

@@ -14,7 +14,7 @@
 #define EPOCH_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"
 
-/* Rows of an ordinary message, which no other has, in a transaction that is rolled back. */
+/* The rows of an ordinary message, with keys that no other row has; rolled back. */
 static const char ordinary[] = SESSION_BEGIN
 	";"
 	"INSERT INTO sensor (id, topic, name) OVERRIDING SYSTEM VALUE VALUES (-1, '', '');"
@@ -51,8 +51,9 @@ static void on_freed(void *data, int err)
 }
 
 /*
- * Somebody has held what is needed for long. The server ends what idles in a transaction
- * by itself, but not who stopped in the middle of COPY, as a frozen replica may.
+ * A lock that we need was held for too long. The server ends sessions that idle in a
+ * transaction, but not one that stopped in the middle of COPY, as a frozen replica may.
+ * End those.
  */
 static void free_locks(struct transaction *t)
 {
@@ -70,7 +71,7 @@ static void free_locks(struct transaction *t)
 static void on_judged(void *data, int err)
 {
 	struct transaction *t = data;
-	/* What keeps it from taking any message is what there is to be mended. */
+	/* This is what has to be mended, so this is what is logged. */
 	if (err != 0 && err != -ENOTCONN)
 		snprintf(t->why, sizeof(t->why), "%s", pg_error(t->pg));
 	if (err == 0)
@@ -81,9 +82,9 @@ static void on_judged(void *data, int err)
 }
 
 /*
- * Something was refused for what it is. Is it the batch's fault? Not if an ordinary
- * message were refused as well, as when somebody has changed the tables: then all wait for
- * the database to be mended, and nobody's readings become dead letters.
+ * The database refused something. If it refuses an ordinary message as well, as when
+ * somebody has changed the tables, no message is at fault: all wait for the database to be
+ * mended, and nobody's readings become dead letters.
  */
 static void judge(struct transaction *t)
 {
@@ -103,7 +104,7 @@ static void on_rolled_back(void *data, int err)
 		finish(t, err != 0 ? err : t->outcome);
 }
 
-/* Undo what was begun, and try again what is worth it. */
+/* Roll back, and try again if that may help. */
 static void undo(struct transaction *t, int err, const char *why)
 {
 	snprintf(t->why, sizeof(t->why), "%s", why);
@@ -189,7 +190,7 @@ static void add_dead(struct transaction *t)
 		values, 7);
 	if (!effects_trim_due(&pass->effects, pass->options->dead_letters_max))
 		return;
-	/* As in sqlite/statements.c; what another replica is deleting is its to delete. */
+	/* As in sqlite/statements.c; rows that another replica is deleting are skipped. */
 	pg_add(t->pg,
 		"DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter"
 		" WHERE id IN (SELECT id FROM (SELECT *, row_number() OVER"
@@ -260,20 +261,22 @@ static void on_locked(void *data, int err)
 		undo(t, err, pg_error(t->pg));
 		return;
 	}
-	/* A holder that was frozen and wakes up finds another number and stores nothing. */
+	/* A replica that was frozen for longer than its lease finds another number and
+	 * stores no plain message. */
 	job->lease->held =
 		job->lease->held && (t->number < 0 || t->number == job->lease->number);
 	catalog_begin(t->catalog, job->now_us, t->dropped_until_us);
 	err = pass_run(
 		pass, job->batch->first, job->lease, job->results, t->late_before_us);
 	if (err == -EAGAIN && !t->provisioned) {
-		/* Not while streams are locked. */
+		/* Let the streams go first: making these things may take a while. */
 		t->provisioned = true;
 		pg_script(t->pg, "ROLLBACK", on_unlocked, t);
 	} else if (err != 0) {
 		undo(t, err == -EAGAIN ? -EIO : err, "rows of the database are missing");
 	} else if (pass->effects.pending.readings > 0) {
-		/* Not slower than arrays by a few rows, and twice as fast by thousands. */
+		/* As fast as arrays for a few rows, twice as fast for thousands: README.md.
+		 */
 		pg_copy(t->pg,
 			"COPY reading (sensor, ts, clock, " READING_VALUES
 			") FROM STDIN (FORMAT binary)",
@@ -321,13 +324,14 @@ static void attempt(struct transaction *t)
 	t->version = 0;
 	pg_begin(t->pg, on_lock_rows, on_locked, t);
 	pg_add(t->pg, SESSION_BEGIN, NULL, 0);
-	/* The pruner counts up to a time when nobody is in the middle of storing. */
+	/* Shared by all who store. The pruner takes this lock alone when it moves the time
+	 * up to which readings are counted. */
 	pg_add(t->pg,
 		SESSION_VERSION_AND(
 			", pg_advisory_xact_lock_shared(" DP_POSTGRES_STORING ")"),
 		NULL, 0);
 	pg_add(t->pg, "SELECT late_before, dropped_until FROM retention", NULL, 0);
-	/* In the order of their ids, as all replicas do. */
+	/* In the order of their ids, so that replicas do not deadlock. */
 	pg_add(t->pg,
 		"INSERT INTO stream (stream, node, created, seen)"
 		" SELECT new.stream, new.node, at, at"
@@ -368,7 +372,7 @@ void transaction_run(
 	t->provisioned = false;
 	t->answered = job->results->n;
 	queue_group(job->batch);
-	/* Not once they were looked up for this batch, which may have more. */
+	/* Only here, between batches: one batch alone may have more sensors than that. */
 	if (t->catalog->series.parts > SERIES_MAX)
 		catalog_forget_series(t->catalog);
 	attempt(t);

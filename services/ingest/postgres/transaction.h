@@ -18,9 +18,9 @@ struct transaction {
 	int again;	 /* how often it was tried again */
 	bool provisioned;
 	int64_t version, number; /* of the schema; of the lease, -1: nobody asked */
-	int64_t late_before_us, dropped_until_us; /* the pruner has got so far */
-	int outcome;				  /* what it is being rolled back for */
-	char why[512];				  /* what went wrong last */
+	int64_t late_before_us, dropped_until_us; /* of the table retention */
+	int outcome;   /* the error for which it is rolled back */
+	char why[512]; /* what went wrong last */
 	struct wire_array ids, nodes, stored, lost, seen;
 };
 

@@ -1,6 +1,6 @@
 /*
- * Values in PostgreSQL's binary form: arrays for parameters, rows for COPY. Pure but for
- * memory, whose lack ends the process.
+ * Values in PostgreSQL's binary form: arrays for parameters, rows for COPY. Pure; when out
+ * of memory the process ends.
  */
 #ifndef INGEST_POSTGRES_WIRE_H
 #define INGEST_POSTGRES_WIRE_H

@@ -1,9 +1,9 @@
 #include "late.h"
 
 #define RANGES 8
-#define REACH_US 600000000 /* what the pruner looks through for a range */
+#define REACH_US 600000000 /* of time in a range; the pruner looks through all of it */
 
-/* Readings of a sensor: no other of it has such an id and such a time. */
+/* Late readings of a sensor: those whose id and whose time lie within these limits. */
 struct range {
 	int64_t sensor, first, last, from_us, until_us;
 };
@@ -43,7 +43,7 @@ int late_write(
 			at++;
 		if (at < n && extend(&ranges[at], row))
 			continue;
-		/* A sensor has one range at hand, so that its ranges never overlap. */
+		/* One open range a sensor, so that its ranges never overlap. */
 		if (at == n && n < RANGES) {
 			n++;
 		} else {

@@ -7,7 +7,7 @@
 #define NEXT_ID_MAX (INT64_MAX / 2)
 #define PART_MAX 1000000 /* far more than there can be */
 
-/* An empty slice may have no address; bound as it is, it would be NULL. */
+/* An empty slice may have no address, which SQLite would bind as NULL. */
 static void bind_slice(sqlite3_stmt *statement, int at, struct dp_slice slice)
 {
 	sqlite3_bind_text(statement, at, slice.len > 0 ? slice.at : "", (int)slice.len,
@@ -23,7 +23,7 @@ static sqlite3_stmt *bind_names(struct readings *readings, enum statement which,
 	return statement;
 }
 
-/* What FIND_SENSOR says. The file may be damaged where no check of SQLite's looks. */
+/* A row of FIND_SENSOR. Its values are checked: SQLite does not notice all damage. */
 struct found {
 	int64_t sensor, part, column;
 	const char *quantity, *unit;
@@ -108,7 +108,8 @@ static int add_part(struct readings *readings, const char *topic, struct dp_slic
 static int add_channel(struct readings *readings, struct series *part, int column,
 	const struct dp_value *value)
 {
-	/* Temperature's and humidity's columns are never another quantity's. */
+	/* Only damage puts another quantity into the columns of temperature and humidity.
+	 */
 	if (part->columns[column] != 0)
 		return -EUCLEAN;
 	sqlite3_stmt *statement = readings->statements->at[ADD_CHANNEL];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../timer.h"
 #include "log.h"
 #include "service.h"
 #include "sqlite_store.h"
@@ -52,7 +53,7 @@ static void queue_work(struct sqlite_sink *sink, uv_work_cb work, uv_after_work_
 	(void)err;
 }
 
-/* ---- opening: somebody's lock may last, and the service answers meanwhile ---- */
+/* ---- opening: tried again while another process has the file locked ---- */
 
 static void open_work(uv_work_t *work)
 {
@@ -77,9 +78,7 @@ static void open_done(uv_work_t *work, int status)
 			dp_log(DP_LOG_WARN,
 				"the database is locked by another process; waiting for it",
 				"store=%s", sink->options.url);
-		int err = uv_timer_start(&sink->again, on_again, OPEN_AGAIN_MS, 0);
-		assert(err == 0);
-		(void)err;
+		timer_start(&sink->again, on_again, OPEN_AGAIN_MS);
 	} else if (sink->opened != 0) {
 		sink->events.outdated(sink->events.data);
 	} else {
@@ -108,12 +107,8 @@ static struct sink *sink_open(uv_loop_t *loop, const struct sink_options *option
 	sink->opened_us = now_us;
 	sink->last_error = -EINPROGRESS;
 	sink->work.data = sink;
-	int err = uv_timer_init(loop, &sink->again);
-	sink->again.data = sink;
-	if (err == 0)
-		err = uv_timer_start(&sink->again, on_again, 0, 0);
-	assert(err == 0);
-	(void)err;
+	timer_init(loop, &sink->again, sink);
+	timer_start(&sink->again, on_again, 0);
 	return &sink->base;
 }
 
@@ -126,7 +121,7 @@ static void do_work(uv_work_t *work)
 	uint64_t gaps;
 	if (job->renew)
 		job->renewed = sqlite_store_lease(sink->store, job->lease, job->now_us);
-	/* When they cannot be read, the commits say why. */
+	/* If this fails the old number stays, and the next commit logs why. */
 	if (job->count_gaps && sqlite_store_gaps(sink->store, &gaps) == 0)
 		job->gaps = gaps;
 	if (job->batch != NULL) {
@@ -145,7 +140,8 @@ static void work_done(uv_work_t *work, int status)
 	if (sink->job->batch != NULL) {
 		int err = sink->job->stored;
 		sink->last_error =
-			err == -EDOM ? 0 : err; /* a message's, not the database's */
+			err == -EDOM ? 0
+				     : err; /* a message is at fault, not the database */
 		sink->job->why = sqlite_store_why(sink->store);
 		if (sink->job->why == NULL)
 			sink->job->why = strerror(-err);
@@ -170,7 +166,7 @@ static void sink_run(struct sink *base, struct sink_job *job)
 
 static void sink_hurry(struct sink *base)
 {
-	(void)base; /* a transaction on a disk ends by itself */
+	(void)base; /* a transaction in a file does not wait for anybody for long */
 }
 
 static void sink_close(struct sink *base)

@@ -158,8 +158,8 @@ static const struct store_ops ops = {
 /* ---- a transaction ---- */
 
 /*
- * Whether the lease is still ours, within the transaction: a holder that was frozen
- * and wakes up finds another number here and stores nothing.
+ * Whether the lease is still ours, asked within the transaction. A replica that was frozen
+ * for longer than its lease finds another number and stores no plain message.
  */
 static int check_fence(struct sqlite_store *store, struct dp_lease *fence)
 {
@@ -193,7 +193,8 @@ static int write_all(struct sqlite_store *store, const struct incoming *list,
 	return err;
 }
 
-/* What a transaction met that opening again may mend. @return whether to try once more */
+/* After an error that opening the file again may mend. @return whether it is open again and
+ * to be tried once more; else *result is the error */
 static bool mend(struct sqlite_store *store, int err, int64_t now_us, int *result)
 {
 	if (err == -ESTALE)
@@ -216,7 +217,7 @@ static int try_commit(struct sqlite_store *store, const struct incoming *list,
 	sqlite_stream_begin(&store->stream);
 	if (store->readings.series.parts > SERIES_MAX)
 		readings_forget(&store->readings);
-	/* What is read in it stays true until the commit, replicas or not. */
+	/* It locks out other writers, so what is read in it stays true until the commit. */
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;

@@ -3,7 +3,8 @@
 #include "rows.h"
 
 static const char *const sql[STATEMENTS] = {
-	/* A row a column, part by part; one without, if a part has none. */
+	/* For each part of the sensor, in order: a row for each column; without columns,
+	 * one row with NULL. */
 	[FIND_SENSOR] = "SELECT id, part, col, quantity, unit FROM sensor"
 			" LEFT JOIN channel ON channel.sensor = sensor.id"
 			" WHERE topic = ? AND name = ? ORDER BY part, col",
@@ -25,7 +26,7 @@ static const char *const sql[STATEMENTS] = {
 	[SET_INTERVAL] =
 		"UPDATE stream_interval SET last = ?3 WHERE stream = ?1 AND first = ?2",
 	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
-	/* Before each interval that does not begin with the first number is one. */
+	/* There is a gap before each interval, unless it begins with number 1. */
 	[COUNT_GAPS] = "SELECT count(*) FROM stream_interval WHERE first > 1",
 	[ADD_LOST] = "INSERT INTO lost VALUES (?, ?, ?, ?)",
 	[ADD_DEAD] =
@@ -61,15 +62,6 @@ void statements_finalize(struct statements *statements)
 	}
 }
 
-sqlite3_stmt *statements_bind(
-	struct statements *statements, enum statement which, int n, const int64_t *values)
-{
-	sqlite3_stmt *statement = statements->at[which];
-	for (int i = 0; i < n; i++)
-		sqlite3_bind_int64(statement, i + 1, values[i]);
-	return statement;
-}
-
 int statements_run(struct statements *statements, enum statement which)
 {
 	return dp_sqlite_run(statements->at[which]);
@@ -78,6 +70,7 @@ int statements_run(struct statements *statements, enum statement which)
 int statements_write(
 	struct statements *statements, enum statement which, int n, const int64_t *values)
 {
-	statements_bind(statements, which, n, values);
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(statements->at[which], i + 1, values[i]);
 	return statements_run(statements, which);
 }

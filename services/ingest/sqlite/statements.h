@@ -37,14 +37,10 @@ struct statements {
 int statements_prepare(struct statements *statements, sqlite3 *db);
 void statements_finalize(struct statements *statements);
 
-/** Bind integers in order. @return the statement */
-sqlite3_stmt *statements_bind(
-	struct statements *statements, enum statement which, int n, const int64_t *values);
-
 /** Step a statement that yields no row, and reset it. @return as dp_sqlite_error() */
 int statements_run(struct statements *statements, enum statement which);
 
-/** Both of them. */
+/** The same with integers bound in order. */
 int statements_write(
 	struct statements *statements, enum statement which, int n, const int64_t *values);
 

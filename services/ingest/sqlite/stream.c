@@ -21,14 +21,14 @@ static int add_stream(struct sqlite_stream *stream, const struct context *c)
 	return dp_sqlite_error(code);
 }
 
-/* A row an interval; one without, if the stream has none. */
+/* Each row has an interval; a stream without intervals has one row, with NULLs. */
 static int read_interval(struct sqlite_stream *stream, sqlite3_stmt *statement)
 {
 	if (sqlite3_column_type(statement, 3) == SQLITE_NULL)
 		return sqlite3_column_type(statement, 4) == SQLITE_NULL ? 0 : -EUCLEAN;
 	int64_t from = sqlite3_column_int64(statement, 3);
 	int64_t until = sqlite3_column_int64(statement, 4);
-	/* The file may be damaged where no check of SQLite's looks. */
+	/* SQLite does not notice all damage. */
 	if (from < 1 || until < from || until > (int64_t)DP_SEQ_MAX ||
 		(stream->set.n > 0 &&
 			(uint64_t)from <= stream->set.at[stream->set.n - 1].last))
