@@ -52,11 +52,6 @@ static int64_t now_ms(const struct ingest *in)
 	return (int64_t)uv_now(&in->service->loop);
 }
 
-static const char *store_name(const struct ingest *in)
-{
-	return in->kind->name(in->sink);
-}
-
 /* Not before the build: a board without a clock boots in 1970, and what is stored with
  * such a time would be pruned at once. */
 static int64_t wall_us(const struct ingest *in)
@@ -125,9 +120,9 @@ static void log_change(const struct ingest *in, int before, int err)
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_ERROR,
 			"cannot store; nothing is answered, senders keep their readings",
-			"store=%s error=\"%s\"", store_name(in), in->job.why);
+			"store=%s error=\"%s\"", in->sink->name, in->job.why);
 	else if (err == 0 && before != -ENOTCONN)
-		dp_log(DP_LOG_INFO, "storing again", "store=%s", store_name(in));
+		dp_log(DP_LOG_INFO, "storing again", "store=%s", in->sink->name);
 }
 
 static void note_commit(struct ingest *in)
@@ -137,7 +132,7 @@ static void note_commit(struct ingest *in)
 		dp_log_out_of_memory("a transaction");
 	if (err == 0) {
 		answer_all(in->native, &in->results);
-		in->counts = *in->kind->counts(in->sink);
+		in->counts = *in->sink->counts;
 	}
 	if (batches_end(&in->batches, now_ms(in), err, in->job.why))
 		log_change(in, before, err);
@@ -306,7 +301,7 @@ static void start_stats(struct ingest *in)
 /* Which store it is: known now, or another one since a damaged file was set aside. */
 static void follow_store(struct ingest *in)
 {
-	const char *store = in->kind->id(in->sink);
+	const char *store = in->sink->id;
 	char client_id[sizeof(in->client_id) + 8];
 	if (store[0] == '\0' || strcmp(store, in->store) == 0 || in->stopping)
 		return;
@@ -330,7 +325,7 @@ static void follow_store(struct ingest *in)
 		.instance = in->config->service.instance,
 		.prefix = in->config->topic_prefix,
 		.store = in->store,
-		.name = in->kind->name(in->sink),
+		.name = in->sink->name,
 		.data = in,
 		.changed = on_claim,
 	};
@@ -369,7 +364,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		.ca_file = config->service.tls_ca_file,
 		.prefix = config->topic_prefix,
 		.instance = config->service.instance,
-		.store = store_name(in),
+		.store = in->sink->name,
 		.data = in,
 		.message = on_plain,
 		.gone = on_plain_gone,

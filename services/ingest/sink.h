@@ -62,6 +62,10 @@ struct sink_events {
 /** An open store; the first member of what a kind of store keeps of it. */
 struct sink {
 	const struct sink_kind *kind;
+	const char *name; /**< STORE_URL without a password, for the log */
+	/** Which store it is (table `store`), hexadecimal; empty while nobody knows. */
+	const char *id;
+	const struct counts *counts; /**< since the start; to be read between jobs */
 };
 
 struct sink_kind {
@@ -86,12 +90,6 @@ struct sink_kind {
 	/** When the loop has ended. */
 	void (*free)(struct sink *sink);
 
-	/** Between jobs. */
-	const struct counts *(*counts)(const struct sink *sink);
-	/** Which store it is (table `store`), hexadecimal; empty while nobody knows. */
-	const char *(*id)(const struct sink *sink);
-	/** STORE_URL without a password, for the log. */
-	const char *(*name)(const struct sink *sink);
 	/** Why nothing can be stored just now, in words, or NULL. */
 	const char *(*health)(const struct sink *sink);
 };

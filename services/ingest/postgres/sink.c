@@ -258,7 +258,6 @@ static struct sink *sink_open(uv_loop_t *loop, const struct sink_options *option
 	(void)now_us;
 	if (sink == NULL)
 		dp_log_out_of_memory("the store");
-	sink->base.kind = &postgres_sink;
 	sink->options = *options;
 	sink->events = *events;
 	sink->silent = true;
@@ -267,6 +266,8 @@ static struct sink *sink_open(uv_loop_t *loop, const struct sink_options *option
 		.data = sink, .connected = on_connected, .lost = on_lost};
 	pg_open(&sink->pg, loop, options->url, &ours);
 	transaction_open(&sink->transaction, sink->pg, &sink->options, &sink->catalog);
+	sink->base = (struct sink){&postgres_sink, pg_name(sink->pg), sink->session.store,
+		&sink->transaction.pass.effects.total};
 	return &sink->base;
 }
 
@@ -289,21 +290,6 @@ static void sink_free(struct sink *base)
 	free(sink);
 }
 
-static const struct counts *sink_counts(const struct sink *base)
-{
-	return &((const struct postgres_sink *)base)->transaction.pass.effects.total;
-}
-
-static const char *sink_id(const struct sink *base)
-{
-	return ((const struct postgres_sink *)base)->session.store;
-}
-
-static const char *sink_name(const struct sink *base)
-{
-	return pg_name(((const struct postgres_sink *)base)->pg);
-}
-
 static const char *sink_health(const struct sink *base)
 {
 	const struct postgres_sink *sink = (const struct postgres_sink *)base;
@@ -323,8 +309,5 @@ const struct sink_kind postgres_sink = {
 	.hurry = sink_hurry,
 	.close = sink_close,
 	.free = sink_free,
-	.counts = sink_counts,
-	.id = sink_id,
-	.name = sink_name,
 	.health = sink_health,
 };

@@ -36,6 +36,7 @@ struct sqlite_sink {
 	int last_error;
 };
 
+static const struct counts none;
 static const char locked[] = "the database is locked by another process";
 
 static const char *check_url(const char *value)
@@ -82,6 +83,7 @@ static void open_done(uv_work_t *work, int status)
 	} else if (sink->opened != 0) {
 		sink->events.outdated(sink->events.data);
 	} else {
+		sink->base.counts = sqlite_store_counts(sink->store);
 		snprintf(sink->id, sizeof(sink->id), "%s", sqlite_store_id(sink->store));
 		sink->events.ready(sink->events.data);
 	}
@@ -100,7 +102,7 @@ static struct sink *sink_open(uv_loop_t *loop, const struct sink_options *option
 	if (sink == NULL)
 		dp_log_out_of_memory("the store");
 	dp_service_size_pool(THREADS);
-	sink->base.kind = &sqlite_sink;
+	sink->base = (struct sink){&sqlite_sink, options->url, sink->id, &none};
 	sink->loop = loop;
 	sink->options = *options;
 	sink->events = *events;
@@ -183,23 +185,6 @@ static void sink_free(struct sink *base)
 	free(sink);
 }
 
-static const struct counts *sink_counts(const struct sink *base)
-{
-	static const struct counts none;
-	const struct sqlite_sink *sink = (const struct sqlite_sink *)base;
-	return sink->store != NULL ? sqlite_store_counts(sink->store) : &none;
-}
-
-static const char *sink_id(const struct sink *base)
-{
-	return ((const struct sqlite_sink *)base)->id;
-}
-
-static const char *sink_name(const struct sink *base)
-{
-	return ((const struct sqlite_sink *)base)->options.url;
-}
-
 static const char *sink_health(const struct sink *base)
 {
 	const struct sqlite_sink *sink = (const struct sqlite_sink *)base;
@@ -222,8 +207,5 @@ const struct sink_kind sqlite_sink = {
 	.hurry = sink_hurry,
 	.close = sink_close,
 	.free = sink_free,
-	.counts = sink_counts,
-	.id = sink_id,
-	.name = sink_name,
 	.health = sink_health,
 };
