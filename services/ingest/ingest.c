@@ -42,7 +42,7 @@ struct ingest {
 	struct dp_stat table[STATS];
 	struct counts counts;
 	uint64_t queued;
-	char store[64]; /* which it is, as the broker was told */
+	char store_id[64]; /* which it is, as the broker was told */
 	char native_filter[DP_TOPIC_MAX], client_id[128], stats_topic[192];
 	bool stopping, stopped;
 };
@@ -303,9 +303,9 @@ static void follow_store(struct ingest *in)
 {
 	const char *store = in->sink->id;
 	char client_id[sizeof(in->client_id) + 8];
-	if (store[0] == '\0' || strcmp(store, in->store) == 0 || in->stopping)
+	if (store[0] == '\0' || strcmp(store, in->store_id) == 0 || in->stopping)
 		return;
-	snprintf(in->store, sizeof(in->store), "%s", store);
+	snprintf(in->store_id, sizeof(in->store_id), "%s", store);
 	if (in->native == NULL) {
 		/* With the store in its name: two stores on one host must not throw each
 		 * other out at the broker. */
@@ -324,7 +324,7 @@ static void follow_store(struct ingest *in)
 		.client_id = client_id,
 		.instance = in->config->service.instance,
 		.prefix = in->config->topic_prefix,
-		.store = in->store,
+		.store = in->store_id,
 		.name = in->sink->name,
 		.data = in,
 		.changed = on_claim,
