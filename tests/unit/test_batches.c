@@ -169,6 +169,31 @@ static void test_a_refused_message_is_singled_out(void **state)
 	batches_finish(&batches);
 }
 
+/* Replicas may have met: the same batch may be taken now. */
+static void test_a_refused_batch_is_tried_again_as_it_was(void **state)
+{
+	struct batches batches;
+	(void)state;
+	begin(&batches, 3);
+	for (int i = 0; i < 2; i++) {
+		size_t n = batches.batch.n;
+		/* It is due at once, whatever it waited for before. */
+		batches_end(&batches, 0, -ENOSPC, "full");
+		assert_false(batches_due(&batches, 0));
+		batches_begin(&batches, 0);
+		assert_false(batches_end(&batches, 0, -EDOM, "words"));
+		assert_int_equal(batches.batch.n, n);
+		assert_true(batches_due(&batches, 0));
+		batches_begin(&batches, 0);
+		batches_end(&batches, 0, 0, NULL);
+		add(&batches, false);
+		add(&batches, false);
+		batches_fill(&batches, 0, false, false);
+		batches_begin(&batches, 0);
+	}
+	batches_finish(&batches);
+}
+
 static void test_plain_messages_are_given_up(void **state)
 {
 	struct batches batches;
@@ -224,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_failures_wait_longer_and_longer),
 		cmocka_unit_test(test_a_batch_that_is_too_large_is_halved),
 		cmocka_unit_test(test_a_refused_message_is_singled_out),
+		cmocka_unit_test(test_a_refused_batch_is_tried_again_as_it_was),
 		cmocka_unit_test(test_plain_messages_are_given_up),
 		cmocka_unit_test(test_memory_has_a_limit),
 	};
