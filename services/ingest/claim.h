@@ -1,8 +1,8 @@
 /*
- * One store takes what arrives at a broker: two would each get half of it. Who takes it
- * says so in a retained message on ingest/store/<store>/<instance>/<prefix>, and its will
- * clears that. Instances of one store do not hinder each other; the order in which the
- * broker has got their messages decides between others.
+ * One store takes what arrives at a broker: two would get half of it each. It says so in a
+ * retained message on ingest/store/<store>/<instance>/<prefix>, which its will clears.
+ * Several instances of one store share it. Between two stores, the one whose message
+ * reached the broker first has it.
  *
  *   asking    subscribed to what all say; "ask" is on its way to the broker and back
  *   probing   somebody is said to be there: whoever is alive says so again

@@ -1,7 +1,7 @@
 /*
  * A batch of our own publishers while it waits to be stored: each sensor's names once, and
- * then numbers, a tenth of its text. So more readings share a transaction, and what is
- * read from the text is read while the one before is being committed. Pure.
+ * then numbers, a tenth of its text. So more readings fit into a transaction, and the text
+ * is read while the transaction before is still being committed. Pure.
  */
 #ifndef INGEST_CONDENSED_H
 #define INGEST_CONDENSED_H

@@ -56,8 +56,8 @@ struct results {
 
 /**
  * Copy a message. `clock` says what received_us is worth. A response topic outside
- * `ack/<node>/` is left out, and a batch that can be is condensed
- * (by `condenser`, which a plain message needs none of).
+ * `ack/<node>/` is left out. A batch is condensed if it can be; a plain message needs no
+ * condenser.
  * @return NULL when out of memory
  */
 struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,

@@ -277,7 +277,7 @@ static void on_claim(void *data, bool ours)
 	in->ours = ours;
 	if (ours && dp_bus_connected(in->native))
 		subscribe(in);
-	/* What has arrived before is still stored and answered. */
+	/* What has arrived, or still arrives if this fails, is stored and answered. */
 	if (!ours)
 		dp_bus_unsubscribe(in->native, in->native_filter);
 	plain_link_allow(&in->plain, ours);

@@ -1,8 +1,8 @@
 /*
- * Our own publishers' SenML, read without a document tree. It takes what
- * dp_reading_encode() writes, byte for byte that form, and nothing else; what it does not
- * take is dp_senml_open()'s. Readings of one sensor differ in their numbers only, so the
- * text between the numbers is compared with what was read before. Pure.
+ * Our own publishers' SenML, read without a document tree: exactly the form that
+ * dp_reading_encode() writes. dp_senml_open() reads everything else. Readings of one sensor
+ * differ in their numbers only, so the text between the numbers is compared with what was
+ * read before. Pure.
  */
 #ifndef INGEST_SCAN_H
 #define INGEST_SCAN_H

@@ -30,7 +30,7 @@ struct channel {
 	char unit[DP_UNIT_MAX + 1];
 };
 
-/** A part of a sensor. What has no name below is the first part, which has the others. */
+/** A part of a sensor. The first part begins the list of all of them. */
 struct series {
 	int64_t sensor;	     /**< the id of its row */
 	struct series *next; /**< the sensor's next part, or NULL */

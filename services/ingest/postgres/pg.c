@@ -1,8 +1,8 @@
 /*
- * Longer than other files, as it alone knows libpq and its traps: it resolves names while
- * it connects, so it is given addresses (hosts.h); it may close a socket and open the next
- * one under the same number, so what is polled is a dup(); COPY is not possible in
- * pipeline mode, so each request enters and leaves that for itself.
+ * Longer than other files, as it alone knows libpq and its traps. libpq waits for name
+ * servers while it connects, so it is given addresses (hosts.h). It may close a socket and
+ * open the next one under the same number, so a dup() of the socket is polled. It cannot
+ * COPY in pipeline mode, so each request enters that mode and leaves it again.
  */
 #include "pg.h"
 

@@ -43,7 +43,8 @@ void pg_free(struct pg *pg);
 /** The session is of use: the next reconnection does not wait long. */
 void pg_good(struct pg *pg);
 
-/** Give the session up, as when the server had: `lost` with this reason, and again. */
+/** End the session as if the server had: `lost` hears this reason, and it is tried again.
+ */
 void pg_drop(struct pg *pg, const char *why);
 
 /** What it is connected to or tries, without a password. */
