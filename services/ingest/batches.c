@@ -109,23 +109,29 @@ static void split(struct batches *batches)
 /*
  * The database refuses something in the batch. First the same batch is tried once more:
  * two replicas may have added the same row. Then halves of it are tried, so that all other
- * messages are stored. The message that is left at last becomes a dead letter.
- * @return false: not even the dead letter is taken. The message goes to the end of the
- *         queue and comes again.
+ * messages are stored. The message that is left at last becomes a dead letter; if that is
+ * refused as well, nothing more can be done for it.
  */
-static bool single_out(struct batches *batches, const char *why)
+static void single_out(struct batches *batches, const char *why)
 {
-	if (!batches->refused)
+	if (batches->batch.n == 0)
+		batches->refused = false; /* all of it was plain, and is gone */
+	else if (!batches->refused)
 		batches->refused = true;
 	else if (batches->batch.n > 1)
 		split(batches);
-	else if (batches->batch.n == 1 && !incoming_refuse(batches->batch.first, why)) {
-		queue_add(&batches->queue, batches->batch.first);
+	else if (!incoming_refuse(batches->batch.first, why)) {
+		batches->hopeless = batches->batch.first;
+		batches->refused = false;
 		queue_init(&batches->batch);
-		batches->plain_waits = true;
-		return false;
 	}
-	return true;
+}
+
+struct incoming *batches_hopeless(struct batches *batches)
+{
+	struct incoming *hopeless = batches->hopeless;
+	batches->hopeless = NULL;
+	return hopeless;
 }
 
 static void note_stored(struct batches *batches, int64_t now_ms)
@@ -146,7 +152,8 @@ bool batches_end(struct batches *batches, int64_t now_ms, int err, const char *w
 	batches->storing = false;
 	if (err != 0 && batches->plain_gone)
 		queue_forget_plain(&batches->batch);
-	if (err == -EDOM && single_out(batches, why)) {
+	if (err == -EDOM) {
+		single_out(batches, why);
 		batches->retry_at_ms = 0;
 		return false;
 	}
@@ -174,4 +181,5 @@ void batches_finish(struct batches *batches)
 {
 	incoming_free(batches->queue.first);
 	incoming_free(batches->batch.first);
+	incoming_free(batches->hopeless);
 }

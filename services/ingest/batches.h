@@ -9,19 +9,20 @@
 #include "incoming.h"
 
 struct batches {
-	struct queue queue;	 /**< arriving */
-	struct queue batch;	 /**< being stored, or waiting to be tried again */
-	size_t most_bytes;	 /**< of both together */
-	size_t batch_bytes;	 /**< of a batch: as large as could be stored in time */
-	bool storing;		 /**< a job has the batch */
-	bool plain_gone;	 /**< meanwhile its plain messages were given up */
-	bool plain_waits;	 /**< a plain message is in the queue */
-	bool refused;		 /**< for what it is: it was tried again as it was */
-	int last_error;		 /**< why the last batch was not stored; 0 */
-	int64_t retry_ms;	 /**< how long the next failure waits */
-	int64_t retry_at_ms;	 /**< when the batch is tried again */
-	int64_t gather_until_ms; /**< until then a batch may wait for more */
-	int64_t begun_ms;	 /**< when the job began */
+	struct queue queue;	   /**< arriving */
+	struct queue batch;	   /**< being stored, or waiting to be tried again */
+	size_t most_bytes;	   /**< of both together */
+	size_t batch_bytes;	   /**< of a batch: as large as could be stored in time */
+	bool storing;		   /**< a job has the batch */
+	bool plain_gone;	   /**< meanwhile its plain messages were given up */
+	bool plain_waits;	   /**< a plain message is in the queue */
+	bool refused;		   /**< for what it is: it was tried again as it was */
+	struct incoming *hopeless; /**< see batches_hopeless() */
+	int last_error;		   /**< why the last batch was not stored; 0 */
+	int64_t retry_ms;	   /**< how long the next failure waits */
+	int64_t retry_at_ms;	   /**< when the batch is tried again */
+	int64_t gather_until_ms;   /**< until then a batch may wait for more */
+	int64_t begun_ms;	   /**< when the job began */
 };
 
 /** @param most_bytes  messages beyond it are not wanted: batches_full() */
@@ -70,6 +71,12 @@ struct queue *batches_begin(struct batches *batches, int64_t now_ms);
  *         database refuses
  */
 bool batches_end(struct batches *batches, int64_t now_ms, int err, const char *why);
+
+/**
+ * A message whose dead letter is refused as well: it is in no batch any more.
+ * @return it, which changes hands; or NULL
+ */
+struct incoming *batches_hopeless(struct batches *batches);
 
 /** The store is back: do not wait for the next attempt. */
 void batches_retry_now(struct batches *batches);

@@ -17,6 +17,7 @@
 #include "timer.h"
 #include "version.h"
 
+#define REFUSED_MS 60000
 #define ONE_MORE(name) +1
 #define STATS (COUNTS(ONE_MORE) + 2)
 
@@ -36,6 +37,7 @@ struct ingest {
 	bool working; /* the job is under way */
 	bool release_due;
 	int64_t count_at_ms;
+	int64_t refused_until_ms; /* unhealthy: a dead letter was refused */
 	uv_timer_t wake_timer;
 	uv_prepare_t prepare;
 	struct dp_stats stats;
@@ -125,6 +127,21 @@ static void log_change(const struct ingest *in, int before, int err)
 		dp_log(DP_LOG_INFO, "storing again", "store=%s", in->sink->name);
 }
 
+/* Nothing more can be done for it: who has sent a native one still has it. */
+static void give_up(struct ingest *in, struct incoming *message)
+{
+	if (now_ms(in) >= in->refused_until_ms)
+		dp_log(DP_LOG_ERROR,
+			"the database refuses a message and the dead letter of it as well; "
+			"others are stored; see which rule of the database it is",
+			"store=%s topic=\"%s\" error=\"%s\"", in->sink->name,
+			message->topic, in->job.why);
+	in->refused_until_ms = now_ms(in) + REFUSED_MS;
+	message->next = NULL;
+	incoming_free(message);
+	plain_link_committed(&in->plain, !batches_expect_plain(&in->batches));
+}
+
 static void note_commit(struct ingest *in)
 {
 	int err = in->job.stored, before = in->batches.last_error;
@@ -136,6 +153,9 @@ static void note_commit(struct ingest *in)
 	}
 	if (batches_end(&in->batches, now_ms(in), err, in->job.why))
 		log_change(in, before, err);
+	struct incoming *hopeless = batches_hopeless(&in->batches);
+	if (hopeless != NULL)
+		give_up(in, hopeless);
 	if (err == -EPROTO)
 		leave(in);
 	/* The broker hears that a group of plain messages is safe once all of it is
@@ -404,10 +424,9 @@ void ingest_stop(void *data)
 		dp_bus_pause(in->native, true);
 		dp_stats_stop(&in->stats);
 	}
-	/* Plain messages that are being committed are still acknowledged; the broker sends
-	 * the others again. */
+	/* What has arrived is stored, plain messages too: an acknowledgement is for all of
+	 * them. */
 	plain_link_stop(&in->plain);
-	batches_forget_plain(&in->batches);
 	in->kind->hurry(in->sink);
 	/* ingest_work() stores what has arrived and finishes. */
 	timer_start(&in->wake_timer, on_wake, 0);
@@ -419,7 +438,7 @@ const char *ingest_health(void *data)
 	const char *why = in->kind->health(in->sink);
 	if (why != NULL)
 		return why;
-	if (in->batches.last_error == -EDOM)
+	if (now_ms(in) < in->refused_until_ms)
 		return "the database refuses a message, and the dead letter of it as well; "
 		       "the log says why";
 	if (in->claim == NULL)

@@ -138,17 +138,29 @@ def test_a_stream_that_the_database_refuses(lab, central, ingest, rules):
 
 
 def test_a_dead_letter_that_is_refused_as_well(lab, central, ingest, rules):
-    """It stays behind the others, which are stored, and is kept once it may be."""
+    """Others are stored and acknowledged, the log says it once, and it is kept once it may be."""
     rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
     rules.forbid("dead_letter", "new.reason LIKE '%too hot%'", "no letters")
-    peer, stream = Peer(lab.client(central)), new_stream()
-    sent = peer.send(stream, 1, hot(1), 1)
-    eventually(lambda: any("no letters" in e.get("error", "") for e in ingest.events()), "it says why")
-    for _ in range(3):
+    peer, device, stream = Peer(lab.client(central)), lab.client(central), new_stream()
+
+    def refused():
+        return sum("no letters" in e.get("error", "") for e in ingest.events())
+
+    peer.send(stream, 1, hot(1), 1)
+    eventually(lambda: refused() == 1, "it says why")
+    for number in range(3):
+        peer.send(stream, 1, hot(1), 1)  # as its publisher does while nobody answers
+        device.publish("/data/oven", json.dumps({"temperature": HOT + number}))
+        device.publish("/data/oven", json.dumps({"temperature": number}))
         other = new_stream()
         assert peer.batch(other, 1, 2) == {"stored": [[other, 1, 2]]}
-    assert lab.database.dead_letters() == []
+    eventually(lambda: temperatures(lab, "/data/oven") == [0, 1, 2], "the other plain messages are stored")
+    assert refused() == 1 and lab.database.dead_letters() == []
+    assert ingest.health()[0] != 0 and "dead letter" in ingest.health()[1]
+    # It has kept nothing back: a stop is clean, and what was stored does not come again.
+    ingest.stop()
+    ingest.start()
     rules.allow("dead_letter")
-    assert [entry[:3] for entry in peer.answer(sent)["rejected"]] == [[stream, 1, 1]]
-    assert len(lab.database.dead_letters()) == 1
+    assert [entry[:3] for entry in peer.ask(stream, 1, hot(1), 1)["rejected"]] == [[stream, 1, 1]]
+    assert len(lab.database.dead_letters()) == 1 and temperatures(lab, "/data/oven") == [0, 1, 2]
     ingest.wait_healthy()

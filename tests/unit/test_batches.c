@@ -162,10 +162,14 @@ static void test_a_refused_message_is_singled_out(void **state)
 	batches_end(&batches, 0, -EDOM, "words");
 	assert_int_equal(bad->refusals, 2);
 	batches_begin(&batches, 0);
-	assert_true(batches_end(&batches, 0, -EDOM, "words"));
-	assert_int_equal(batches.last_error, -EDOM);
+	assert_false(batches_end(&batches, 0, -EDOM, "words"));
 	assert_null(batches.batch.first);
-	assert_ptr_equal(batches.queue.first->next, bad);
+	assert_false(batches.refused);
+	/* It waits nowhere: others would wait with it. */
+	struct incoming *hopeless = batches_hopeless(&batches);
+	assert_ptr_equal(hopeless, bad);
+	assert_null(batches_hopeless(&batches));
+	incoming_free(hopeless);
 	batches_finish(&batches);
 }
 

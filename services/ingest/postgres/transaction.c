@@ -26,6 +26,8 @@ static const char ordinary[] = SESSION_BEGIN
 	" INSERT INTO lost (stream, first, count, ts) SELECT stream, 2, 1, now() FROM new;"
 	"INSERT INTO reading (sensor, ts, clock, temperature, humidity)"
 	" VALUES (-1, now(), 0, 20, 50);"
+	"INSERT INTO dead_letter (ts, topic, reason, bytes, payload)"
+	" VALUES (now(), 'n', 'n', 1, decode('00', 'hex'));"
 	"INSERT INTO late (sensor, ts, temperature, humidity) VALUES (-1, now(), 20, 50);"
 	"ROLLBACK";
 

@@ -12,6 +12,8 @@ static const char ordinary[] =
 	" VALUES (-1, randomblob(16), 'n', 1, 1);"
 	"INSERT INTO stream_interval (stream, first, last) VALUES (-1, 1, 1);"
 	"INSERT INTO lost (stream, first, count, ts) VALUES (-1, 2, 1, 1);"
+	"INSERT INTO dead_letter (ts, topic, reason, bytes, payload)"
+	" VALUES (1, 'n', 'n', 1, x'00');"
 	"INSERT INTO reading (sensor, ts, id, clock, temperature, humidity)"
 	" SELECT -1, 1800000000000000, reading, 0, 20, 50 FROM next_id";
 

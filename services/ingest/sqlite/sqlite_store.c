@@ -54,6 +54,11 @@ static int open_again(struct sqlite_store *store, int64_t now_us)
 			err = prepare_all(store);
 	}
 	store->damaged = err != 0 && store->damaged;
+	/* Not half open: the next attempt opens it anew. */
+	if (err != 0) {
+		finalize_all(store);
+		dp_store_close(&store->file);
+	}
 	return err;
 }
 
