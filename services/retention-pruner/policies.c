@@ -106,17 +106,6 @@ static const char *node_of(const char *topic)
 
 /* ---- what is ambiguous ---- */
 
-static void keep_longer(struct policy *policy, const struct policy *other)
-{
-	if (other->raw_us > policy->raw_us)
-		policy->raw_us = other->raw_us;
-	/* All have the sizes of RETENTION. */
-	for (unsigned i = 0; i < policy->n && i < other->n; i++) {
-		if (other->sizes[i].age_us > policy->sizes[i].age_us)
-			policy->sizes[i].age_us = other->sizes[i].age_us;
-	}
-}
-
 /* Whatever else would count for a sensor of the node. */
 static void keep_as_node(
 	const struct policies *policies, struct override *override, const char *node)
@@ -125,7 +114,7 @@ static void keep_as_node(
 	make_key(key, sizeof(key), node, "");
 	const struct override *of_node = find(policies, key);
 	if (of_node != NULL)
-		keep_longer(&override->policy, &of_node->policy);
+		policy_keep_longer(&override->policy, &of_node->policy);
 }
 
 static void note(struct policies *policies, const char *node, const char *sensor)
@@ -149,7 +138,7 @@ static void note(struct policies *policies, const char *node, const char *sensor
 			"kept for the longest age of all that could be meant; rename one",
 			"name=" PREFIX "%s node=%s sensor=%s other_node=%s other_sensor=%s",
 			key, override->node, override->sensor, node, sensor);
-		keep_longer(&override->policy, &policies->all);
+		policy_keep_longer(&override->policy, &policies->all);
 		keep_as_node(policies, override, override->node);
 	}
 	keep_as_node(policies, override, node);

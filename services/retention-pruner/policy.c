@@ -137,3 +137,14 @@ int policy_parse(const char *text, const struct policy *base, struct policy *pol
 		*policy = parsed;
 	return err;
 }
+
+void policy_keep_longer(struct policy *policy, const struct policy *other)
+{
+	if (other->raw_us > policy->raw_us)
+		policy->raw_us = other->raw_us;
+	/* All have the sizes of RETENTION. */
+	for (unsigned i = 0; i < policy->n && i < other->n; i++) {
+		if (other->sizes[i].age_us > policy->sizes[i].age_us)
+			policy->sizes[i].age_us = other->sizes[i].age_us;
+	}
+}

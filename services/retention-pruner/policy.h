@@ -27,4 +27,7 @@ struct policy {
 int policy_parse(const char *text, const struct policy *base, struct policy *policy,
 	const char **why);
 
+/** Of each age the longer one counts. Both have the same sizes. */
+void policy_keep_longer(struct policy *policy, const struct policy *other);
+
 #endif
