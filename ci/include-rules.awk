@@ -8,7 +8,7 @@ BEGIN {
 	only["libpq-fe.h"] = "^(common/postgres|services/ingest/postgres/pg|services/retention-pruner/postgres/db)[.]c$"
 	# A unit test may look into the file that it made.
 	only["sqlite3.h"] = "^(common/(sqlite|store)[.][ch]|services/publisher/outbox/outbox[^/]*" \
-		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/[^/]*|tests/(unit|fault)/[^/]*)$"
+		"|services/ingest/insert_sqlite[^/]*|services/retention-pruner/sqlite/[^/]*|tests/(unit|fault)/[^/]*)$"
 
 	# Bytes, numbers and a time in, results out.
 	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|backoff|resolution)" \

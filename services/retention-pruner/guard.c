@@ -1,177 +1,112 @@
-/*
- * What would go, before anything does. A clock that jumps forward makes everything old at
- * once: a run that would take more than half of what the last policy period has brought, or
- * that follows a step of the clock, asks first.
- */
-#include "jump.h"
-#include "prune_steps.h"
+#include "guard.h"
 
-static bool stepped(const struct prune_run *run, const struct state *state)
+void guard_begin(
+	struct guard *guard, const struct store_ops *ops, void *store, struct job *job)
 {
-	char boot[JUMP_BOOT_MAX];
-	jump_boot(boot, run->boot_id, run->synchronised);
-	const struct jump_moment last = {state->run_wall_us, state->run_boot_us,
-					 state->run_boot_id},
-				 now = {run->now_us, run->boot_us, boot};
-	return jump_seen(&last, &now);
+	*guard = (struct guard){.ops = ops, .store = store, .job = job};
 }
 
-static int ask(struct prune *prune, const char *reason)
+static int ask(struct guard *guard, const char *reason)
 {
-	prune->report.outcome = PRUNE_ASKS;
-	prune->report.reason = reason;
-	prune->phase = PHASE_END;
-	return 0;
+	guard->job->report.outcome = PRUNE_ASKS;
+	guard->job->report.reason = reason;
+	return STEP_TO(PHASE_END);
 }
 
-int guard_check(struct prune *prune)
+int guard_check(struct guard *guard)
 {
-	struct state state;
-	int64_t used, newest = 0;
-	int err = prune_state(prune, &state);
-	if (err == 0)
-		err = prune_note_sensors(prune);
-	if (err == 0)
-		err = space_sizes(prune, &used, &prune->report.bytes_before);
+	const struct prune_run *run = &guard->job->run;
+	struct last_run known = {.wall_us = 0};
+	int err = guard->ops->look(guard->store, &known);
 	if (err != 0)
 		return err;
-	prune->report.rows_before = state.next_id - 1 - state.removed;
-	if (prune->run.dry_run) {
-		prune->phase = PHASE_LOOK;
-		return 0;
-	}
-	if (prune->run.confirmed) {
-		prune->phase = PHASE_MARK;
-		return 0;
-	}
-	if (stepped(&prune->run, &state))
-		return ask(prune, jump_stepped);
-	prune->reference_us = state.run_wall_us;
-	if (state.run_wall_us == 0) {
-		/* Never before: it was no earlier than anything was stored. */
-		err = prune_row(prune, NEWEST, 0, NULL, 1, &newest);
-		prune->reference_us = newest;
-	}
-	if (prune->reference_us > prune->run.now_us)
-		prune->reference_us = prune->run.now_us;
-	return err < 0 ? err : 1;
+	/* Never before: it was no earlier than anything was stored. */
+	guard->reference_us = known.wall_us != 0 ? known.wall_us : known.newest_us;
+	if (guard->reference_us > run->now_us)
+		guard->reference_us = run->now_us;
+	const struct jump_moment last = {known.wall_us, known.boot_us, known.boot_id},
+				 now = {run->now_us, run->boot_us, guard->job->boot};
+	if (run->dry_run)
+		return STEP_TO(PHASE_LOOK);
+	if (run->confirmed)
+		return STEP_TO(PHASE_MARK);
+	return jump_seen(&last, &now) ? ask(guard, jump_stepped) : STEP_OVER;
 }
 
-/* Readings of the sensor at hand, from the last policy period: those that would go. */
-static int add_due(struct prune *prune)
+/* Go on with the subject at hand, or take the next one. @return 1, 0 there is none, error
+ */
+static int go_on(struct guard *guard)
 {
-	int64_t age_us = prune->policy->raw_us, n = 0;
-	const int64_t window[] = {
-		prune->sensor, prune->reference_us - age_us, prune->run.now_us - age_us};
-	int err = prune_row(prune, COUNT_DUE, 3, window, 1, &n);
-	prune->due[0] += n;
-	return err < 0 ? err : 0;
+	int found = guard->at_hand ? 1 : guard->ops->next(guard->store, &guard->subject);
+	guard->at_hand = found == 1;
+	return found;
 }
 
-/* Which of due[] and kept[] a size has. */
-static unsigned level_of(const struct policy *policy, int64_t size_us)
+/* Where the subject's age ends, seen from a time. */
+static int64_t bound_us(const struct guard *guard, int64_t from_us)
 {
-	unsigned i = 0;
-	while (i < policy->n && policy->sizes[i].size_us != size_us)
-		i++;
-	return i + 1;
+	return from_us - guard->subject.age_us - guard->subject.size_us;
 }
 
-static int add_rollups_due(struct prune *prune)
+/* Of the subject in a span, or in a part of it: then the next step goes on. */
+static int add_due(struct guard *guard, int64_t from_us, int64_t until_us, int64_t *sum)
 {
-	int64_t size_us = prune->size_s * 1000000, n = 0;
-	int64_t age_us = prune_age_us(prune->policy, size_us);
-	if (age_us == 0)
-		return ask(prune, jump_size_gone);
-	const int64_t window[] = {prune->size_s, prune->series_sensor, prune->series_col,
-		prune->reference_us - age_us - size_us,
-		prune->run.now_us - age_us - size_us};
-	int err = prune_row(prune, COUNT_ROLLUPS_DUE, 5, window, 1, &n);
-	prune->due[level_of(prune->policy, size_us)] += n;
-	return err < 0 ? err : 0;
+	int64_t n = 0;
+	int all = guard->ops->count_due(guard->store, from_us, until_us, &n);
+	if (all < 0)
+		return all;
+	*sum += n;
+	guard->at_hand = all == 0;
+	return STEP_MORE;
 }
 
-/* Sensors first, then the series of rollups. @return as prune_next_series() */
-static int next(struct prune *prune, bool *rollups)
+int guard_due(struct guard *guard)
 {
-	*rollups = prune->size_s > 0;
-	int found = *rollups ? 0 : prune_next_sensor(prune);
-	if (found != 0)
-		return found;
-	*rollups = true;
-	return prune_next_series(prune);
-}
-
-/* From the first one again. @return 1 */
-static int rewind_all(struct prune *prune)
-{
-	prune->sensor = prune->size_s = 0;
-	return 1;
-}
-
-int guard_due(struct prune *prune)
-{
-	bool rollups;
-	int found = next(prune, &rollups);
+	int found = go_on(guard);
 	if (found <= 0)
-		return found < 0 ? found : rewind_all(prune);
-	return rollups ? add_rollups_due(prune) : add_due(prune);
+		return found < 0 ? found : STEP_OVER;
+	if (guard->subject.age_us == 0)
+		return ask(guard, jump_size_gone);
+	return add_due(guard, bound_us(guard, guard->reference_us),
+		bound_us(guard, guard->job->run.now_us), &guard->due[guard->subject.level]);
 }
 
-static int add_kept(struct prune *prune, bool rollups)
+static int add_kept(struct guard *guard)
 {
-	int64_t size_us = rollups ? prune->size_s * 1000000 : 0, n = 0;
-	unsigned level = rollups ? level_of(prune->policy, size_us) : 0;
-	int64_t age_us =
-		rollups ? prune_age_us(prune->policy, size_us) : prune->policy->raw_us;
-	int64_t from_us = prune->run.now_us - age_us - size_us;
+	int64_t n = 0, *kept = &guard->kept[guard->subject.level];
 	/* Only whether there are more than would go. */
-	int64_t enough = prune->due[level] - prune->kept[level];
-	const int64_t series[] = {
-		prune->size_s, prune->series_sensor, prune->series_col, from_us, enough};
-	const int64_t sensor[] = {prune->sensor, from_us, enough};
-	if (enough <= 0)
-		return 0;
-	int err = rollups ? prune_row(prune, COUNT_ROLLUPS_KEPT, 5, series, 1, &n)
-			  : prune_row(prune, COUNT_KEPT, 3, sensor, 1, &n);
-	prune->kept[level] += n;
-	return err < 0 ? err : 0;
+	int64_t enough = guard->due[guard->subject.level] - *kept;
+	int err = 0;
+	if (enough > 0)
+		err = guard->ops->count_kept(
+			guard->store, bound_us(guard, guard->job->run.now_us), enough, &n);
+	if (err < 0)
+		return err;
+	*kept += n;
+	guard->at_hand = false;
+	return STEP_MORE;
 }
 
-int guard_kept(struct prune *prune)
+int guard_kept(struct guard *guard)
 {
-	bool rollups, enough = true;
-	for (unsigned i = 0; i < LEVELS; i++)
-		enough = enough && prune->kept[i] >= prune->due[i];
-	int found = enough ? 0 : next(prune, &rollups);
-	if (found > 0)
-		return add_kept(prune, rollups);
-	if (found < 0)
-		return found;
-	rewind_all(prune);
-	return enough ? 1 : ask(prune, jump_too_much);
+	bool enough = true;
+	for (unsigned i = 0; i < GUARD_LEVELS; i++)
+		enough = enough && guard->kept[i] >= guard->due[i];
+	if (enough)
+		return STEP_OVER;
+	int found = go_on(guard);
+	if (found == 0)
+		return ask(guard, jump_too_much);
+	return found < 0 ? found : add_kept(guard);
 }
 
-int guard_look(struct prune *prune)
+int guard_look(struct guard *guard)
 {
-	bool rollups;
-	int64_t n = 0, now_us = prune->run.now_us;
-	int found = next(prune, &rollups);
-	prune->report.outcome = PRUNE_LOOKED;
+	struct prune_report *report = &guard->job->report;
+	int found = go_on(guard);
+	report->outcome = PRUNE_LOOKED;
 	if (found <= 0)
-		return found < 0 ? found : rewind_all(prune);
-	if (!rollups) {
-		const int64_t window[] = {
-			prune->sensor, INT64_MIN, now_us - prune->policy->raw_us};
-		found = prune_row(prune, COUNT_DUE, 3, window, 1, &n);
-		prune->report.readings += n;
-		return found < 0 ? found : 0;
-	}
-	int64_t size_us = prune->size_s * 1000000;
-	int64_t age_us = prune_age_us(prune->policy, size_us);
-	const int64_t window[] = {prune->size_s, prune->series_sensor, prune->series_col,
-		INT64_MIN, age_us == 0 ? INT64_MAX : now_us - age_us - size_us};
-	found = prune_row(prune, COUNT_ROLLUPS_DUE, 5, window, 1, &n);
-	prune->report.rollups += n;
-	return found < 0 ? found : 0;
+		return found < 0 ? found : STEP_OVER;
+	return add_due(guard, INT64_MIN, guard->subject.gone_us,
+		guard->subject.size_us == 0 ? &report->readings : &report->rollups);
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "prune.h"
+#include "job.h"
 
 #define ORDER_REPORT_MAX 1024
 

@@ -28,7 +28,6 @@
 #define STREAMS_KEPT 100000
 #define STATS 5
 #define LEASE_RENEW_NS 10000000000
-#define MAX_DB_FLOOR 16777216
 
 enum task { TASK_OPEN, TASK_BEGIN, TASK_STEP, TASK_RELEASE };
 
@@ -56,32 +55,6 @@ struct pruner {
 	struct dp_stat table[STATS];
 	char client_id[96], holder[96], stats_topic[192];
 };
-
-static int check_bytes(const char *name, int64_t bytes, const char *allowed)
-{
-	char text[32];
-	if (allowed == NULL)
-		return 0;
-	snprintf(text, sizeof(text), "%lld", (long long)bytes);
-	dp_config_reject(name, text, allowed);
-	return -EINVAL;
-}
-
-int pruner_check(const void *data)
-{
-	const struct pruner_config *config = data;
-	struct policies policies;
-	int err = policies_load(&policies, config->retention, environ);
-	policies_finish(&policies);
-	bool too_small = config->max_db_bytes > 0 && config->max_db_bytes < MAX_DB_FLOOR;
-	if (check_bytes("MAX_DB_BYTES", config->max_db_bytes,
-		    too_small ? "0 or at least 16777216" : NULL) != 0)
-		err = -EINVAL;
-	if (check_bytes("MIN_FREE_BYTES", config->min_free_bytes,
-		    prune_check_min_free(config->min_free_bytes)) != 0)
-		err = -EINVAL;
-	return err;
-}
 
 /* ---- on the work queue ---- */
 
@@ -119,7 +92,7 @@ static void do_work(uv_work_t *work)
 	p->took_us = 0;
 	switch (p->task) {
 	case TASK_OPEN:
-		p->result = prune_open(&p->prune, p->config->store_url);
+		p->result = prune_open(&p->prune, p->config->ops, p->config->store_url);
 		break;
 	case TASK_BEGIN:
 		renew(p);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "service.h"
+#include "store_ops.h"
 
 struct pruner_config {
 	struct dp_service_config service;
@@ -15,12 +16,10 @@ struct pruner_config {
 	int64_t max_db_bytes, min_free_bytes;
 	int64_t interval_s;
 	int64_t pause_ms;
+	const struct store_ops *ops; /**< the program's store */
 };
 
 struct pruner;
-
-/** Check the policies and the limits; logs. @return 0 or -EINVAL */
-int pruner_check(const void *config);
 
 /** The store is opened later: until it could be, health says why not. Never NULL. */
 struct pruner *pruner_start(struct dp_service *service, const struct pruner_config *config);

@@ -3,6 +3,7 @@
 #define TEST_PRUNE_FILE_H
 
 #include "retention-pruner/prune.h"
+#include "retention-pruner/sqlite/sqlite_ops.h"
 #include "support.h"
 
 #define BEFORE_US INT64_C(1000000)
@@ -24,7 +25,7 @@ static inline struct prune *open_pruner(void **state, char path[PATH_SIZE])
 	struct prune *prune = NULL;
 	snprintf(url, sizeof(url), "sqlite://%s", path_in(state, "broker.db", path));
 	sqlite3_auto_extension((void (*)(void))note_opened);
-	assert_int_equal(prune_open(&prune, url), 0);
+	assert_int_equal(prune_open(&prune, &sqlite_ops, url), 0);
 	sqlite3_reset_auto_extension();
 	return prune;
 }

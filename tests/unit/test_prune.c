@@ -428,7 +428,7 @@ static void test_a_store_that_cannot_be_opened_is_an_error(void **state)
 	struct capture capture;
 	snprintf(url, sizeof(url), "sqlite://%s/absent/broker.db", (const char *)*state);
 	capture_begin(&capture, STDERR_FILENO);
-	int err = prune_open(&prune, url);
+	int err = prune_open(&prune, &sqlite_ops, url);
 	capture_end(&capture, log, sizeof(log));
 	assert_int_equal(err, -ENOENT);
 	assert_null(prune);

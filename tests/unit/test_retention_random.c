@@ -8,6 +8,7 @@
 
 #include "ingest_store.h"
 #include "retention-pruner/prune.h"
+#include "retention-pruner/sqlite/sqlite_ops.h"
 #include "retention_model.h"
 
 #define SEEDS 12
@@ -119,7 +120,7 @@ static void run_to_end(
 	struct prune *prune = NULL;
 	int64_t rows;
 	bool done = false;
-	require(prune_open(&prune, url) == 0);
+	require(prune_open(&prune, &sqlite_ops, url) == 0);
 	prune_begin(prune, run);
 	for (int steps = 0; !done; steps++) {
 		require(steps < 100000);

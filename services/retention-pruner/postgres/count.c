@@ -8,12 +8,17 @@
  * is concerned, and is merged from there. So no reading need be looked at twice, and raw
  * readings may go once they are counted.
  */
+#include "count.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "../bucket.h"
-#include "prune_postgres.h"
+#include "days.h"
+#include "isolate.h"
+#include "postgres.h"
+#include "step.h"
 
 #define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 #define SQL_MAX 8192
@@ -60,10 +65,10 @@ static const char *const columns[BUCKET_COLUMNS] = {
 	"temperature", "humidity", "v2", "v3", "v4", "v5", "v6", "v7"};
 
 /* Up to which column there are any: each takes its time. @return how many, or an error */
-static int used_columns(struct prune *prune)
+static int used_columns(struct postgres_store *store)
 {
 	int64_t last = 0;
-	int found = step_ask(prune, "SELECT max(col) FROM channel", 0, NULL, NULL, &last);
+	int found = step_ask(store, "SELECT max(col) FROM channel", 0, NULL, NULL, &last);
 	if (found < 0)
 		return found;
 	return last < BUCKET_COLUMNS ? (int)last + 1 : BUCKET_COLUMNS;
@@ -104,12 +109,12 @@ struct counted {
  * Count what `raw` gives, in a snapshot: of the sensors from $3 to $4, but for those of the
  * array $5. @return 0 or an error
  */
-static int count_raw(struct prune *prune, const char *raw, const int64_t numbers[4],
-	const char *aside, struct counted *counted)
+static int count_raw(struct postgres_store *store, const char *raw,
+	const int64_t numbers[4], const char *aside, struct counted *counted)
 {
-	const struct policy *policy = &prune->run.policies->all;
+	const struct policy *policy = &store->job->run.policies->all;
 	struct text sql = {.len = 0};
-	int n_columns = used_columns(prune);
+	int n_columns = used_columns(store);
 	if (n_columns < 0)
 		return n_columns;
 	append(&sql, "WITH raw AS %s%s", raw, values);
@@ -128,44 +133,46 @@ static int count_raw(struct prune *prune, const char *raw, const int64_t numbers
 		append(&sql, " + count(*) FILTER (WHERE abs(%s) > " VALUE_MAX ")",
 			columns[i]);
 	append(&sql, " FROM raw");
-	int found = step_ask(prune, sql.at, 4, numbers, aside, &counted->readings);
+	int found = step_ask(store, sql.at, 4, numbers, aside, &counted->readings);
 	if (found == 1)
-		counted->odd = db_int(prune->db, 0, 1);
+		counted->odd = db_int(store->db, 0, 1);
 	return found < 0 ? found : 0;
 }
 
 /* Once it is committed. */
-static void note_counted(struct prune *prune, const struct counted *counted)
+static void note_counted(struct postgres_store *store, const struct counted *counted)
 {
-	prune->report.counted += counted->readings;
-	prune->report.odd += counted->odd;
+	store->job->report.counted += counted->readings;
+	store->job->report.odd += counted->odd;
 }
 
 /* ---- up to where ---- */
 
-static int64_t finest_us(const struct prune *prune)
+static int64_t finest_us(const struct postgres_store *store)
 {
-	return prune->run.policies->all.sizes[0].size_us;
+	return store->job->run.policies->all.sizes[0].size_us;
 }
 
-int count_mark(struct prune *prune)
+int count_mark(void *data, int64_t *rows)
 {
+	struct postgres_store *store = data;
+	(void)rows;
 	char sql[256];
-	int err = step_begin(prune, STEP_PLAIN);
+	int err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	if (prune->run.policies->all.n == 0) {
+	if (store->job->run.policies->all.n == 0) {
 		/* Nobody wants to know any more. */
-		err = step_end_with(prune, "DELETE FROM late");
+		err = step_end_with(store, "DELETE FROM late");
 		return err != 0 ? err : 1;
 	}
 	/* Who is in the middle of storing does not know the new mark: not meanwhile. */
-	int64_t mark_us = bucket_start(prune->run.now_us - LAG_US, finest_us(prune));
+	int64_t mark_us = bucket_start(store->job->run.now_us - LAG_US, finest_us(store));
 	snprintf(sql, sizeof(sql),
 		"SELECT pg_advisory_xact_lock(" DP_POSTGRES_STORING ");"
 		"UPDATE retention SET late_before = greatest(late_before, %lld)",
 		(long long)mark_us);
-	err = step_end_with(prune, sql);
+	err = step_end_with(store, sql);
 	return err != 0 ? err : 1;
 }
 
@@ -182,11 +189,12 @@ int count_mark(struct prune *prune)
  * Up to where a step that begins at a time counts: within the day, and by whole buckets,
  * unless one is too much for a step. Then its parts are merged.
  */
-static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t until_us)
+static int64_t span_end_us(
+	const struct postgres_store *store, int64_t start_us, int64_t until_us)
 {
 	int64_t day_us = bucket_start(start_us, DAY_US) + DAY_US;
-	int64_t most_us = start_us + prune->strides[PHASE_COUNT].amount * 1000000;
-	int64_t end_us = bucket_start(most_us, finest_us(prune));
+	int64_t most_us = start_us + store->job->strides[PHASE_COUNT].amount * 1000000;
+	int64_t end_us = bucket_start(most_us, finest_us(store));
 	if (end_us <= start_us)
 		end_us = most_us;
 	if (end_us > day_us)
@@ -202,66 +210,68 @@ static int64_t span_end_us(const struct prune *prune, int64_t start_us, int64_t 
 	" AND ts >= " DP_POSTGRES_TIME("$1") " AND ts < " DP_POSTGRES_TIME("$2")
 
 /* With the state's row locked. */
-static int count_span(struct prune *prune, const struct state *state, struct range sensors,
-	struct counted *counted)
+static int count_span(struct postgres_store *store, const struct postgres_state *state,
+	struct range sensors, struct counted *counted)
 {
 	char aside[ISOLATE_TEXT_MAX];
-	isolate_ids(&prune->aside, aside);
+	isolate_ids(&store->job->aside, aside);
 	int64_t start_us = EVER_US;
-	int err = days_first(prune, state->counted_until_us, &start_us);
+	int err = days_first(store, state->counted_until_us, &start_us);
 	if (err < 0)
 		return err;
 	if (start_us > state->late_before_us)
 		start_us = state->late_before_us;
-	int64_t end_us = span_end_us(prune, start_us, state->late_before_us);
+	int64_t end_us = span_end_us(store, start_us, state->late_before_us);
 	const int64_t span[] = {start_us, end_us, sensors.first, sensors.last};
-	err = count_raw(prune, SPAN, span, aside, counted);
+	err = count_raw(store, SPAN, span, aside, counted);
 	if (err != 0)
 		return err;
-	err = step_run(prune,
+	err = step_run(store,
 		"DELETE FROM late WHERE ts >= " DP_POSTGRES_TIME(
 			"$1") " AND ts < " DP_POSTGRES_TIME("$2"),
 		2, span, NULL);
-	if (err == 0 && prune->aside.n > 0)
-		err = step_run(prune, LEAVE_LATE, 2, span, aside);
+	if (err == 0 && store->job->aside.n > 0)
+		err = step_run(store, LEAVE_LATE, 2, span, aside);
 	if (err == 0)
 		err = step_run(
-			prune, "UPDATE retention SET counted_until = $1", 1, &end_us, NULL);
+			store, "UPDATE retention SET counted_until = $1", 1, &end_us, NULL);
 	return err;
 }
 
 /* Of some sensors only to see whether it works. */
-static int count_some_of(struct prune *prune, struct range sensors, bool keep)
+static int count_some_of(struct postgres_store *store, struct range sensors, bool keep)
 {
 	struct counted counted = {.readings = 0};
-	struct state state;
-	int err = step_begin(prune, STEP_SNAPSHOT);
+	struct postgres_state state;
+	int err = step_begin(store, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
-	err = step_state(prune, &state);
+	err = step_state(store, &state);
 	bool over = err == 0 && state.counted_until_us >= state.late_before_us;
 	if (err == 0 && !over)
-		err = count_span(prune, &state, sensors, &counted);
+		err = count_span(store, &state, sensors, &counted);
 	if (err == 0 && !keep)
-		return step_undo(prune);
-	err = step_end(prune, err);
+		return step_undo(store);
+	err = step_end(store, err);
 	if (err != 0)
 		return err;
-	note_counted(prune, &counted);
+	note_counted(store, &counted);
 	return over;
 }
 
-static int try_some(struct prune *prune, struct range sensors)
+static int try_some(struct postgres_store *store, struct range sensors)
 {
-	return count_some_of(prune, sensors, false);
+	return count_some_of(store, sensors, false);
 }
 
-int count_some(struct prune *prune)
+int count_some(void *data, int64_t *rows)
 {
-	if (prune->run.policies->all.n == 0)
+	struct postgres_store *store = data;
+	(void)rows;
+	if (store->job->run.policies->all.n == 0)
 		return 1;
-	int result = count_some_of(prune, ISOLATE_ALL, true);
-	return isolate_may(result) ? isolate_find(prune, try_some, result) : result;
+	int result = count_some_of(store, ISOLATE_ALL, true);
+	return isolate_may(result) ? isolate_find(store, try_some, result) : result;
 }
 
 /* ---- what came too late ---- */
@@ -272,38 +282,40 @@ int count_some(struct prune *prune)
 		"$1") " AND sensor BETWEEN $3 AND $4 AND sensor <> ALL ($5::integer[])"    \
 		      " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
 
-static int count_late_of(struct prune *prune, struct range sensors, bool keep)
+static int count_late_of(struct postgres_store *store, struct range sensors, bool keep)
 {
-	int64_t most = prune->strides[PHASE_LATE].amount;
+	int64_t most = store->job->strides[PHASE_LATE].amount;
 	struct counted counted = {.readings = 0};
 	char aside[ISOLATE_TEXT_MAX];
-	struct state state;
-	int err = step_begin(prune, STEP_SNAPSHOT);
+	struct postgres_state state;
+	int err = step_begin(store, STEP_SNAPSHOT);
 	if (err != 0)
 		return err;
-	err = step_state(prune, &state);
-	isolate_ids(&prune->aside, aside);
+	err = step_state(store, &state);
+	isolate_ids(&store->job->aside, aside);
 	const int64_t some[] = {state.counted_until_us, most, sensors.first, sensors.last};
 	if (err == 0)
-		err = count_raw(prune, SOME_LATE, some, aside, &counted);
+		err = count_raw(store, SOME_LATE, some, aside, &counted);
 	if (err == 0 && !keep)
-		return step_undo(prune);
-	err = step_end(prune, err);
+		return step_undo(store);
+	err = step_end(store, err);
 	if (err != 0)
 		return err;
-	note_counted(prune, &counted);
+	note_counted(store, &counted);
 	return counted.readings < most;
 }
 
-static int try_late(struct prune *prune, struct range sensors)
+static int try_late(struct postgres_store *store, struct range sensors)
 {
-	return count_late_of(prune, sensors, false);
+	return count_late_of(store, sensors, false);
 }
 
-int count_late(struct prune *prune)
+int count_late(void *data, int64_t *rows)
 {
-	if (prune->run.policies->all.n == 0)
+	struct postgres_store *store = data;
+	(void)rows;
+	if (store->job->run.policies->all.n == 0)
 		return 1;
-	int result = count_late_of(prune, ISOLATE_ALL, true);
-	return isolate_may(result) ? isolate_find(prune, try_late, result) : result;
+	int result = count_late_of(store, ISOLATE_ALL, true);
+	return isolate_may(result) ? isolate_find(store, try_late, result) : result;
 }

@@ -1,22 +1,24 @@
-/* The partitions of reading, a day each. */
+#include "days.h"
+
 #include <stdio.h>
 
-#include "prune_postgres.h"
+#include "postgres.h"
+#include "step.h"
 
-int days_next(struct prune *prune, int64_t from_us, int64_t *begins_us, char *name)
+int days_next(struct postgres_store *store, int64_t from_us, int64_t *begins_us, char *name)
 {
-	int found = step_ask(prune,
+	int found = step_ask(store,
 		"SELECT begins, name FROM " DAYS
 		" WHERE begins >= $1 ORDER BY begins LIMIT 1",
 		1, &from_us, NULL, begins_us);
 	if (found == 1)
-		snprintf(name, DAY_NAME_MAX, "%s", db_text(prune->db, 0, 1));
+		snprintf(name, DAY_NAME_MAX, "%s", db_text(store->db, 0, 1));
 	return found;
 }
 
-int days_first(struct prune *prune, int64_t from_us, int64_t *first_us)
+int days_first(struct postgres_store *store, int64_t from_us, int64_t *first_us)
 {
-	return step_ask(prune,
+	return step_ask(store,
 		"SELECT least((SELECT greatest(begins, $1) FROM " DAYS
 		" WHERE begins + 86400000000 > $1 ORDER BY begins LIMIT 1),"
 		" (SELECT " MICROSECONDS(
@@ -25,16 +27,18 @@ int days_first(struct prune *prune, int64_t from_us, int64_t *first_us)
 		1, &from_us, NULL, first_us);
 }
 
-int64_t days_until_us(const struct prune *prune, const struct state *state)
+/* Up to where whole days go. */
+static int64_t until_us(
+	const struct postgres_store *store, const struct postgres_state *state)
 {
-	const struct policy *all = &prune->run.policies->all;
-	int64_t until_us = prune->run.now_us - prune->groups.longest_us;
-	if (prune->cut_raw_us > until_us)
-		until_us = prune->cut_raw_us;
+	const struct policy *all = &store->job->run.policies->all;
+	int64_t bound_us = store->job->run.now_us - store->groups.longest_us;
+	if (store->job->cut_raw_us > bound_us)
+		bound_us = store->job->cut_raw_us;
 	/* What is counted, and only that, may go. */
-	if (all->n > 0 && state->counted_until_us < until_us)
-		until_us = state->counted_until_us;
-	return until_us;
+	if (all->n > 0 && state->counted_until_us < bound_us)
+		bound_us = state->counted_until_us;
+	return bound_us;
 }
 
 #define SAMPLE_PAGES "1000"
@@ -43,7 +47,8 @@ int64_t days_until_us(const struct prune *prune, const struct state *state)
  * What is large takes longer to count than anybody may wait: by its size, and how many rows
  * a page had when the server looked last, or has at the table's begin.
  */
-static int estimate(struct prune *prune, const char *name, int64_t bytes, int64_t *rows)
+static int estimate(
+	struct postgres_store *store, const char *name, int64_t bytes, int64_t *rows)
 {
 	char sql[512];
 	snprintf(sql, sizeof(sql),
@@ -53,25 +58,26 @@ static int estimate(struct prune *prune, const char *name, int64_t bytes, int64_
 		"  / " SAMPLE_PAGES ".0 END)::bigint"
 		" FROM pg_class WHERE oid = '%s'::regclass",
 		name, name);
-	return step_ask(prune, sql, 1, &bytes, NULL, rows);
+	return step_ask(store, sql, 1, &bytes, NULL, rows);
 }
 
-static int count_rows(struct prune *prune, const char *name, int64_t *rows, bool *about)
+static int count_rows(
+	struct postgres_store *store, const char *name, int64_t *rows, bool *about)
 {
 	char sql[128];
 	int64_t bytes = 0;
 	snprintf(sql, sizeof(sql), "SELECT pg_relation_size('%s')", name);
-	int found = step_ask(prune, sql, 0, NULL, NULL, &bytes);
+	int found = step_ask(store, sql, 0, NULL, NULL, &bytes);
 	*about = bytes >= EXACT_BYTES;
 	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", name);
 	if (found >= 0)
-		found = *about ? estimate(prune, name, bytes, rows)
-			       : step_ask(prune, sql, 0, NULL, NULL, rows);
+		found = *about ? estimate(store, name, bytes, rows)
+			       : step_ask(store, sql, 0, NULL, NULL, rows);
 	return found < 0 ? found : 0;
 }
 
 /* ingest waits while we have the table, and while we wait for whoever reads it. */
-static int drop(struct prune *prune, const char *name, int64_t ends_us)
+static int drop(struct postgres_store *store, const char *name, int64_t ends_us)
 {
 	char sql[DAY_NAME_MAX + 256];
 	/* Nobody makes a partition meanwhile, and waits for what we hold. */
@@ -79,7 +85,7 @@ static int drop(struct prune *prune, const char *name, int64_t ends_us)
 		DP_POSTGRES_LOCK "; DROP TABLE %s; UPDATE retention SET dropped_until ="
 				 " greatest(dropped_until, %lld)",
 		name, (long long)ends_us);
-	return step_end_with(prune, sql);
+	return step_end_with(store, sql);
 }
 
 /* A day that goes. */
@@ -90,38 +96,39 @@ struct day {
 };
 
 /* @return 1, 0 there is none, or an error */
-static int find_day(struct prune *prune, struct day *day)
+static int find_day(struct postgres_store *store, struct day *day)
 {
-	struct state state;
+	struct postgres_state state;
 	int64_t begins_us = 0;
-	int found = step_look(prune, &state);
+	int found = step_look(store, &state);
 	if (found == 0)
-		found = days_next(prune, 0, &begins_us, day->name);
+		found = days_next(store, 0, &begins_us, day->name);
 	if (found <= 0)
 		return found;
 	day->ends_us = begins_us + DAY_US;
-	if (day->ends_us > days_until_us(prune, &state))
+	if (day->ends_us > until_us(store, &state))
 		return 0;
-	found = count_rows(prune, day->name, &day->rows, &day->about);
+	found = count_rows(store, day->name, &day->rows, &day->about);
 	return found < 0 ? found : 1;
 }
 
-int days_drop(struct prune *prune, int64_t *rows)
+int days_drop(void *data, int64_t *rows)
 {
+	struct postgres_store *store = data;
 	struct day day = {.rows = 0};
-	int err = step_begin(prune, STEP_PLAIN);
+	int err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	int found = find_day(prune, &day);
+	int found = find_day(store, &day);
 	if (found <= 0) {
-		err = step_end(prune, found);
+		err = step_end(store, found);
 		return err != 0 ? err : 1;
 	}
-	err = drop(prune, day.name, day.ends_us);
+	err = drop(store, day.name, day.ends_us);
 	if (err != 0)
 		return err;
 	*rows = day.rows;
-	prune->report.readings += day.rows;
-	prune->report.about = prune->report.about || day.about;
+	store->job->report.readings += day.rows;
+	store->job->report.about = store->job->report.about || day.about;
 	return 0;
 }

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "prune_postgres.h"
+#include "postgres.h"
+#include "step.h"
 
 void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX])
 {
@@ -15,35 +16,35 @@ void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX])
 }
 
 /* What the step has failed with is the session's last word still. */
-static int set_aside(struct prune *prune, int64_t id)
+static int set_aside(struct postgres_store *store, int64_t id)
 {
 	char why[256], topic[128], name[128];
-	snprintf(why, sizeof(why), "%s", db_why(prune->db));
+	snprintf(why, sizeof(why), "%s", db_why(store->db));
 	int err = step_run(
-		prune, "SELECT topic, name FROM sensor WHERE id = $1", 1, &id, NULL);
+		store, "SELECT topic, name FROM sensor WHERE id = $1", 1, &id, NULL);
 	if (err != 0)
 		return err;
-	bool found = db_rows(prune->db) > 0;
-	dp_postgres_line(topic, sizeof(topic), found ? db_text(prune->db, 0, 0) : "?");
-	dp_postgres_line(name, sizeof(name), found ? db_text(prune->db, 0, 1) : "?");
-	if (!aside_add(&prune->aside, id, topic, name, why))
+	bool found = db_rows(store->db) > 0;
+	dp_postgres_line(topic, sizeof(topic), found ? db_text(store->db, 0, 0) : "?");
+	dp_postgres_line(name, sizeof(name), found ? db_text(store->db, 0, 1) : "?");
+	if (!aside_add(&store->job->aside, id, topic, name, why))
 		return -EIO;
-	prune->report.reason = prune->aside.reason;
+	store->job->report.reason = store->job->aside.reason;
 	return 0;
 }
 
-int isolate_find(struct prune *prune, isolate_try try, int err)
+int isolate_find(struct postgres_store *store, isolate_try try, int err)
 {
 	struct range at = {0, 0};
-	int found = step_ask(prune, "SELECT max(id) FROM sensor", 0, NULL, NULL, &at.last);
+	int found = step_ask(store, "SELECT max(id) FROM sensor", 0, NULL, NULL, &at.last);
 	if (found < 0)
 		return found;
 	/* It fails without any sensor, or there are too many. */
-	if (prune->aside.n == ASIDE_MAX || try(prune, (struct range){1, 0}) != 0)
+	if (store->job->aside.n == ASIDE_MAX || try(store, (struct range){1, 0}) != 0)
 		return err;
 	while (at.first < at.last) {
 		const struct range half = {at.first, at.first + (at.last - at.first) / 2};
-		int tried = try(prune, half);
+		int tried = try(store, half);
 		if (tried != 0 && tried != err)
 			return tried;
 		if (tried == err)
@@ -52,8 +53,8 @@ int isolate_find(struct prune *prune, isolate_try try, int err)
 			at.first = half.last + 1;
 	}
 	/* Meanwhile it may have become possible. */
-	int tried = try(prune, at);
+	int tried = try(store, at);
 	if (tried == 0)
 		return err;
-	return tried == err ? set_aside(prune, at.first) : tried;
+	return tried == err ? set_aside(store, at.first) : tried;
 }

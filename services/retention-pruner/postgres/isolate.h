@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "../aside.h"
-
-struct prune;
+#include "postgres_store.h"
 
 #define ISOLATE_TEXT_MAX (ASIDE_MAX * 12 + 3)
 
@@ -21,7 +19,7 @@ struct range {
 void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX]);
 
 /** Try a step with some of the sensors and undo it. @return 0 or its error */
-typedef int (*isolate_try)(struct prune *prune, struct range sensors);
+typedef int (*isolate_try)(struct postgres_store *store, struct range sensors);
 
 /** Whether an error may be about one sensor only. @param result  of a step */
 static inline bool isolate_may(int result)
@@ -34,6 +32,6 @@ static inline bool isolate_may(int result)
  * aside.
  * @return 0: the step may be tried again; or an error: it is not about one sensor
  */
-int isolate_find(struct prune *prune, isolate_try try, int err);
+int isolate_find(struct postgres_store *store, isolate_try try, int err);
 
 #endif

@@ -1,9 +1,11 @@
-/* Which database this is, a session with it, and the lease there. */
+#include "session.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "prune_postgres.h"
+#include "postgres.h"
+#include "step.h"
 
 #define OLDEST_SERVER 140000
 #define LIMIT_MS                                                                           \
@@ -25,30 +27,30 @@ static const char settings[] =
 	" AND setting::bigint NOT BETWEEN 1 AND " LIMIT_MS ";"
 	"SELECT setting FROM pg_settings WHERE name = 'statement_timeout'";
 
-static int refuse(struct prune *prune, int err, const char *why)
+static int refuse(struct postgres_store *store, int err, const char *why)
 {
-	db_say_why(prune->db, why);
+	db_say_why(store->db, why);
 	return err;
 }
 
 /* Of a session that is new: whether this is a database for us, and which. */
-static int prepare(struct prune *prune, char store_id[STORE_ID_MAX])
+static int prepare(struct postgres_store *store, char store_id[STORE_ID_MAX])
 {
-	struct db *db = prune->db;
+	struct db *db = store->db;
 	char why[128];
 	if (db_server_version(db) < OLDEST_SERVER)
-		return refuse(prune, -ENOTSUP, "PostgreSQL 14 or newer is needed");
+		return refuse(store, -ENOTSUP, "PostgreSQL 14 or newer is needed");
 	int err = db_run(db, settings, NULL);
 	if (err != 0)
 		return err;
 	db_limit(db, db_int(db, 0, 0));
-	prune->limit_us = db_int(db, 0, 0) * 1000;
+	store->job->limit_us = db_int(db, 0, 0) * 1000;
 	err = db_run(db, "SELECT to_regclass('dewpoint_schema') IS NULL", NULL);
 	if (err != 0)
 		return err;
 	if (db_text(db, 0, 0)[0] == 't')
 		return refuse(
-			prune, -ENOENT, "there is no schema yet; ingest-postgres makes it");
+			store, -ENOENT, "there is no schema yet; ingest-postgres makes it");
 	err = db_run(db, "SELECT coalesce(max(version), 0) FROM dewpoint_schema", NULL);
 	if (err != 0)
 		return err;
@@ -66,46 +68,43 @@ static int prepare(struct prune *prune, char store_id[STORE_ID_MAX])
 	snprintf(why, sizeof(why),
 		"the schema is of version %lld; ingest-postgres brings it to %d", version,
 		DP_POSTGRES_SCHEMA);
-	return refuse(prune, -ENOENT, why);
+	return refuse(store, -ENOENT, why);
 }
 
 /* A session that could not be prepared is none: the next call makes another. */
-static int connect_again(struct prune *prune)
+static int connect_again(struct postgres_store *store, bool *replaced)
 {
 	char store_id[STORE_ID_MAX];
 	bool fresh = false;
-	int err = db_connect(prune->db, &fresh);
+	int err = db_connect(store->db, &fresh);
 	if (err != 0 || !fresh)
 		return err;
-	snprintf(store_id, sizeof(store_id), "%s", prune->store_id);
-	err = prepare(prune, store_id);
+	snprintf(store_id, sizeof(store_id), "%s", store->store_id);
+	err = prepare(store, store_id);
 	if (err != 0) {
-		db_disconnect(prune->db);
+		db_disconnect(store->db);
 		return err;
 	}
 	/* In the same database a run that was under way goes on. */
-	if (prune->phase != PHASE_DONE && strcmp(store_id, prune->store_id) != 0) {
-		prune->report.outcome = PRUNE_FAILED;
-		prune->report.reason = "the database was replaced during the run";
-		prune->phase = PHASE_DONE;
-	}
-	snprintf(prune->store_id, sizeof(prune->store_id), "%s", store_id);
+	*replaced = strcmp(store_id, store->store_id) != 0;
+	snprintf(store->store_id, sizeof(store->store_id), "%s", store_id);
 	return 0;
 }
 
 /* ---- the lease, on the database's clock ---- */
 
-int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us)
+int session_lease(void *data, struct dp_lease *lease, int64_t now_us, bool *replaced)
 {
+	struct postgres_store *store = data;
 	const char *const texts[] = {lease->name, lease->holder};
 	const struct db_values values = {1, 2, &lease->ttl_us, texts};
 	(void)now_us;
-	int err = connect_again(prune);
+	int err = connect_again(store, replaced);
 	if (err == 0)
-		err = step_begin(prune, STEP_PLAIN);
+		err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	err = db_run(prune->db,
+	err = db_run(store->db,
 		"INSERT INTO lease AS old VALUES"
 		" ($2, $3, 1, clock_timestamp() + $1 * interval '1 microsecond')"
 		" ON CONFLICT (name) DO UPDATE SET holder = $3, expires = excluded.expires,"
@@ -113,9 +112,9 @@ int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us)
 		" WHERE old.holder = $3 OR old.expires < clock_timestamp()"
 		" RETURNING number",
 		&values);
-	bool held = err == 0 && db_rows(prune->db) > 0;
-	int64_t number = held ? db_int(prune->db, 0, 0) : 0;
-	err = step_end(prune, err);
+	bool held = err == 0 && db_rows(store->db) > 0;
+	int64_t number = held ? db_int(store->db, 0, 0) : 0;
+	err = step_end(store, err);
 	if (err != 0)
 		return err;
 	lease->held = held;
@@ -123,12 +122,13 @@ int prune_lease(struct prune *prune, struct dp_lease *lease, int64_t now_us)
 	return 0;
 }
 
-int prune_release(struct prune *prune, struct dp_lease *lease)
+int session_release(void *data, struct dp_lease *lease)
 {
+	struct postgres_store *store = data;
 	const char *const texts[] = {lease->name, lease->holder};
 	const struct db_values values = {1, 2, &lease->number, texts};
 	lease->held = false;
-	return db_run(prune->db,
+	return db_run(store->db,
 		"UPDATE lease SET expires = '-infinity'"
 		" WHERE number = $1 AND name = $2 AND holder = $3",
 		&values);

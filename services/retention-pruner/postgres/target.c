@@ -1,49 +1,52 @@
-#include "prune_postgres.h"
+#include "target.h"
 
-int target_next(struct prune *prune)
+#include "step.h"
+
+void target_rewind(void *data)
 {
-	struct target *target = &prune->target;
+	struct postgres_store *store = data;
+	store->place = (struct place){.day_us = -1};
+	store->look_us = INT64_MIN;
+}
+
+int target_next(struct postgres_store *store)
+{
+	struct place *place = &store->place;
 	for (;;) {
-		while (target->group < prune->groups.n) {
-			target->group++;
-			if (target_group(prune)->n > 0)
+		while (place->group < store->groups.n) {
+			place->group++;
+			if (target_group(store)->n > 0)
 				return 1;
 		}
-		int found = step_ask(prune, "SELECT min(size) FROM rollup WHERE size > $1",
-			1, &target->size_s, NULL, &target->size_s);
+		int found = step_ask(store, "SELECT min(size) FROM rollup WHERE size > $1",
+			1, &place->size_s, NULL, &place->size_s);
 		if (found <= 0)
 			return found;
-		target->group = 0;
+		place->group = 0;
 	}
 }
 
-const struct group *target_group(const struct prune *prune)
+const struct group *target_group(const struct postgres_store *store)
 {
-	return &prune->groups.at[prune->target.group - 1];
+	return &store->groups.at[store->place.group - 1];
 }
 
-/* Which of a policy's sizes it is, counted from 1; 0: readings; more: none of them. */
-static unsigned size_of(const struct prune *prune)
+unsigned target_level(const struct postgres_store *store)
 {
-	const struct policy *policy = target_group(prune)->policy;
+	const struct policy *policy = target_group(store)->policy;
 	unsigned i = 0;
-	if (prune->target.size_s == 0)
+	if (store->place.size_s == 0)
 		return 0;
-	while (i < policy->n && policy->sizes[i].size_us != prune->target.size_s * 1000000)
+	while (i < policy->n && policy->sizes[i].size_us != store->place.size_s * 1000000)
 		i++;
 	return i + 1;
 }
 
-int64_t target_age_us(const struct prune *prune)
+int64_t target_age_us(const struct postgres_store *store)
 {
-	const struct policy *policy = target_group(prune)->policy;
-	unsigned size = size_of(prune);
-	if (size == 0)
+	const struct policy *policy = target_group(store)->policy;
+	unsigned level = target_level(store);
+	if (level == 0)
 		return policy->raw_us;
-	return size <= policy->n ? policy->sizes[size - 1].age_us : 0;
-}
-
-unsigned target_level(const struct prune *prune)
-{
-	return size_of(prune);
+	return level <= policy->n ? policy->sizes[level - 1].age_us : 0;
 }

@@ -3,10 +3,13 @@
  * also moves the mark that says so (see schema_2.sql), so it does not matter where a run
  * ends, and a bucket is never made anew from readings of which some may be gone.
  */
+#include "rollup.h"
+
 #include <errno.h>
 
-#include "bucket.h"
-#include "prune_steps.h"
+#include "../bucket.h"
+#include "statements.h"
+#include "walk.h"
 
 #define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 #define COST 4		/* of a bucket or a sensor, in readings */
@@ -19,7 +22,7 @@ struct span {
 };
 
 struct counting {
-	struct prune *prune;
+	struct sqlite_store *store;
 	struct fold fold;
 	int64_t sensor;
 	int64_t left; /* of the step */
@@ -31,7 +34,7 @@ static int add_bucket(
 	struct counting *counting = data;
 	const int64_t keys[] = {size_us / 1000000, counting->sensor, column,
 		bucket->start_us, bucket->count};
-	sqlite3_stmt *add = prune_bind(counting->prune, ADD_BUCKET, 5, keys);
+	sqlite3_stmt *add = sql_bind(counting->store, ADD_BUCKET, 5, keys);
 	sqlite3_bind_double(add, 6, bucket->min);
 	sqlite3_bind_double(add, 7, bucket->max);
 	sqlite3_bind_double(add, 8, bucket_sum(bucket));
@@ -40,11 +43,11 @@ static int add_bucket(
 	sqlite3_bind_int64(add, 11, bucket->first_us - bucket->start_us);
 	sqlite3_bind_int64(add, 12, bucket->last_us - bucket->start_us);
 	counting->left -= COST;
-	int err = prune_run(counting->prune, ADD_BUCKET);
+	int err = sql_run(counting->store, ADD_BUCKET);
 	/* What is there already cannot be added to: that is no matter of other sensors. */
-	int code = sqlite3_errcode(counting->prune->store.db);
+	int code = sqlite3_errcode(counting->store->file.db);
 	if (err != 0 && (code & 0xff) == SQLITE_CONSTRAINT) {
-		counting->prune->uncounted = counting->sensor;
+		counting->store->uncounted = counting->sensor;
 		return -EBADMSG;
 	}
 	return err;
@@ -61,23 +64,23 @@ static int add_row(struct counting *counting, sqlite3_stmt *row, int64_t ts_us)
 		if (bucket_takes(value))
 			fold_value(&counting->fold, ts_us, (unsigned)i - 2, value);
 		else
-			counting->prune->report.odd++;
+			counting->store->job->report.odd++;
 	}
-	counting->prune->report.counted++;
+	counting->store->job->report.counted++;
 	return err;
 }
 
 /* Count what the step has left for. @return 1 the span is at its end, 0, or an error */
 static int count_span(struct counting *counting, struct span *span)
 {
-	struct prune *prune = counting->prune;
+	struct sqlite_store *store = counting->store;
 	int64_t column = 0, limit = counting->left > 0 ? counting->left : 1, scanned = 0;
 	const int64_t from[] = {span->sensor, span->ts_us, span->id, span->until_us, limit};
-	int code, err = prune_row(prune, WIDTH, 1, &span->sensor, 1, &column);
+	int code, err = sql_row(store, WIDTH, 1, &span->sensor, 1, &column);
 	if (err < 0)
 		return err;
-	sqlite3_stmt *scan = prune_bind(prune, column > 1 ? SCAN_WIDE : SCAN, 5, from);
-	fold_init(&counting->fold, &prune->run.policies->all, add_bucket, counting);
+	sqlite3_stmt *scan = sql_bind(store, column > 1 ? SCAN_WIDE : SCAN, 5, from);
+	fold_init(&counting->fold, &store->job->run.policies->all, add_bucket, counting);
 	counting->sensor = span->sensor;
 	err = 0;
 	while (err == 0 && (code = sqlite3_step(scan)) == SQLITE_ROW) {
@@ -99,45 +102,47 @@ static int count_span(struct counting *counting, struct span *span)
 /* ---- what is counted for the first time ---- */
 
 /* Up to where this run counts. */
-static int64_t mark_us(const struct prune *prune)
+static int64_t mark_us(const struct sqlite_store *store)
 {
-	return bucket_start(
-		prune->run.now_us - LAG_US, prune->run.policies->all.sizes[0].size_us);
+	return bucket_start(store->job->run.now_us - LAG_US,
+		store->job->run.policies->all.sizes[0].size_us);
 }
 
-int rollup_mark(struct prune *prune)
+int rollup_mark(void *data, int64_t *rows)
 {
-	const struct policy *policy = &prune->run.policies->all;
-	struct state state;
-	int err = dp_store_begin(&prune->store);
+	struct sqlite_store *store = data;
+	(void)rows;
+	const struct policy *policy = &store->job->run.policies->all;
+	struct sqlite_state state;
+	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;
-	err = prune_state(prune, &state);
+	err = sql_state(store, &state);
 	if (err == 0 && policy->n == 0 && state.until_us != 0) {
 		/* Nobody wants to know any more. */
 		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
-		prune_bind(prune, SET_MARK, 3, mark);
-		err = prune_run(prune, SET_MARK);
+		sql_bind(store, SET_MARK, 3, mark);
+		err = sql_run(store, SET_MARK);
 		if (err == 0)
-			err = prune_run(prune, FORGET_LATE);
+			err = sql_run(store, FORGET_LATE);
 	} else if (err == 0 && policy->n > 0 && state.since_us == state.until_us) {
-		int64_t until_us = mark_us(prune);
+		int64_t until_us = mark_us(store);
 		const int64_t mark[] = {state.until_us, until_us, state.next_id};
-		prune_bind(prune, SET_MARK, 3, mark);
+		sql_bind(store, SET_MARK, 3, mark);
 		if (until_us > state.until_us)
-			err = prune_run(prune, SET_MARK);
+			err = sql_run(store, SET_MARK);
 	}
-	err = prune_end(prune, err);
+	err = sql_end(store, err);
 	return err != 0 ? err : 1;
 }
 
-static int next_sensor(struct prune *prune, struct state *state)
+static int next_sensor(struct sqlite_store *store, struct sqlite_state *state)
 {
-	int64_t sensor = prune->sensor;
-	prune->sensor = state->sensor;
-	int found = prune_next_sensor(prune);
-	state->sensor = prune->sensor;
-	prune->sensor = sensor;
+	int64_t sensor = store->sensor;
+	store->sensor = state->sensor;
+	int found = walk_sensor(store);
+	state->sensor = store->sensor;
+	store->sensor = sensor;
 	state->ts_us = state->since_us;
 	state->id = 0;
 	return found;
@@ -147,25 +152,25 @@ static int next_sensor(struct prune *prune, struct state *state)
  * What is not counted of a sensor counts as late. No id is negative, so its row is no
  * other's, and none of an earlier run.
  */
-static int leave_late(struct prune *prune, const struct state *state)
+static int leave_late(struct sqlite_store *store, const struct sqlite_state *state)
 {
 	const int64_t row[] = {state->sensor, -state->until_us, state->before_id - 1,
 		state->ts_us, state->id, state->until_us - 1};
-	prune_bind(prune, LEAVE_LATE, 6, row);
-	return prune_run(prune, LEAVE_LATE);
+	sql_bind(store, LEAVE_LATE, 6, row);
+	return sql_run(store, LEAVE_LATE);
 }
 
-static int count_some(struct prune *prune, struct state *state)
+static int count_some(struct sqlite_store *store, struct sqlite_state *state)
 {
 	struct counting counting = {
-		.prune = prune, .left = prune->strides[prune->phase].amount};
-	int found = state->sensor > 0 ? 1 : next_sensor(prune, state);
+		.store = store, .left = store->job->strides[PHASE_COUNT].amount};
+	int found = state->sensor > 0 ? 1 : next_sensor(store, state);
 	while (found == 1 && counting.left > 0) {
-		if (aside_has(&prune->aside, state->sensor)) {
-			int err = leave_late(prune, state);
+		if (aside_has(&store->job->aside, state->sensor)) {
+			int err = leave_late(store, state);
 			if (err != 0)
 				return err;
-			found = next_sensor(prune, state);
+			found = next_sensor(store, state);
 			continue;
 		}
 		struct span span = {.sensor = state->sensor,
@@ -179,59 +184,59 @@ static int count_some(struct prune *prune, struct state *state)
 		state->ts_us = span.ts_us;
 		state->id = span.id;
 		if (ended == 1)
-			found = next_sensor(prune, state);
+			found = next_sensor(store, state);
 	}
 	return found;
 }
 
-int rollup_count(struct prune *prune)
+int rollup_count(void *data, int64_t *rows)
 {
-	struct state state;
-	const struct prune_report report = prune->report;
-	bool over = prune->run.policies->all.n == 0;
-	int err = over ? 0 : dp_store_begin(&prune->store);
+	struct sqlite_store *store = data;
+	(void)rows;
+	struct sqlite_state state;
+	const struct prune_report report = store->job->report;
+	bool over = store->job->run.policies->all.n == 0;
+	int err = over ? 0 : dp_store_begin(&store->file);
 	if (err != 0 || over)
 		return err != 0 ? err : 1;
-	err = prune_state(prune, &state);
+	err = sql_state(store, &state);
 	if (err == 0 && state.since_us < state.until_us) {
-		int found = count_some(prune, &state);
+		int found = count_some(store, &state);
 		err = found < 0 ? found : 0;
 		over = found == 0;
 		const int64_t cursor[] = {state.sensor, state.ts_us, state.id};
 		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
-		prune_bind(prune, SET_CURSOR, 3, cursor);
-		prune_bind(prune, SET_MARK, 3, mark);
+		sql_bind(store, SET_CURSOR, 3, cursor);
+		sql_bind(store, SET_MARK, 3, mark);
 		if (err == 0)
-			err = prune_run(prune, over ? SET_MARK : SET_CURSOR);
+			err = sql_run(store, over ? SET_MARK : SET_CURSOR);
 	} else {
 		over = true;
 	}
-	err = prune_end(prune, err);
+	err = sql_end(store, err);
 	if (err != 0) {
-		prune->report = report;
+		store->job->report = report;
 		return err;
 	}
 	/* An earlier run's mark is reached: now for ours. */
-	if (over && mark_us(prune) > state.until_us) {
-		prune->phase = PHASE_MARK;
-		return 0;
-	}
+	if (over && mark_us(store) > state.until_us)
+		return STEP_TO(PHASE_MARK);
 	return over;
 }
 
 /* ---- what came too late ---- */
 
-int rollup_late_some(struct prune *prune)
+int rollup_late_some(struct sqlite_store *store)
 {
 	struct counting counting = {
-		.prune = prune, .left = prune->strides[PHASE_LATE].amount};
+		.store = store, .left = store->job->strides[PHASE_LATE].amount};
 	int64_t late[6], behind[] = {INT64_MIN, INT64_MIN};
 	int found = 1;
 	while (counting.left > 0 &&
-		(found = prune_row(prune, NEXT_LATE, 2, behind, 6, late)) == 1) {
+		(found = sql_row(store, NEXT_LATE, 2, behind, 6, late)) == 1) {
 		behind[0] = late[0];
 		behind[1] = late[1];
-		if (aside_has(&prune->aside, late[0])) {
+		if (aside_has(&store->job->aside, late[0])) {
 			behind[1] = INT64_MAX;
 			continue;
 		}
@@ -243,27 +248,29 @@ int rollup_late_some(struct prune *prune)
 			.before_id = late[2] + 1};
 		int ended = count_span(&counting, &span);
 		const int64_t rest[] = {span.ts_us, span.id, span.sensor, late[1]};
-		prune_bind(prune, SET_LATE, 4, rest);
-		prune_bind(prune, DROP_LATE, 2, late);
+		sql_bind(store, SET_LATE, 4, rest);
+		sql_bind(store, DROP_LATE, 2, late);
 		if (ended >= 0)
-			found = prune_run(prune, ended == 1 ? DROP_LATE : SET_LATE);
+			found = sql_run(store, ended == 1 ? DROP_LATE : SET_LATE);
 		if (ended < 0 || found < 0)
 			return ended < 0 ? ended : found;
 	}
 	return found < 0 ? found : found == 0 && counting.left > 0;
 }
 
-int rollup_late(struct prune *prune)
+int rollup_late(void *data, int64_t *rows)
 {
-	const struct prune_report report = prune->report;
-	if (prune->run.policies->all.n == 0)
+	struct sqlite_store *store = data;
+	(void)rows;
+	const struct prune_report report = store->job->report;
+	if (store->job->run.policies->all.n == 0)
 		return 1;
-	int err = dp_store_begin(&prune->store);
+	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;
-	int over = rollup_late_some(prune);
-	err = prune_end(prune, over < 0 ? over : 0);
+	int over = rollup_late_some(store);
+	err = sql_end(store, over < 0 ? over : 0);
 	if (err != 0)
-		prune->report = report;
+		store->job->report = report;
 	return err != 0 ? err : over;
 }

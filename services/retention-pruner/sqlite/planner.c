@@ -6,7 +6,7 @@
  * it holds the write lock: 0.9 s with 10 million (analysis_limit: 0.2 s). The pruner
  * knows how many there are.
  */
-#include "prune_steps.h"
+#include "planner.h"
 
 /* As ANALYZE writes it: rows, and how many of them share a sensor, a time, an id. */
 #define TELL                                                                               \
@@ -14,11 +14,11 @@
 	"INSERT INTO sqlite_stat1 SELECT 'reading', 'reading',"                            \
 	" printf('%%lld %%lld 1 1', %lld, max(1, %lld / max(1, count(*)))) FROM sensor"
 
-int prune_tell_planner(struct prune *prune, int64_t readings)
+int planner_tell(struct sqlite_store *store, int64_t readings)
 {
 	char sql[384];
 	int64_t there = 0;
-	sqlite3 *db = prune->store.db;
+	sqlite3 *db = store->file.db;
 	int err = dp_sqlite_int(db,
 		"SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'", &there);
 	/* Of itself it counts nothing, but makes the table. */

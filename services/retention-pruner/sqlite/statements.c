@@ -1,12 +1,14 @@
+#include "statements.h"
+
 #include <errno.h>
 #include <stdio.h>
 
-#include "prune_steps.h"
+#include "../cut.h"
 
 #define KEYED                                                                              \
 	" WHERE sensor = ?1 AND (ts, id) > (?2, ?3) AND ts < ?4 ORDER BY ts, id LIMIT ?5"
 
-static const char *const sql[PRUNE_STATEMENTS] = {
+static const char *const sql[SQLITE_STATEMENTS] = {
 	[NEXT_SENSOR] =
 		"SELECT id, topic, name FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
 	[ALL_SENSORS] = "SELECT id, topic, name FROM sensor WHERE id > ?",
@@ -79,55 +81,55 @@ static const char *const sql[PRUNE_STATEMENTS] = {
 
 static int note_log(void *data, sqlite3 *db, const char *name, int pages)
 {
-	struct prune *prune = data;
+	struct sqlite_store *store = data;
 	(void)db, (void)name;
-	prune->wal_pages = pages;
+	store->wal_pages = pages;
 	return SQLITE_OK;
 }
 
-int prune_prepare(struct prune *prune)
+int sql_prepare(struct sqlite_store *store)
 {
 	/*
 	 * Our commits need not be on the disk one by one: what a power cut undoes is done
 	 * again, and ingest's next commit takes ours along. The log is written into the
-	 * file by prune_checkpoint(), not in the middle of a step. A step needs few pages
+	 * file by the checkpoint, not in the middle of a step. A step needs few pages
 	 * at a time.
 	 */
-	int err = dp_sqlite_exec(prune->store.db,
+	int err = dp_sqlite_exec(store->file.db,
 		"PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
 		"PRAGMA cache_size=-512");
-	sqlite3_wal_hook(prune->store.db, note_log, prune);
-	for (int i = 0; i < PRUNE_STATEMENTS && err == 0; i++)
-		err = dp_sqlite_prepare(prune->store.db, sql[i], &prune->statements[i]);
+	sqlite3_wal_hook(store->file.db, note_log, store);
+	for (int i = 0; i < SQLITE_STATEMENTS && err == 0; i++)
+		err = dp_sqlite_prepare(store->file.db, sql[i], &store->statements[i]);
 	return err;
 }
 
-void prune_finalize(struct prune *prune)
+void sql_finalize(struct sqlite_store *store)
 {
-	for (int i = 0; i < PRUNE_STATEMENTS; i++) {
-		sqlite3_finalize(prune->statements[i]);
-		prune->statements[i] = NULL;
+	for (int i = 0; i < SQLITE_STATEMENTS; i++) {
+		sqlite3_finalize(store->statements[i]);
+		store->statements[i] = NULL;
 	}
 }
 
-sqlite3_stmt *prune_bind(
-	struct prune *prune, enum prune_statement which, int n, const int64_t *values)
+sqlite3_stmt *sql_bind(struct sqlite_store *store, enum sqlite_statement which, int n,
+	const int64_t *values)
 {
-	sqlite3_stmt *statement = prune->statements[which];
+	sqlite3_stmt *statement = store->statements[which];
 	for (int i = 0; i < n; i++)
 		sqlite3_bind_int64(statement, i + 1, values[i]);
 	return statement;
 }
 
-int prune_run(struct prune *prune, enum prune_statement which)
+int sql_run(struct sqlite_store *store, enum sqlite_statement which)
 {
-	return dp_sqlite_run(prune->statements[which]);
+	return dp_sqlite_run(store->statements[which]);
 }
 
-int prune_row(struct prune *prune, enum prune_statement which, int n, const int64_t *values,
-	int columns, int64_t *out)
+int sql_row(struct sqlite_store *store, enum sqlite_statement which, int n,
+	const int64_t *values, int columns, int64_t *out)
 {
-	sqlite3_stmt *statement = prune_bind(prune, which, n, values);
+	sqlite3_stmt *statement = sql_bind(store, which, n, values);
 	int code = sqlite3_step(statement), found = 0;
 	if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL) {
 		found = 1;
@@ -139,16 +141,15 @@ int prune_row(struct prune *prune, enum prune_statement which, int n, const int6
 	return err != 0 ? err : found;
 }
 
-/* A flipped bit makes a NULL where the schema allows none. */
-static const char *text(sqlite3_stmt *statement, int column)
+const char *sql_text(sqlite3_stmt *statement, int column)
 {
 	const char *found = (const char *)sqlite3_column_text(statement, column);
 	return found != NULL ? found : "";
 }
 
-int prune_state(struct prune *prune, struct state *state)
+int sql_state(struct sqlite_store *store, struct sqlite_state *state)
 {
-	sqlite3_stmt *statement = prune->statements[READ_STATE];
+	sqlite3_stmt *statement = store->statements[READ_STATE];
 	int64_t *const numbers[] = {&state->since_us, &state->until_us, &state->before_id,
 		&state->sensor, &state->ts_us, &state->id, &state->removed,
 		&state->run_wall_us, &state->run_boot_us, &state->next_id};
@@ -158,93 +159,15 @@ int prune_state(struct prune *prune, struct state *state)
 		*numbers[i] = sqlite3_column_int64(statement, i);
 	if (code == SQLITE_ROW)
 		snprintf(state->run_boot_id, sizeof(state->run_boot_id), "%s",
-			text(statement, n));
+			sql_text(statement, n));
 	sqlite3_reset(statement);
 	return code == SQLITE_DONE ? -ENODATA : dp_sqlite_error(code);
 }
 
-int prune_end(struct prune *prune, int err)
+int sql_end(struct sqlite_store *store, int err)
 {
 	if (err == 0)
-		return dp_store_commit(&prune->store);
-	dp_store_rollback(&prune->store);
+		return dp_store_commit(&store->file);
+	dp_store_rollback(&store->file);
 	return err;
-}
-
-int prune_next_sensor(struct prune *prune)
-{
-	sqlite3_stmt *statement = prune_bind(prune, NEXT_SENSOR, 1, &prune->sensor);
-	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW) {
-		prune->sensor = sqlite3_column_int64(statement, 0);
-		prune->policy = policies_of(
-			prune->run.policies, text(statement, 1), text(statement, 2));
-	}
-	sqlite3_reset(statement);
-	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
-}
-
-int prune_note_sensors(struct prune *prune)
-{
-	static const int64_t first = 0;
-	sqlite3_stmt *statement = prune_bind(prune, ALL_SENSORS, 1, &first);
-	int code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		policies_note(prune->run.policies, text(statement, 1), text(statement, 2));
-	}
-	sqlite3_reset(statement);
-	return dp_sqlite_error(code);
-}
-
-int prune_set_aside(struct prune *prune, int err)
-{
-	char error[128];
-	snprintf(error, sizeof(error), "%s", sqlite3_errmsg(prune->store.db));
-	const int64_t before = prune->uncounted - 1;
-	sqlite3_stmt *statement = prune_bind(prune, NEXT_SENSOR, 1, &before);
-	int code = sqlite3_step(statement);
-	bool added = code == SQLITE_ROW &&
-		     aside_add(&prune->aside, prune->uncounted, text(statement, 1),
-			     text(statement, 2), error);
-	sqlite3_reset(statement);
-	if (added)
-		prune->report.reason = prune->aside.reason;
-	return added ? 0 : err;
-}
-
-static int next_series_of_size(struct prune *prune)
-{
-	const int64_t after[] = {prune->size_s, prune->series_sensor, prune->series_col};
-	sqlite3_stmt *statement = prune_bind(prune, NEXT_SERIES, 3, after);
-	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW) {
-		prune->series_sensor = sqlite3_column_int64(statement, 0);
-		prune->series_col = sqlite3_column_int64(statement, 1);
-		prune->policy = policies_of(
-			prune->run.policies, text(statement, 2), text(statement, 3));
-	}
-	sqlite3_reset(statement);
-	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
-}
-
-int prune_next_series(struct prune *prune)
-{
-	int found = prune->size_s > 0 ? next_series_of_size(prune) : 0;
-	while (found == 0) {
-		found = prune_row(prune, NEXT_SIZE, 1, &prune->size_s, 1, &prune->size_s);
-		if (found <= 0)
-			return found;
-		prune->series_sensor = prune->series_col = -1;
-		found = next_series_of_size(prune);
-	}
-	return found;
-}
-
-int64_t prune_age_us(const struct policy *policy, int64_t size_us)
-{
-	for (unsigned i = 0; i < policy->n; i++) {
-		if (policy->sizes[i].size_us == size_us)
-			return policy->sizes[i].age_us;
-	}
-	return 0;
 }

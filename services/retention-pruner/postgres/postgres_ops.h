@@ -1,0 +1,9 @@
+/* The operations of a store in PostgreSQL. */
+#ifndef PRUNER_POSTGRES_OPS_H
+#define PRUNER_POSTGRES_OPS_H
+
+#include "../store_ops.h"
+
+extern const struct store_ops postgres_ops;
+
+#endif

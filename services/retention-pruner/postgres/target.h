@@ -1,0 +1,20 @@
+/* What is looked at and deleted one after the other: groups of sensors, then sizes. */
+#ifndef PRUNER_TARGET_H
+#define PRUNER_TARGET_H
+
+#include "postgres_store.h"
+
+/** Before the first group, the first size and the first day. */
+void target_rewind(void *store);
+
+/** Take the next group, then the next size. @return 1, 0 there is none, or an error */
+int target_next(struct postgres_store *store);
+const struct group *target_group(const struct postgres_store *store);
+
+/** The age at which it goes, or 0 when RETENTION has no such size. */
+int64_t target_age_us(const struct postgres_store *store);
+
+/** Which of the policy's sizes, from 1, or one more than it has; 0: readings. */
+unsigned target_level(const struct postgres_store *store);
+
+#endif

@@ -1,0 +1,11 @@
+/* Deleting: the oldest of a series first, some at a time. One step each. */
+#ifndef PRUNER_ROWS_H
+#define PRUNER_ROWS_H
+
+#include "sqlite_store.h"
+
+int rows_readings(void *store, int64_t *rows);
+int rows_rollups(void *store, int64_t *rows);
+int rows_streams(void *store, int64_t *rows);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * A store in a file of SQLite, as the pruner's steps on it share it. Types only. All of it
+ * belongs to the thread of the work queue.
+ */
+#ifndef PRUNER_SQLITE_STORE_H
+#define PRUNER_SQLITE_STORE_H
+
+#include "../cut.h"
+#include "../job.h"
+#include "sqlite.h"
+#include "store.h"
+
+/* The prepared statements; their texts are in statements.c. */
+enum sqlite_statement {
+	NEXT_SENSOR,
+	ALL_SENSORS,
+	READ_STATE,
+	SET_MARK,
+	SET_CURSOR,
+	SET_RUN,
+	ADD_REMOVED,
+	WIDTH,
+	SCAN,
+	SCAN_WIDE,
+	ADD_BUCKET,
+	NEXT_LATE,
+	LEAVE_LATE,
+	SET_LATE,
+	DROP_LATE,
+	FORGET_LATE,
+	FIND_BOUND,
+	DELETE_BEFORE,
+	DELETE_TO,
+	DELETE_AHEAD,
+	COUNT_DUE,
+	COUNT_KEPT,
+	OLDEST,
+	NEWEST,
+	NEXT_SIZE,
+	NEXT_SERIES,
+	FIND_ROLLUP_BOUND,
+	DELETE_ROLLUPS,
+	COUNT_ROLLUPS_DUE,
+	COUNT_ROLLUPS_KEPT,
+	OLDEST_ROLLUP,
+	STREAM_KEPT,
+	SQLITE_STATEMENTS
+};
+
+/* The row of `retention`, and the next reading's id. */
+struct sqlite_state {
+	int64_t since_us, until_us, before_id;
+	int64_t sensor, ts_us, id;
+	int64_t removed, run_wall_us, run_boot_us;
+	char run_boot_id[40];
+	int64_t next_id;
+};
+
+struct sqlite_store {
+	struct dp_store file;
+	sqlite3_stmt *statements[SQLITE_STATEMENTS];
+	int wal_pages; /* of the log, after our last commit */
+	int wal_seen;  /* when it was last written into the file */
+
+	struct job *job;	       /* the run's */
+	int64_t uncounted;	       /* the sensor with which counting failed */
+	int64_t sensor;		       /* at hand, 0 before the first */
+	const struct policy *policy;   /* of it */
+	int64_t size_s, series_sensor; /* rollups at hand */
+	int64_t series_col;
+	struct cut_gain gain; /* of this run */
+	int64_t stuck_us; /* when cutting for free space last gained nothing; 0: it does */
+	int stuck_pages;  /* of the log then */
+	char stuck[112];  /* that, for the report */
+};
+
+#endif

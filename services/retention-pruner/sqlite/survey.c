@@ -1,0 +1,106 @@
+#include "survey.h"
+
+#include <stdio.h>
+
+#include "planner.h"
+#include "room.h"
+#include "statements.h"
+#include "walk.h"
+
+int survey_look(void *data, struct last_run *last)
+{
+	struct sqlite_store *store = data;
+	struct prune_report *report = &store->job->report;
+	struct sqlite_state state;
+	int64_t used;
+	int err = sql_state(store, &state);
+	if (err == 0)
+		err = walk_note_sensors(store);
+	if (err == 0)
+		err = room_sizes(store, &used, &report->bytes_before);
+	if (err != 0)
+		return err;
+	report->rows_before = state.next_id - 1 - state.removed;
+	last->wall_us = state.run_wall_us;
+	last->boot_us = state.run_boot_us;
+	snprintf(last->boot_id, sizeof(last->boot_id), "%s", state.run_boot_id);
+	if (last->wall_us == 0)
+		err = sql_row(store, NEWEST, 0, NULL, 1, &last->newest_us);
+	return err < 0 ? err : 0;
+}
+
+/* Sensors first, then the series of rollups. */
+int survey_next(void *data, struct subject *subject)
+{
+	struct sqlite_store *store = data;
+	int64_t now_us = store->job->run.now_us;
+	int found = store->size_s > 0 ? 0 : walk_sensor(store);
+	*subject = (struct subject){.level = 0};
+	if (found == 1) {
+		subject->age_us = store->policy->raw_us;
+		subject->gone_us = now_us - subject->age_us;
+	}
+	if (found != 0)
+		return found;
+	found = walk_series(store);
+	if (found != 1)
+		return found;
+	subject->size_us = store->size_s * 1000000;
+	subject->level = walk_level(store->policy, subject->size_us);
+	subject->age_us = walk_age_us(store->policy, subject->size_us);
+	subject->gone_us = subject->age_us == 0
+				   ? INT64_MAX
+				   : now_us - subject->age_us - subject->size_us;
+	return 1;
+}
+
+int survey_count_due(void *data, int64_t from_us, int64_t until_us, int64_t *n)
+{
+	struct sqlite_store *store = data;
+	const int64_t sensor[] = {store->sensor, from_us, until_us};
+	const int64_t series[] = {
+		store->size_s, store->series_sensor, store->series_col, from_us, until_us};
+	int err = store->size_s > 0 ? sql_row(store, COUNT_ROLLUPS_DUE, 5, series, 1, n)
+				    : sql_row(store, COUNT_DUE, 3, sensor, 1, n);
+	return err < 0 ? err : 1;
+}
+
+int survey_count_kept(void *data, int64_t from_us, int64_t enough, int64_t *n)
+{
+	struct sqlite_store *store = data;
+	const int64_t sensor[] = {store->sensor, from_us, enough};
+	const int64_t series[] = {
+		store->size_s, store->series_sensor, store->series_col, from_us, enough};
+	return store->size_s > 0 ? sql_row(store, COUNT_ROLLUPS_KEPT, 5, series, 1, n)
+				 : sql_row(store, COUNT_KEPT, 3, sensor, 1, n);
+}
+
+/* What the run comes to, and that there was one. */
+int survey_end(void *data, int64_t *rows)
+{
+	struct sqlite_store *store = data;
+	struct prune_report *report = &store->job->report;
+	struct sqlite_state state = {.next_id = 0};
+	int64_t used;
+	(void)rows;
+	int err = dp_store_begin(&store->file);
+	if (err != 0)
+		return err;
+	const int64_t when[] = {store->job->run.now_us, store->job->run.boot_us};
+	if (report->outcome == PRUNE_DID) {
+		sqlite3_bind_text(sql_bind(store, SET_RUN, 2, when), 3, store->job->boot,
+			-1, SQLITE_STATIC);
+		err = sql_run(store, SET_RUN);
+	}
+	if (err == 0)
+		err = sql_state(store, &state);
+	if (err == 0)
+		err = room_sizes(store, &used, &report->bytes_after);
+	if (err == 0)
+		err = sql_row(store, OLDEST, 0, NULL, 1, &report->oldest_us);
+	report->rows_after = state.next_id - 1 - state.removed;
+	if (err >= 0 && report->outcome == PRUNE_DID)
+		err = planner_tell(store, report->rows_after);
+	err = sql_end(store, err < 0 ? err : 0);
+	return err != 0 ? err : 1;
+}

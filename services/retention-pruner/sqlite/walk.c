@@ -1,0 +1,95 @@
+#include "walk.h"
+
+#include <stdio.h>
+
+#include "statements.h"
+
+void walk_rewind(void *data)
+{
+	struct sqlite_store *store = data;
+	store->sensor = store->size_s = 0;
+}
+
+int walk_sensor(struct sqlite_store *store)
+{
+	sqlite3_stmt *statement = sql_bind(store, NEXT_SENSOR, 1, &store->sensor);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		store->sensor = sqlite3_column_int64(statement, 0);
+		store->policy = policies_of(store->job->run.policies,
+			sql_text(statement, 1), sql_text(statement, 2));
+	}
+	sqlite3_reset(statement);
+	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+}
+
+int walk_note_sensors(struct sqlite_store *store)
+{
+	static const int64_t first = 0;
+	sqlite3_stmt *statement = sql_bind(store, ALL_SENSORS, 1, &first);
+	int code;
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+		policies_note(store->job->run.policies, sql_text(statement, 1),
+			sql_text(statement, 2));
+	}
+	sqlite3_reset(statement);
+	return dp_sqlite_error(code);
+}
+
+int walk_set_aside(struct sqlite_store *store, int err)
+{
+	char error[128];
+	snprintf(error, sizeof(error), "%s", sqlite3_errmsg(store->file.db));
+	const int64_t before = store->uncounted - 1;
+	sqlite3_stmt *statement = sql_bind(store, NEXT_SENSOR, 1, &before);
+	int code = sqlite3_step(statement);
+	bool added = code == SQLITE_ROW &&
+		     aside_add(&store->job->aside, store->uncounted, sql_text(statement, 1),
+			     sql_text(statement, 2), error);
+	sqlite3_reset(statement);
+	if (added)
+		store->job->report.reason = store->job->aside.reason;
+	return added ? 0 : err;
+}
+
+static int next_series_of_size(struct sqlite_store *store)
+{
+	const int64_t after[] = {store->size_s, store->series_sensor, store->series_col};
+	sqlite3_stmt *statement = sql_bind(store, NEXT_SERIES, 3, after);
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW) {
+		store->series_sensor = sqlite3_column_int64(statement, 0);
+		store->series_col = sqlite3_column_int64(statement, 1);
+		store->policy = policies_of(store->job->run.policies,
+			sql_text(statement, 2), sql_text(statement, 3));
+	}
+	sqlite3_reset(statement);
+	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+}
+
+int walk_series(struct sqlite_store *store)
+{
+	int found = store->size_s > 0 ? next_series_of_size(store) : 0;
+	while (found == 0) {
+		found = sql_row(store, NEXT_SIZE, 1, &store->size_s, 1, &store->size_s);
+		if (found <= 0)
+			return found;
+		store->series_sensor = store->series_col = -1;
+		found = next_series_of_size(store);
+	}
+	return found;
+}
+
+unsigned walk_level(const struct policy *policy, int64_t size_us)
+{
+	unsigned i = 0;
+	while (i < policy->n && policy->sizes[i].size_us != size_us)
+		i++;
+	return i + 1;
+}
+
+int64_t walk_age_us(const struct policy *policy, int64_t size_us)
+{
+	unsigned level = walk_level(policy, size_us);
+	return level <= policy->n ? policy->sizes[level - 1].age_us : 0;
+}
