@@ -42,10 +42,17 @@ static int go_on(struct guard *guard)
 	return found;
 }
 
+static unsigned level_of(const struct subject *subject)
+{
+	return policy_level(subject->policy, subject->size_us);
+}
+
 /* Where the subject's age ends, seen from a time. */
 static int64_t bound_us(const struct guard *guard, int64_t from_us)
 {
-	return from_us - guard->subject.age_us - guard->subject.size_us;
+	const struct subject *subject = &guard->subject;
+	return from_us - policy_age_us(subject->policy, subject->size_us) -
+	       subject->size_us;
 }
 
 /* Of the subject in a span, or in a part of it: then the next step goes on. */
@@ -65,17 +72,19 @@ int guard_due(struct guard *guard)
 	int found = go_on(guard);
 	if (found <= 0)
 		return found < 0 ? found : STEP_OVER;
-	if (guard->subject.age_us == 0)
+	if (policy_age_us(guard->subject.policy, guard->subject.size_us) == 0)
 		return ask(guard, jump_size_gone);
 	return add_due(guard, bound_us(guard, guard->reference_us),
-		bound_us(guard, guard->job->run.now_us), &guard->due[guard->subject.level]);
+		bound_us(guard, guard->job->run.now_us),
+		&guard->due[level_of(&guard->subject)]);
 }
 
 static int add_kept(struct guard *guard)
 {
-	int64_t n = 0, *kept = &guard->kept[guard->subject.level];
+	unsigned level = level_of(&guard->subject);
+	int64_t n = 0, *kept = &guard->kept[level];
 	/* Only whether there are more than would go. */
-	int64_t enough = guard->due[guard->subject.level] - *kept;
+	int64_t enough = guard->due[level] - *kept;
 	int err = 0;
 	if (enough > 0)
 		err = guard->ops->count_kept(

@@ -79,6 +79,7 @@ struct job {
 	struct prune_run run;
 	struct prune_report report;
 	enum phase phase;
+	int64_t rows; /**< that the step deleted: readings, rollups, about streams */
 	struct stride strides[PHASES]; /**< how much a step of each does */
 	char boot[JUMP_BOOT_MAX];      /**< run.boot_id, as the store keeps it */
 	struct aside aside;	       /**< sensors that are not counted */

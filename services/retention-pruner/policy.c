@@ -148,3 +148,27 @@ void policy_keep_longer(struct policy *policy, const struct policy *other)
 			policy->sizes[i].age_us = other->sizes[i].age_us;
 	}
 }
+
+unsigned policy_level(const struct policy *policy, int64_t size_us)
+{
+	unsigned i = 0;
+	if (size_us == 0)
+		return 0;
+	while (i < policy->n && policy->sizes[i].size_us != size_us)
+		i++;
+	return i + 1;
+}
+
+int64_t policy_age_us(const struct policy *policy, int64_t size_us)
+{
+	unsigned level = policy_level(policy, size_us);
+	if (level == 0)
+		return policy->raw_us;
+	return level <= policy->n ? policy->sizes[level - 1].age_us : 0;
+}
+
+int64_t policy_counted_us(
+	const struct policy *policy, int64_t counted_us, int64_t before_us)
+{
+	return policy->n > 0 && counted_us < before_us ? counted_us : before_us;
+}

@@ -27,6 +27,17 @@ struct policy {
 int policy_parse(const char *text, const struct policy *base, struct policy *policy,
 	const char **why);
 
+/** Which of its sizes this is, from 1, or one more than it has; 0 for readings, size 0. */
+unsigned policy_level(const struct policy *policy, int64_t size_us);
+
+/** The age at which they go; 0: it has no such size. */
+int64_t policy_age_us(const struct policy *policy, int64_t size_us);
+
+/** What is counted, and only that, may go, if anything is to be counted: the earlier one.
+ */
+int64_t policy_counted_us(
+	const struct policy *policy, int64_t counted_us, int64_t before_us);
+
 /** Of each age the longer one counts. Both have the same sizes. */
 void policy_keep_longer(struct policy *policy, const struct policy *other);
 

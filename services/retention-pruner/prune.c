@@ -84,7 +84,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	prune->ops->rewind(prune->store);
 }
 
-static int step(struct prune *prune, int64_t *rows)
+static int step(struct prune *prune)
 {
 	struct job *job = &prune->job;
 	switch (job->phase) {
@@ -105,7 +105,7 @@ static int step(struct prune *prune, int64_t *rows)
 	default:
 		break;
 	}
-	return prune->ops->step[job->phase](prune->store, rows);
+	return prune->ops->step[job->phase](prune->store);
 }
 
 /* The phase after a step that has returned this. */
@@ -127,15 +127,16 @@ static enum phase next_phase(const struct prune *prune, int result)
 int prune_step(struct prune *prune, int64_t *rows, bool *done)
 {
 	struct job *job = &prune->job;
-	*rows = 0;
+	job->rows = 0;
 	prune->stepped = job->phase;
 	job->too_long = false;
-	int result = step(prune, rows);
+	int result = step(prune);
 	if (result < 0)
 		result = prune->ops->failed(prune->store, result);
 	job->phase = next_phase(prune, result);
 	if (job->phase != prune->stepped)
 		prune->ops->rewind(prune->store);
+	*rows = job->rows;
 	*done = job->phase == PHASE_DONE;
 	return result < 0 ? result : 0;
 }

@@ -20,9 +20,8 @@ struct last_run {
 
 /** What is looked at at once: readings or rollups that have an age in common. */
 struct subject {
-	unsigned level;	 /**< 0 for readings; of rollups which size of the policy, from 1 */
+	const struct policy *policy;
 	int64_t size_us; /**< of rollups; 0 for readings */
-	int64_t age_us;	 /**< at which they go; 0: RETENTION has no such size */
 	int64_t gone_us; /**< a run that was due now would delete what is before this */
 };
 
@@ -68,9 +67,9 @@ struct store_ops {
 
 	/**
 	 * One step of each phase from PHASE_MARK to PHASE_END. @return an enum step
-	 * NULL: the store has no such phase. rows: deleted, readings and others.
+	 * NULL: the store has no such phase.
 	 */
-	int (*step[PHASES])(void *store, int64_t *rows);
+	int (*step[PHASES])(void *store);
 };
 
 #endif

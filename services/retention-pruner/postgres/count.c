@@ -139,13 +139,6 @@ static int count_raw(struct postgres_store *store, const char *raw,
 	return found < 0 ? found : 0;
 }
 
-/* Once it is committed. */
-static void note_counted(struct postgres_store *store, const struct counted *counted)
-{
-	store->job->report.counted += counted->readings;
-	store->job->report.odd += counted->odd;
-}
-
 /* ---- up to where ---- */
 
 static int64_t finest_us(const struct postgres_store *store)
@@ -153,10 +146,9 @@ static int64_t finest_us(const struct postgres_store *store)
 	return store->job->run.policies->all.sizes[0].size_us;
 }
 
-int count_mark(void *data, int64_t *rows)
+int count_mark(void *data)
 {
 	struct postgres_store *store = data;
-	(void)rows;
 	char sql[256];
 	int err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
@@ -209,13 +201,15 @@ static int64_t span_end_us(
 	" FROM reading WHERE sensor = ANY ($3::integer[])"                                 \
 	" AND ts >= " DP_POSTGRES_TIME("$1") " AND ts < " DP_POSTGRES_TIME("$2")
 
-/* With the state's row locked. */
+/* What is new. */
 static int count_span(struct postgres_store *store, const struct postgres_state *state,
 	struct range sensors, struct counted *counted)
 {
 	char aside[ISOLATE_TEXT_MAX];
 	isolate_ids(&store->job->aside, aside);
 	int64_t start_us = EVER_US;
+	if (state->counted_until_us >= state->late_before_us)
+		return STEP_OVER;
 	int err = days_first(store, state->counted_until_us, &start_us);
 	if (err < 0)
 		return err;
@@ -238,42 +232,6 @@ static int count_span(struct postgres_store *store, const struct postgres_state 
 	return err;
 }
 
-/* Of some sensors only to see whether it works. */
-static int count_some_of(struct postgres_store *store, struct range sensors, bool keep)
-{
-	struct counted counted = {.readings = 0};
-	struct postgres_state state;
-	int err = step_begin(store, STEP_SNAPSHOT);
-	if (err != 0)
-		return err;
-	err = step_state(store, &state);
-	bool over = err == 0 && state.counted_until_us >= state.late_before_us;
-	if (err == 0 && !over)
-		err = count_span(store, &state, sensors, &counted);
-	if (err == 0 && !keep)
-		return step_undo(store);
-	err = step_end(store, err);
-	if (err != 0)
-		return err;
-	note_counted(store, &counted);
-	return over;
-}
-
-static int try_some(struct postgres_store *store, struct range sensors)
-{
-	return count_some_of(store, sensors, false);
-}
-
-int count_some(void *data, int64_t *rows)
-{
-	struct postgres_store *store = data;
-	(void)rows;
-	if (store->job->run.policies->all.n == 0)
-		return 1;
-	int result = count_some_of(store, ISOLATE_ALL, true);
-	return isolate_may(result) ? isolate_find(store, try_some, result) : result;
-}
-
 /* ---- what came too late ---- */
 
 #define SOME_LATE                                                                          \
@@ -282,40 +240,69 @@ int count_some(void *data, int64_t *rows)
 		"$1") " AND sensor BETWEEN $3 AND $4 AND sensor <> ALL ($5::integer[])"    \
 		      " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
 
-static int count_late_of(struct postgres_store *store, struct range sensors, bool keep)
+static int count_from_late(struct postgres_store *store, const struct postgres_state *state,
+	struct range sensors, struct counted *counted)
 {
 	int64_t most = store->job->strides[PHASE_LATE].amount;
-	struct counted counted = {.readings = 0};
 	char aside[ISOLATE_TEXT_MAX];
-	struct postgres_state state;
-	int err = step_begin(store, STEP_SNAPSHOT);
-	if (err != 0)
-		return err;
-	err = step_state(store, &state);
 	isolate_ids(&store->job->aside, aside);
-	const int64_t some[] = {state.counted_until_us, most, sensors.first, sensors.last};
-	if (err == 0)
-		err = count_raw(store, SOME_LATE, some, aside, &counted);
-	if (err == 0 && !keep)
+	const int64_t some[] = {state->counted_until_us, most, sensors.first, sensors.last};
+	int err = count_raw(store, SOME_LATE, some, aside, counted);
+	return err != 0 ? err : counted->readings < most;
+}
+
+/* ---- a step of either ---- */
+
+/* In a transaction, with the state's row locked. @return an enum step, or an error */
+typedef int (*count_in)(struct postgres_store *store, const struct postgres_state *state,
+	struct range sensors, struct counted *counted);
+
+/* Of some sensors only to see whether it works: then nothing is kept. */
+static int count_of(
+	struct postgres_store *store, count_in count, struct range sensors, bool keep)
+{
+	struct counted counted = {.readings = 0};
+	struct postgres_state state;
+	int result = step_begin(store, STEP_SNAPSHOT);
+	if (result != 0)
+		return result;
+	result = step_state(store, &state);
+	if (result == 0)
+		result = count(store, &state, sensors, &counted);
+	if (result >= 0 && !keep)
 		return step_undo(store);
-	err = step_end(store, err);
+	int err = step_end(store, result < 0 ? result : 0);
 	if (err != 0)
 		return err;
-	note_counted(store, &counted);
-	return counted.readings < most;
+	store->job->report.counted += counted.readings;
+	store->job->report.odd += counted.odd;
+	return result;
+}
+
+static int count_all(struct postgres_store *store, count_in count, isolate_try try)
+{
+	if (store->job->run.policies->all.n == 0)
+		return STEP_OVER;
+	int result = count_of(store, count, ISOLATE_ALL, true);
+	return isolate_may(result) ? isolate_find(store, try, result) : result;
+}
+
+static int try_span(struct postgres_store *store, struct range sensors)
+{
+	return count_of(store, count_span, sensors, false);
+}
+
+int count_some(void *store)
+{
+	return count_all(store, count_span, try_span);
 }
 
 static int try_late(struct postgres_store *store, struct range sensors)
 {
-	return count_late_of(store, sensors, false);
+	return count_of(store, count_from_late, sensors, false);
 }
 
-int count_late(void *data, int64_t *rows)
+int count_late(void *store)
 {
-	struct postgres_store *store = data;
-	(void)rows;
-	if (store->job->run.policies->all.n == 0)
-		return 1;
-	int result = count_late_of(store, ISOLATE_ALL, true);
-	return isolate_may(result) ? isolate_find(store, try_late, result) : result;
+	return count_all(store, count_from_late, try_late);
 }

@@ -4,8 +4,8 @@
 
 #include "postgres_store.h"
 
-int count_mark(void *store, int64_t *rows);
-int count_some(void *store, int64_t *rows);
-int count_late(void *store, int64_t *rows);
+int count_mark(void *store);
+int count_some(void *store);
+int count_late(void *store);
 
 #endif

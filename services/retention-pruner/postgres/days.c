@@ -31,14 +31,11 @@ int days_first(struct postgres_store *store, int64_t from_us, int64_t *first_us)
 static int64_t until_us(
 	const struct postgres_store *store, const struct postgres_state *state)
 {
-	const struct policy *all = &store->job->run.policies->all;
 	int64_t bound_us = store->job->run.now_us - store->groups.longest_us;
 	if (store->job->cut_raw_us > bound_us)
 		bound_us = store->job->cut_raw_us;
-	/* What is counted, and only that, may go. */
-	if (all->n > 0 && state->counted_until_us < bound_us)
-		bound_us = state->counted_until_us;
-	return bound_us;
+	return policy_counted_us(
+		&store->job->run.policies->all, state->counted_until_us, bound_us);
 }
 
 #define SAMPLE_PAGES "1000"
@@ -112,7 +109,7 @@ static int find_day(struct postgres_store *store, struct day *day)
 	return found < 0 ? found : 1;
 }
 
-int days_drop(void *data, int64_t *rows)
+int days_drop(void *data)
 {
 	struct postgres_store *store = data;
 	struct day day = {.rows = 0};
@@ -127,7 +124,7 @@ int days_drop(void *data, int64_t *rows)
 	err = drop(store, day.name, day.ends_us);
 	if (err != 0)
 		return err;
-	*rows = day.rows;
+	store->job->rows = day.rows;
 	store->job->report.readings += day.rows;
 	store->job->report.about = store->job->report.about || day.about;
 	return 0;

@@ -26,6 +26,6 @@ int days_next(
 int days_first(struct postgres_store *store, int64_t from_us, int64_t *first_us);
 
 /** One step: drop a day that goes. */
-int days_drop(void *store, int64_t *rows);
+int days_drop(void *store);
 
 #endif

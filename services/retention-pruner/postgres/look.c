@@ -75,29 +75,24 @@ int look_look(void *data, struct last_run *last)
 	return 0;
 }
 
-/* Readings go with their day, where they do not go singly. */
-static int64_t goes_before_us(const struct postgres_store *store)
-{
-	const struct groups *groups = &store->groups;
-	int64_t now_us = store->job->run.now_us;
-	if (target_age_us(store) == 0)
-		return EVER_US;
-	if (store->place.size_s > 0 || groups_go_singly(groups, target_group(store)))
-		return now_us - target_age_us(store) - store->place.size_s * 1000000;
-	int64_t until_us = now_us - groups->longest_us;
-	return until_us - until_us % DAY_US;
-}
-
 int look_next(void *data, struct subject *subject)
 {
 	struct postgres_store *store = data;
 	int found = target_next(store);
-	if (found == 1)
-		*subject = (struct subject){.level = target_level(store),
-			.size_us = store->place.size_s * 1000000,
-			.age_us = target_age_us(store),
-			.gone_us = goes_before_us(store)};
-	return found;
+	if (found != 1)
+		return found;
+	const struct group *group = target_group(store);
+	int64_t size_us = store->place.size_s * 1000000;
+	int64_t age_us = policy_age_us(group->policy, size_us);
+	*subject = (struct subject){.policy = group->policy, .size_us = size_us};
+	subject->gone_us =
+		age_us == 0 ? EVER_US : store->job->run.now_us - age_us - size_us;
+	/* Readings go with their day, where they do not go singly. */
+	if (size_us == 0 && !groups_go_singly(&store->groups, group)) {
+		subject->gone_us = store->job->run.now_us - store->groups.longest_us;
+		subject->gone_us -= subject->gone_us % DAY_US;
+	}
+	return 1;
 }
 
 /* How many of the target are in a span of time. */

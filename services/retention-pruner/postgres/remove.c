@@ -63,16 +63,14 @@ static int find_place(struct postgres_store *store, char *table)
 	}
 }
 
-/* What is counted, and only that, may go. */
 static int64_t before_us(
 	const struct postgres_store *store, const struct postgres_state *state)
 {
-	int64_t bound_us = store->job->run.now_us - target_age_us(store);
+	int64_t bound_us = store->job->run.now_us - target_group(store)->policy->raw_us;
 	if (store->place.day_us < 0 && store->job->cut_raw_us > bound_us)
 		bound_us = store->job->cut_raw_us;
-	if (store->job->run.policies->all.n > 0 && state->counted_until_us < bound_us)
-		bound_us = state->counted_until_us;
-	return bound_us;
+	return policy_counted_us(
+		&store->job->run.policies->all, state->counted_until_us, bound_us);
 }
 
 /* @return 1 there may be more, 0 nothing is left anywhere, or an error */
@@ -101,7 +99,7 @@ static int delete_some(
 	return 1;
 }
 
-int remove_readings(void *data, int64_t *rows)
+int remove_readings(void *data)
 {
 	struct postgres_store *store = data;
 	const struct place place = store->place;
@@ -117,7 +115,7 @@ int remove_readings(void *data, int64_t *rows)
 		store->place = place;
 		return err;
 	}
-	*rows = deleted;
+	store->job->rows = deleted;
 	store->job->report.readings += deleted;
 	return found == 0;
 }
@@ -127,7 +125,8 @@ int remove_readings(void *data, int64_t *rows)
 static int64_t rollups_before_us(const struct postgres_store *store)
 {
 	const struct policy *policy = target_group(store)->policy;
-	int64_t size_us = store->place.size_s * 1000000, age_us = target_age_us(store);
+	int64_t size_us = store->place.size_s * 1000000,
+		age_us = policy_age_us(policy, size_us);
 	int64_t bound_us =
 		age_us == 0 ? EVER_US : store->job->run.now_us - age_us - size_us + 1;
 	if (policy->n > 0 && size_us == policy->sizes[0].size_us &&
@@ -136,7 +135,7 @@ static int64_t rollups_before_us(const struct postgres_store *store)
 	return bound_us;
 }
 
-int remove_rollups(void *data, int64_t *rows)
+int remove_rollups(void *data)
 {
 	struct postgres_store *store = data;
 	const int64_t most = store->job->strides[PHASE_ROLLUPS].amount;
@@ -164,7 +163,7 @@ int remove_rollups(void *data, int64_t *rows)
 	err = step_end(store, err);
 	if (err != 0)
 		return err;
-	*rows = deleted;
+	store->job->rows = deleted;
 	store->job->report.rollups += deleted;
 	if (deleted == most)
 		return 0;
@@ -174,7 +173,7 @@ int remove_rollups(void *data, int64_t *rows)
 
 /* ---- streams ---- */
 
-int remove_streams(void *data, int64_t *rows)
+int remove_streams(void *data)
 {
 	struct postgres_store *store = data;
 	const int64_t numbers[] = {store->job->run.streams_before_us, STREAMS_A_STEP,
@@ -201,6 +200,6 @@ int remove_streams(void *data, int64_t *rows)
 	err = step_end(store, err < 0 ? err : 0);
 	if (err != 0)
 		return err;
-	*rows = deleted;
+	store->job->rows = deleted;
 	return deleted == 0;
 }

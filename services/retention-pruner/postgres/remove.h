@@ -4,8 +4,8 @@
 
 #include "postgres_store.h"
 
-int remove_readings(void *store, int64_t *rows);
-int remove_rollups(void *store, int64_t *rows);
-int remove_streams(void *store, int64_t *rows);
+int remove_readings(void *store);
+int remove_rollups(void *store);
+int remove_streams(void *store);
 
 #endif

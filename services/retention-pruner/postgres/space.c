@@ -51,10 +51,8 @@ static int cut_days(struct postgres_store *store, int64_t over)
 	int err = step_state(store, &state);
 	if (err != 0)
 		return err;
-	/* What is not counted yet does not go. */
-	if (all->n > 0 && state.counted_until_us < floor_us)
-		floor_us = state.counted_until_us;
-	const int64_t numbers[] = {over, floor_us};
+	const int64_t numbers[] = {
+		over, policy_counted_us(all, state.counted_until_us, floor_us)};
 	return step_ask(store, DAYS_OF_BYTES, 2, numbers, NULL, &store->job->cut_raw_us);
 }
 
@@ -192,7 +190,7 @@ static int cut(struct postgres_store *store, int64_t over, bool *rollups)
 	return found;
 }
 
-int space_make(void *data, int64_t *rows)
+int space_make(void *data)
 {
 	struct postgres_store *store = data;
 	int64_t used = 0, deleted = 0, most = store->job->run.max_bytes;
@@ -214,7 +212,7 @@ int space_make(void *data, int64_t *rows)
 	if (err != 0)
 		return err;
 	if (deleted > 0) {
-		*rows = deleted;
+		store->job->rows = deleted;
 		store->job->report.readings += deleted;
 		store->vacuum = true;
 		return 0;
@@ -260,13 +258,12 @@ static int find_oldest(struct postgres_store *store, int64_t *oldest_us)
 	return found < 0 ? found : 0;
 }
 
-int space_end(void *data, int64_t *rows)
+int space_end(void *data)
 {
 	struct postgres_store *store = data;
 	const struct prune_run *run = &store->job->run;
 	struct prune_report *report = &store->job->report;
 	const int64_t when[] = {run->now_us, run->boot_us};
-	(void)rows;
 	int err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
 		return err;

@@ -11,7 +11,7 @@ int space_size(struct postgres_store *store, int64_t *bytes);
 int space_rows(struct postgres_store *store, int64_t *rows);
 
 /* One step each. */
-int space_make(void *store, int64_t *rows);
-int space_end(void *store, int64_t *rows);
+int space_make(void *store);
+int space_end(void *store);
 
 #endif

@@ -30,23 +30,3 @@ const struct group *target_group(const struct postgres_store *store)
 {
 	return &store->groups.at[store->place.group - 1];
 }
-
-unsigned target_level(const struct postgres_store *store)
-{
-	const struct policy *policy = target_group(store)->policy;
-	unsigned i = 0;
-	if (store->place.size_s == 0)
-		return 0;
-	while (i < policy->n && policy->sizes[i].size_us != store->place.size_s * 1000000)
-		i++;
-	return i + 1;
-}
-
-int64_t target_age_us(const struct postgres_store *store)
-{
-	const struct policy *policy = target_group(store)->policy;
-	unsigned level = target_level(store);
-	if (level == 0)
-		return policy->raw_us;
-	return level <= policy->n ? policy->sizes[level - 1].age_us : 0;
-}

@@ -11,10 +11,4 @@ void target_rewind(void *store);
 int target_next(struct postgres_store *store);
 const struct group *target_group(const struct postgres_store *store);
 
-/** The age at which it goes, or 0 when RETENTION has no such size. */
-int64_t target_age_us(const struct postgres_store *store);
-
-/** Which of the policy's sizes, from 1, or one more than it has; 0: readings. */
-unsigned target_level(const struct postgres_store *store);
-
 #endif

@@ -108,10 +108,9 @@ static int64_t mark_us(const struct sqlite_store *store)
 		store->job->run.policies->all.sizes[0].size_us);
 }
 
-int rollup_mark(void *data, int64_t *rows)
+int rollup_mark(void *data)
 {
 	struct sqlite_store *store = data;
-	(void)rows;
 	const struct policy *policy = &store->job->run.policies->all;
 	struct sqlite_state state;
 	int err = dp_store_begin(&store->file);
@@ -189,10 +188,9 @@ static int count_some(struct sqlite_store *store, struct sqlite_state *state)
 	return found;
 }
 
-int rollup_count(void *data, int64_t *rows)
+int rollup_count(void *data)
 {
 	struct sqlite_store *store = data;
-	(void)rows;
 	struct sqlite_state state;
 	const struct prune_report report = store->job->report;
 	bool over = store->job->run.policies->all.n == 0;
@@ -258,10 +256,9 @@ int rollup_late_some(struct sqlite_store *store)
 	return found < 0 ? found : found == 0 && counting.left > 0;
 }
 
-int rollup_late(void *data, int64_t *rows)
+int rollup_late(void *data)
 {
 	struct sqlite_store *store = data;
-	(void)rows;
 	const struct prune_report report = store->job->report;
 	if (store->job->run.policies->all.n == 0)
 		return 1;

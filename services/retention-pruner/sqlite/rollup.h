@@ -4,9 +4,9 @@
 
 #include "sqlite_store.h"
 
-int rollup_mark(void *store, int64_t *rows);
-int rollup_count(void *store, int64_t *rows);
-int rollup_late(void *store, int64_t *rows);
+int rollup_mark(void *store);
+int rollup_count(void *store);
+int rollup_late(void *store);
 
 /**
  * Within a transaction: count some late readings. @return 1 none are left but those of

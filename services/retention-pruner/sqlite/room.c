@@ -68,7 +68,7 @@ static bool may_cut(struct sqlite_store *store)
 
 /* Some of them, before anything else goes. @return 0, also when there are none, or an error
  */
-static int delete_ahead(struct sqlite_store *store, int64_t *rows)
+static int delete_ahead(struct sqlite_store *store)
 {
 	struct sqlite_state state;
 	int64_t deleted = 0;
@@ -91,12 +91,12 @@ static int delete_ahead(struct sqlite_store *store, int64_t *rows)
 	err = sql_end(store, err);
 	if (err != 0)
 		return err;
-	*rows = deleted;
+	store->job->rows = deleted;
 	store->job->report.readings += deleted;
 	return 0;
 }
 
-int room_make(void *data, int64_t *rows)
+int room_make(void *data)
 {
 	struct sqlite_store *store = data;
 	const struct policy *policy = &store->job->run.policies->all;
@@ -109,8 +109,8 @@ int room_make(void *data, int64_t *rows)
 		return err != 0 ? err : 1;
 	if (for_free && !may_cut(store))
 		return say_stuck(store);
-	err = delete_ahead(store, rows);
-	if (err != 0 || *rows > 0)
+	err = delete_ahead(store);
+	if (err != 0 || store->job->rows > 0)
 		return err;
 	if (for_free && !cut_gains(&store->gain, over)) {
 		store->stuck_us = store->job->run.now_us;
@@ -120,9 +120,7 @@ int room_make(void *data, int64_t *rows)
 	err = sql_state(store, &state);
 	if (err != 0)
 		return err;
-	/* What is not counted yet does not go. */
-	if (policy->n > 0 && state.until_us < floor_us)
-		floor_us = state.until_us;
+	floor_us = policy_counted_us(policy, state.until_us, floor_us);
 	/* For free space in small rounds: whether it is gained is seen after each. */
 	double share = for_free ? 0 : (double)over / (double)used;
 	int found = sql_row(store, OLDEST, 0, NULL, 1, &oldest);
@@ -148,10 +146,9 @@ int room_make(void *data, int64_t *rows)
 	return 1;
 }
 
-int room_vacuum(void *data, int64_t *rows)
+int room_vacuum(void *data)
 {
 	struct sqlite_store *store = data;
-	(void)rows;
 	char sql[64];
 	int64_t before = 0, after = 0;
 	int err = dp_sqlite_int(store->file.db, "PRAGMA freelist_count", &before);

@@ -8,7 +8,7 @@
 int room_sizes(struct sqlite_store *store, int64_t *used, int64_t *whole);
 
 /* One step each. */
-int room_make(void *store, int64_t *rows);
-int room_vacuum(void *store, int64_t *rows);
+int room_make(void *store);
+int room_vacuum(void *store);
 
 #endif

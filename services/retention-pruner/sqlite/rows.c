@@ -28,7 +28,6 @@ static int delete_some(
 	return err != 0 ? err : !found;
 }
 
-/* What is counted, and only that, may go. */
 static int delete_readings(struct sqlite_store *store, int64_t until_us, int64_t *rows)
 {
 	int64_t left = store->job->strides[PHASE_READINGS].amount;
@@ -42,8 +41,8 @@ static int delete_readings(struct sqlite_store *store, int64_t until_us, int64_t
 			found = walk_sensor(store);
 			continue;
 		}
-		if (store->job->run.policies->all.n > 0 && before_us > until_us)
-			before_us = until_us;
+		before_us = policy_counted_us(
+			&store->job->run.policies->all, until_us, before_us);
 		int ended = delete_some(store, before_us, left, &deleted);
 		if (ended < 0)
 			return ended;
@@ -55,7 +54,7 @@ static int delete_readings(struct sqlite_store *store, int64_t until_us, int64_t
 	return found;
 }
 
-int rows_readings(void *data, int64_t *rows)
+int rows_readings(void *data)
 {
 	struct sqlite_store *store = data;
 	struct sqlite_state state;
@@ -79,12 +78,12 @@ int rows_readings(void *data, int64_t *rows)
 		store->policy = policy;
 		return err;
 	}
-	*rows = deleted;
+	store->job->rows = deleted;
 	store->job->report.readings += deleted;
 	return found == 0;
 }
 
-int rows_rollups(void *data, int64_t *rows)
+int rows_rollups(void *data)
 {
 	struct sqlite_store *store = data;
 	int64_t most = store->job->strides[PHASE_ROLLUPS].amount, bound = 0;
@@ -92,7 +91,7 @@ int rows_rollups(void *data, int64_t *rows)
 	if (found <= 0)
 		return found < 0 ? found : 1;
 	int64_t size_us = store->size_s * 1000000;
-	int64_t age_us = walk_age_us(store->policy, size_us);
+	int64_t age_us = policy_age_us(store->policy, size_us);
 	int64_t before_us =
 		age_us == 0 ? INT64_MAX : store->job->run.now_us - age_us - size_us + 1;
 	if (store->policy->n > 0 && size_us == store->policy->sizes[0].size_us)
@@ -116,7 +115,7 @@ int rows_rollups(void *data, int64_t *rows)
 	err = sql_end(store, err);
 	if (err != 0)
 		return err;
-	*rows = deleted;
+	store->job->rows = deleted;
 	store->job->report.rollups += deleted;
 	return 0;
 }
@@ -135,7 +134,7 @@ static int streams_before(struct sqlite_store *store, int64_t *before_us)
 	return found;
 }
 
-int rows_streams(void *data, int64_t *rows)
+int rows_streams(void *data)
 {
 	struct sqlite_store *store = data;
 	char sql[640];
@@ -158,6 +157,6 @@ int rows_streams(void *data, int64_t *rows)
 	err = sql_end(store, dp_sqlite_exec(store->file.db, sql));
 	if (err != 0)
 		return err;
-	*rows = sqlite3_total_changes64(store->file.db) - before;
-	return *rows == 0;
+	store->job->rows = sqlite3_total_changes64(store->file.db) - before;
+	return store->job->rows == 0;
 }

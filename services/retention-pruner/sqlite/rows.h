@@ -4,8 +4,8 @@
 
 #include "sqlite_store.h"
 
-int rows_readings(void *store, int64_t *rows);
-int rows_rollups(void *store, int64_t *rows);
-int rows_streams(void *store, int64_t *rows);
+int rows_readings(void *store);
+int rows_rollups(void *store);
+int rows_streams(void *store);
 
 #endif

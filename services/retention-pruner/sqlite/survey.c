@@ -33,24 +33,16 @@ int survey_look(void *data, struct last_run *last)
 int survey_next(void *data, struct subject *subject)
 {
 	struct sqlite_store *store = data;
-	int64_t now_us = store->job->run.now_us;
 	int found = store->size_s > 0 ? 0 : walk_sensor(store);
-	*subject = (struct subject){.level = 0};
-	if (found == 1) {
-		subject->age_us = store->policy->raw_us;
-		subject->gone_us = now_us - subject->age_us;
-	}
-	if (found != 0)
-		return found;
-	found = walk_series(store);
+	if (found == 0)
+		found = walk_series(store);
 	if (found != 1)
 		return found;
-	subject->size_us = store->size_s * 1000000;
-	subject->level = walk_level(store->policy, subject->size_us);
-	subject->age_us = walk_age_us(store->policy, subject->size_us);
-	subject->gone_us = subject->age_us == 0
-				   ? INT64_MAX
-				   : now_us - subject->age_us - subject->size_us;
+	int64_t size_us = store->size_s * 1000000;
+	int64_t age_us = policy_age_us(store->policy, size_us);
+	*subject = (struct subject){.policy = store->policy, .size_us = size_us};
+	subject->gone_us =
+		age_us == 0 ? INT64_MAX : store->job->run.now_us - age_us - size_us;
 	return 1;
 }
 
@@ -76,13 +68,12 @@ int survey_count_kept(void *data, int64_t from_us, int64_t enough, int64_t *n)
 }
 
 /* What the run comes to, and that there was one. */
-int survey_end(void *data, int64_t *rows)
+int survey_end(void *data)
 {
 	struct sqlite_store *store = data;
 	struct prune_report *report = &store->job->report;
 	struct sqlite_state state = {.next_id = 0};
 	int64_t used;
-	(void)rows;
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;

@@ -9,6 +9,6 @@ int survey_look(void *store, struct last_run *last);
 int survey_next(void *store, struct subject *subject);
 int survey_count_due(void *store, int64_t from_us, int64_t until_us, int64_t *n);
 int survey_count_kept(void *store, int64_t from_us, int64_t enough, int64_t *n);
-int survey_end(void *store, int64_t *rows);
+int survey_end(void *store);
 
 #endif

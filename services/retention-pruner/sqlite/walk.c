@@ -79,17 +79,3 @@ int walk_series(struct sqlite_store *store)
 	}
 	return found;
 }
-
-unsigned walk_level(const struct policy *policy, int64_t size_us)
-{
-	unsigned i = 0;
-	while (i < policy->n && policy->sizes[i].size_us != size_us)
-		i++;
-	return i + 1;
-}
-
-int64_t walk_age_us(const struct policy *policy, int64_t size_us)
-{
-	unsigned level = walk_level(policy, size_us);
-	return level <= policy->n ? policy->sizes[level - 1].age_us : 0;
-}

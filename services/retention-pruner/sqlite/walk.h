@@ -16,12 +16,6 @@ int walk_series(struct sqlite_store *store);
 /** Tell the policies which names there are. @return 0 or an error */
 int walk_note_sensors(struct sqlite_store *store);
 
-/** Which of the policy's sizes, from 1, or one more than it has. */
-unsigned walk_level(const struct policy *policy, int64_t size_us);
-
-/** The age at which rollups go, or 0 when RETENTION has no such size. */
-int64_t walk_age_us(const struct policy *policy, int64_t size_us);
-
 /** Set aside the sensor with which counting failed. @return 0, or err: there are too many
  */
 int walk_set_aside(struct sqlite_store *store, int err);
