@@ -1,7 +1,7 @@
 #include "guard.h"
 
 void guard_begin(
-	struct guard *guard, const struct store_ops *ops, void *store, struct job *job)
+	struct guard *guard, const struct prune_ops *ops, void *store, struct job *job)
 {
 	*guard = (struct guard){.ops = ops, .store = store, .job = job};
 }

@@ -6,12 +6,12 @@
 #ifndef PRUNER_GUARD_H
 #define PRUNER_GUARD_H
 
-#include "store_ops.h"
+#include "prune_ops.h"
 
 #define GUARD_LEVELS (POLICY_SIZES + 2) /**< readings, rollups of each size, of no size */
 
 struct guard {
-	const struct store_ops *ops;
+	const struct prune_ops *ops;
 	void *store;
 	struct job *job;
 	struct subject subject;
@@ -22,7 +22,7 @@ struct guard {
 
 /** Before a run. All is borrowed and outlives the guard. */
 void guard_begin(
-	struct guard *guard, const struct store_ops *ops, void *store, struct job *job);
+	struct guard *guard, const struct prune_ops *ops, void *store, struct job *job);
 
 /** One step of a phase. @return an enum step, or the store's error */
 int guard_check(struct guard *guard);

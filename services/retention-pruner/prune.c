@@ -7,14 +7,14 @@
 #include "log.h"
 
 struct prune {
-	const struct store_ops *ops;
+	const struct prune_ops *ops;
 	void *store;
 	struct job job;
 	struct guard guard;
 	enum phase stepped; /* of the last step */
 };
 
-int prune_open(struct prune **out, const struct store_ops *ops, const char *store_url)
+int prune_open(struct prune **out, const struct prune_ops *ops, const char *store_url)
 {
 	struct prune *prune = calloc(1, sizeof(*prune));
 	if (prune == NULL)

@@ -7,7 +7,7 @@
 #ifndef PRUNER_PRUNE_H
 #define PRUNER_PRUNE_H
 
-#include "store_ops.h"
+#include "prune_ops.h"
 
 struct prune;
 
@@ -17,7 +17,7 @@ struct prune;
  * @return 0; -EBUSY or -EUCLEAN (damaged; ingest replaces it): worth trying again; another
  *         negative errno; logged but for -EUCLEAN
  */
-int prune_open(struct prune **out, const struct store_ops *ops, const char *store_url);
+int prune_open(struct prune **out, const struct prune_ops *ops, const char *store_url);
 void prune_close(struct prune *prune); /**< NULL is fine */
 
 /**

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
+#include "prune_ops.h"
 #include "service.h"
-#include "store_ops.h"
 
 struct pruner_config {
 	struct dp_service_config service;
@@ -16,7 +16,7 @@ struct pruner_config {
 	int64_t max_db_bytes, min_free_bytes;
 	int64_t interval_s;
 	int64_t pause_ms;
-	const struct store_ops *ops; /**< the program's store */
+	const struct prune_ops *ops; /**< the program's store */
 };
 
 struct pruner;

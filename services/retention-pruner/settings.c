@@ -35,7 +35,7 @@ static int check(const void *data)
 	return err;
 }
 
-int pruner_main(const struct store_ops *ops, int argc, char **argv)
+int pruner_main(const struct prune_ops *ops, int argc, char **argv)
 {
 	const struct dp_option options[] = {
 		DP_SERVICE_OPTIONS(struct pruner_config, service),

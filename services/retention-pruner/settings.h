@@ -5,9 +5,9 @@
 #ifndef PRUNER_SETTINGS_H
 #define PRUNER_SETTINGS_H
 
-#include "store_ops.h"
+#include "prune_ops.h"
 
 /** Load the settings, run until a signal comes. @return the exit code */
-int pruner_main(const struct store_ops *ops, int argc, char **argv);
+int pruner_main(const struct prune_ops *ops, int argc, char **argv);
 
 #endif

@@ -213,7 +213,7 @@ void dp_service_safe(struct dp_service *service)
 
 /* ---- in place of the store ---- */
 
-int prune_open(struct prune **out, const struct store_ops *ops, const char *store_url)
+int prune_open(struct prune **out, const struct prune_ops *ops, const char *store_url)
 {
 	(void)ops, (void)store_url;
 	if (fails())

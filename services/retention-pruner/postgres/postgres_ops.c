@@ -87,7 +87,7 @@ static int failed(void *data, int err)
 	return less ? 0 : err;
 }
 
-const struct store_ops postgres_ops = {
+const struct prune_ops postgres_ops = {
 	.service = "retention-pruner-postgres",
 	.url_fallback = "postgresql://dewpoint@postgres/dewpoint",
 	.url_help = "the database: postgresql://user:password@host:port/database",

@@ -2,8 +2,8 @@
 #ifndef PRUNER_POSTGRES_OPS_H
 #define PRUNER_POSTGRES_OPS_H
 
-#include "../store_ops.h"
+#include "../prune_ops.h"
 
-extern const struct store_ops postgres_ops;
+extern const struct prune_ops postgres_ops;
 
 #endif

@@ -2,9 +2,9 @@
 #ifndef PRUNER_SESSION_H
 #define PRUNER_SESSION_H
 
-#include "../store_ops.h"
+#include "../prune_ops.h"
 
-/* As in ../store_ops.h. */
+/* As in ../prune_ops.h. */
 int session_lease(void *store, struct dp_lease *lease, int64_t now_us, bool *replaced);
 int session_release(void *store, struct dp_lease *lease);
 

@@ -139,7 +139,7 @@ static int checkpoint(void *data)
 	return code == SQLITE_BUSY ? 0 : dp_sqlite_error(code);
 }
 
-const struct store_ops sqlite_ops = {
+const struct prune_ops sqlite_ops = {
 	.service = "retention-pruner",
 	.url_fallback = "sqlite:///data/broker.db",
 	.url_help = "the database: sqlite:///absolute/path/of/file.db",

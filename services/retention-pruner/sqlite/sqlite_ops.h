@@ -2,8 +2,8 @@
 #ifndef PRUNER_SQLITE_OPS_H
 #define PRUNER_SQLITE_OPS_H
 
-#include "../store_ops.h"
+#include "../prune_ops.h"
 
-extern const struct store_ops sqlite_ops;
+extern const struct prune_ops sqlite_ops;
 
 #endif

@@ -2,9 +2,9 @@
 #ifndef PRUNER_SURVEY_H
 #define PRUNER_SURVEY_H
 
-#include "../store_ops.h"
+#include "../prune_ops.h"
 
-/* As in ../store_ops.h. */
+/* As in ../prune_ops.h. */
 int survey_look(void *store, struct last_run *last);
 int survey_next(void *store, struct subject *subject);
 int survey_count_due(void *store, int64_t from_us, int64_t until_us, int64_t *n);

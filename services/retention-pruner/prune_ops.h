@@ -5,8 +5,8 @@
  * All calls but `hurry` are made on the work queue, one at a time. What returns int returns
  * 0, or what is said here, or a negative errno; then nothing of it is done.
  */
-#ifndef PRUNER_STORE_OPS_H
-#define PRUNER_STORE_OPS_H
+#ifndef PRUNER_PRUNE_OPS_H
+#define PRUNER_PRUNE_OPS_H
 
 #include "job.h"
 #include "lease.h"
@@ -25,7 +25,7 @@ struct subject {
 	int64_t gone_us; /**< a run that was due now would delete what is before this */
 };
 
-struct store_ops {
+struct prune_ops {
 	/* For the table of settings: the program's name, and about STORE_URL. */
 	const char *service, *url_fallback, *url_help;
 	/** What a setting may be, when it is not this; else NULL. */
