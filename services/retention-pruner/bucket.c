@@ -73,7 +73,7 @@ double bucket_sum(const struct bucket *bucket)
 	return bucket->sum + bucket->error;
 }
 
-bool bucket_takes(double value)
+bool bucket_may_count(double value)
 {
 	return fabs(value) <= VALUE_MAX;
 }

@@ -33,7 +33,7 @@ void bucket_merge(struct bucket *into, const struct bucket *other);
  * Whether a value may be added: a number, and not one whose sums are none. Others are of no
  * sensor; they are not counted.
  */
-bool bucket_takes(double value);
+bool bucket_may_count(double value);
 
 double bucket_sum(const struct bucket *bucket);
 

@@ -56,20 +56,21 @@ static void answer(
 		return;
 	}
 	/* The broker is away: said when it is back. */
-	if (desk->n_kept == DESK_ORDERS)
-		memmove(desk->kept, desk->kept + 1, --desk->n_kept * sizeof(desk->kept[0]));
-	struct desk_answer *kept = &desk->kept[desk->n_kept++];
-	*kept = (struct desk_answer){.order = *order, .len = len};
-	memcpy(kept->text, text, len);
+	if (desk->n_unsent == DESK_ORDERS)
+		memmove(desk->unsent, desk->unsent + 1,
+			--desk->n_unsent * sizeof(desk->unsent[0]));
+	struct desk_answer *unsent = &desk->unsent[desk->n_unsent++];
+	*unsent = (struct desk_answer){.order = *order, .len = len};
+	memcpy(unsent->text, text, len);
 }
 
-static void say_kept(struct desk *desk)
+static void say_unsent(struct desk *desk)
 {
-	unsigned n = desk->n_kept;
-	desk->n_kept = 0;
+	unsigned n = desk->n_unsent;
+	desk->n_unsent = 0;
 	for (unsigned i = 0; i < n; i++) {
-		struct desk_answer kept = desk->kept[i];
-		answer(desk, &kept.order, kept.text, kept.len);
+		struct desk_answer answered = desk->unsent[i];
+		answer(desk, &answered.order, answered.text, answered.len);
 	}
 }
 
@@ -95,7 +96,7 @@ void desk_connected(void *data)
 	struct desk *desk = data;
 	subscribe(desk, RUN_TOPIC);
 	subscribe(desk, ANSWERED_TOPIC);
-	say_kept(desk);
+	say_unsent(desk);
 }
 
 static void drop(struct desk *desk, unsigned at)
@@ -113,8 +114,8 @@ static bool same(const struct desk *desk, const struct desk_order *order, const 
 	return n == len && memcmp(own + name, told, len) == 0;
 }
 
-/* Another pruner has answered: what we kept of it is over. */
-static void take_note(struct desk *desk, const struct dp_bus_message *message)
+/* Another pruner has answered: what we have of it is over. */
+static void note_answered(struct desk *desk, const struct dp_bus_message *message)
 {
 	const char *told = message->payload;
 	const char *behind = message->len > 0 ? memchr(told, ' ', message->len) : NULL;
@@ -157,7 +158,7 @@ void desk_message(void *data, const struct dp_bus_message *message)
 {
 	struct desk *desk = data;
 	if (strcmp(message->topic, ANSWERED_TOPIC) == 0)
-		take_note(desk, message);
+		note_answered(desk, message);
 	/* A retained one would be carried out again at each start. */
 	if (message->retain || strcmp(message->topic, RUN_TOPIC) != 0)
 		return;

@@ -36,12 +36,12 @@ struct desk {
 	unsigned n; /**< orders that wait */
 	struct desk_order next[DESK_ORDERS];
 	/** Answers that were due while the broker was away; the oldest give way. */
-	unsigned n_kept;
+	unsigned n_unsent;
 	struct desk_answer {
 		struct desk_order order;
 		char text[ORDER_REPORT_MAX];
 		size_t len;
-	} kept[DESK_ORDERS];
+	} unsent[DESK_ORDERS];
 	void (*on_order)(void *data);
 	void *data;
 };

@@ -11,7 +11,7 @@
 #define PLAIN_MAX 256
 #define OWN "retention/"
 
-static bool take_bool(const json_t *object, const char *name, bool *out)
+static bool read_bool(const json_t *object, const char *name, bool *out)
 {
 	const json_t *value = json_object_get(object, name);
 	if (value == NULL)
@@ -32,8 +32,8 @@ int order_parse(const void *payload, size_t len, struct order *out, const char *
 		return -EBADMSG;
 	json_t *object = json_loadb(payload, len, JSON_REJECT_DUPLICATES, NULL);
 	bool good = json_is_object(object) &&
-		    take_bool(object, "dry_run", &order.dry_run) &&
-		    take_bool(object, "confirm", &order.confirm);
+		    read_bool(object, "dry_run", &order.dry_run) &&
+		    read_bool(object, "confirm", &order.confirm);
 	json_decref(object);
 	if (!good)
 		return -EBADMSG;

@@ -42,9 +42,9 @@ struct pruner {
 	uv_work_t work;
 	enum task task;
 	bool working, stopping, running, done;
-	bool ordered; /* the run under way is */
-	int result, trouble;
-	char why[256]; /* of the trouble */
+	bool ordered;		/* the run under way is */
+	int result, last_error; /* of the call under way, of the one before */
+	char why[256];		/* of the last error, in words */
 	int64_t rows, took_us;
 	uint64_t renewed_ns; /* the lease; 0: not sure */
 	uint64_t other_ns;   /* when another pruner was last seen to have it */
@@ -132,18 +132,18 @@ static void wait_ms(struct pruner *p, int64_t ms)
 	uv_timer_start(&p->timer, on_timer, (uint64_t)ms, 0);
 }
 
-static void note_trouble(struct pruner *p)
+static void note_result(struct pruner *p)
 {
 	const char *why = p->prune != NULL ? prune_why(p->prune) : NULL;
 	if (p->result == -EUCLEAN)
 		why = "the database is damaged; ingest sets it aside and begins a new one";
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why : strerror(-p->result));
-	if (p->result != p->trouble && p->result != 0 && p->result != -EPROTO)
+	if (p->result != p->last_error && p->result != 0 && p->result != -EPROTO)
 		dp_log(DP_LOG_WARN, "cannot prune now, trying again", "error=\"%s\"",
 			p->why);
-	if (p->result == 0 && p->trouble != 0 && p->trouble != -EAGAIN)
+	if (p->result == 0 && p->last_error != 0 && p->last_error != -EAGAIN)
 		dp_log(DP_LOG_INFO, "pruning again", NULL);
-	p->trouble = p->result;
+	p->last_error = p->result;
 }
 
 static void end_run(struct pruner *p)
@@ -285,7 +285,7 @@ static void work_done(uv_work_t *work, int status)
 		finish_stop(p);
 		return;
 	}
-	note_trouble(p);
+	note_result(p);
 	if (fatal(p) && !p->stopping) {
 		p->lease.held = false;
 		dp_service_stop(p->service, EXIT_FAILURE);
@@ -371,7 +371,7 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 	policies_load(&p->policies, config->retention, environ);
 	/* Opening may wait for others: the work queue does it. Until then we are not well.
 	 */
-	p->trouble = -EAGAIN;
+	p->last_error = -EAGAIN;
 	snprintf(p->why, sizeof(p->why), "the database is not open yet");
 	snprintf(p->holder, sizeof(p->holder), "pruner-%s", config->service.instance);
 	p->lease = (struct dp_lease){
@@ -409,7 +409,7 @@ void pruner_stop(void *data)
 const char *pruner_health(void *data)
 {
 	struct pruner *p = data;
-	if (p->trouble != 0)
+	if (p->last_error != 0)
 		return p->why;
 	/* It prunes without a broker, but nobody hears of it. */
 	return dp_bus_health(p->desk.bus);

@@ -98,7 +98,7 @@ static void test_the_examples_keep_rollups(void **state)
 {
 	(void)state;
 	static const char *const files[] = {"ci/native/env/retention-pruner.env",
-		"compose/.env.example", "services/README.md"};
+		"compose/.env.example", "services/retention-pruner/README.md"};
 	for (size_t i = 0; i < LENGTH(files); i++) {
 		char line[512];
 		int found = 0;

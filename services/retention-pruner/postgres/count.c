@@ -22,7 +22,7 @@
 
 #define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 #define SQL_MAX 8192
-/* bucket_takes()'s; no number is above it, and NaN is above all of them. */
+/* bucket_may_count()'s; no number is above it, and NaN is above all of them. */
 #define VALUE_MAX "1e288"
 #define SUM_MAX "1.7e308" /* 2^63 such values more are a number still */
 #define READING_VALUES "temperature, humidity, v2, v3, v4, v5, v6, v7"

@@ -241,7 +241,7 @@ static int exchange(struct db *db, int64_t until_ms)
 }
 
 /* The last good result is kept. @return 0 or the error it stands for */
-static int take(struct db *db, PGresult *result)
+static int keep_result(struct db *db, PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
@@ -278,7 +278,7 @@ int db_run(struct db *db, const char *sql, const struct db_values *values)
 		PGresult *result = PQgetResult(db->conn);
 		if (result == NULL)
 			break;
-		code = take(db, result);
+		code = keep_result(db, result);
 		if (err == 0)
 			err = code;
 	}

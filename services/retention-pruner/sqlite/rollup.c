@@ -61,7 +61,7 @@ static int add_row(struct counting *counting, sqlite3_stmt *row, int64_t ts_us)
 		if (sqlite3_column_type(row, i) == SQLITE_NULL)
 			continue;
 		double value = sqlite3_column_double(row, i);
-		if (bucket_takes(value))
+		if (bucket_may_count(value))
 			fold_value(&counting->fold, ts_us, (unsigned)i - 2, value);
 		else
 			counting->store->job->report.odd++;
