@@ -77,6 +77,8 @@ enum step {
 
 struct job {
 	struct prune_run run;
+	const struct policy *all; /**< run.policies', for whoever has no other */
+	int64_t mark_us; /**< readings before this are counted, if any are: all->n > 0 */
 	struct prune_report report;
 	enum phase phase;
 	int64_t rows; /**< that the step deleted: readings, rollups, about streams */

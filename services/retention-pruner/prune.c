@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bucket.h"
 #include "guard.h"
 #include "log.h"
+
+#define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 
 struct prune {
 	const struct prune_ops *ops;
@@ -71,6 +74,10 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 {
 	struct job *job = &prune->job;
 	job->run = *run;
+	job->all = &run->policies->all;
+	if (job->all->n > 0)
+		job->mark_us =
+			bucket_start(run->now_us - LAG_US, job->all->sizes[0].size_us);
 	job->report = (struct prune_report){.outcome = PRUNE_DID};
 	job->phase = PHASE_CHECK;
 	/* Little to do was no sign that much goes as quickly: begin carefully again. */
@@ -96,6 +103,11 @@ static int step(struct prune *prune)
 		return guard_kept(&prune->guard);
 	case PHASE_LOOK:
 		return guard_look(&prune->guard);
+	case PHASE_COUNT:
+	case PHASE_LATE:
+		if (job->all->n == 0)
+			return STEP_OVER;
+		break;
 	case PHASE_DONE:
 		return STEP_MORE;
 	case PHASE_END:

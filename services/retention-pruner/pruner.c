@@ -108,7 +108,6 @@ static void do_work(uv_work_t *work)
 
 /* ---- on the loop ---- */
 
-static void finish_stop(struct pruner *p);
 static void work_done(uv_work_t *work, int status);
 
 static void start_task(struct pruner *p, enum task task)
@@ -203,7 +202,7 @@ static void release_or_end(struct pruner *p)
 	if (p->lease.held)
 		start_task(p, TASK_RELEASE);
 	else
-		finish_stop(p);
+		dp_bus_close(p->desk.bus, NULL);
 }
 
 /* With the lease: only now is an order taken. */
@@ -282,7 +281,7 @@ static void work_done(uv_work_t *work, int status)
 	(void)status;
 	p->working = false;
 	if (p->task == TASK_RELEASE) {
-		finish_stop(p);
+		dp_bus_close(p->desk.bus, NULL);
 		return;
 	}
 	note_result(p);
@@ -381,11 +380,6 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 	p->timer.data = p;
 	wait_ms(p, 0);
 	return p;
-}
-
-static void finish_stop(struct pruner *p)
-{
-	dp_bus_close(p->desk.bus, NULL);
 }
 
 void pruner_stop(void *data)

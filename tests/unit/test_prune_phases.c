@@ -17,7 +17,9 @@ static struct {
 	bool size_jumps; /* there is too much, once */
 } fake;
 
-static struct policies policies = {.all = {.raw_us = 1000}};
+static struct policies policies = {
+	.all = {.raw_us = 1000, .n = 1, .sizes = {{.size_us = 10, .age_us = 20}}}};
+static struct policies without = {.all = {.raw_us = 1000}};
 
 static int open_fake(void **store, const char *url, struct job *job)
 {
@@ -215,6 +217,19 @@ static void test_what_could_not_be_looked_at_is_looked_at_again(void **state)
 	prune_close(prune);
 }
 
+static void test_nothing_is_counted_without_rollups(void **state)
+{
+	(void)state;
+	static const enum phase phases[] = {PHASE_MARK, PHASE_READINGS, PHASE_ROLLUPS,
+		PHASE_STREAMS, PHASE_SIZE, PHASE_END};
+	struct prune_run run = usual;
+	run.policies = &without;
+	struct prune *prune = open_run(&run);
+	assert_int_equal(run_all(prune), 0);
+	expect_phases(phases, 6);
+	prune_close(prune);
+}
+
 static void test_a_step_says_how_many_rows_it_deleted(void **state)
 {
 	(void)state;
@@ -236,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_more_is_deleted_while_there_is_too_much),
 		cmocka_unit_test(test_a_dry_run_looks_and_ends),
 		cmocka_unit_test(test_what_could_not_be_looked_at_is_looked_at_again),
+		cmocka_unit_test(test_nothing_is_counted_without_rollups),
 		cmocka_unit_test(test_a_step_says_how_many_rows_it_deleted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,6 @@
 #include "postgres.h"
 #include "step.h"
 
-#define LAG_US 60000000 /* readings are given so long to arrive before they are late */
 #define SQL_MAX 8192
 /* bucket_may_count()'s; no number is above it, and NaN is above all of them. */
 #define VALUE_MAX "1e288"
@@ -112,7 +111,7 @@ struct counted {
 static int count_raw(struct postgres_store *store, const char *raw,
 	const int64_t numbers[4], const char *aside, struct counted *counted)
 {
-	const struct policy *policy = &store->job->run.policies->all;
+	const struct policy *policy = store->job->all;
 	struct text sql = {.len = 0};
 	int n_columns = used_columns(store);
 	if (n_columns < 0)
@@ -141,11 +140,6 @@ static int count_raw(struct postgres_store *store, const char *raw,
 
 /* ---- up to where ---- */
 
-static int64_t finest_us(const struct postgres_store *store)
-{
-	return store->job->run.policies->all.sizes[0].size_us;
-}
-
 int count_mark(void *data)
 {
 	struct postgres_store *store = data;
@@ -153,17 +147,16 @@ int count_mark(void *data)
 	int err = step_begin(store, STEP_PLAIN);
 	if (err != 0)
 		return err;
-	if (store->job->run.policies->all.n == 0) {
+	if (store->job->all->n == 0) {
 		/* Nobody wants to know any more. */
 		err = step_end_with(store, "DELETE FROM late");
 		return err != 0 ? err : 1;
 	}
 	/* Who is in the middle of storing does not know the new mark: not meanwhile. */
-	int64_t mark_us = bucket_start(store->job->run.now_us - LAG_US, finest_us(store));
 	snprintf(sql, sizeof(sql),
 		"SELECT pg_advisory_xact_lock(" DP_POSTGRES_STORING ");"
 		"UPDATE retention SET late_before = greatest(late_before, %lld)",
-		(long long)mark_us);
+		(long long)store->job->mark_us);
 	err = step_end_with(store, sql);
 	return err != 0 ? err : 1;
 }
@@ -186,7 +179,7 @@ static int64_t span_end_us(
 {
 	int64_t day_us = bucket_start(start_us, DAY_US) + DAY_US;
 	int64_t most_us = start_us + store->job->strides[PHASE_COUNT].amount * 1000000;
-	int64_t end_us = bucket_start(most_us, finest_us(store));
+	int64_t end_us = bucket_start(most_us, store->job->all->sizes[0].size_us);
 	if (end_us <= start_us)
 		end_us = most_us;
 	if (end_us > day_us)
@@ -281,8 +274,6 @@ static int count_of(
 
 static int count_all(struct postgres_store *store, count_in count, isolate_try try)
 {
-	if (store->job->run.policies->all.n == 0)
-		return STEP_OVER;
 	int result = count_of(store, count, ISOLATE_ALL, true);
 	return isolate_may(result) ? isolate_find(store, try, result) : result;
 }

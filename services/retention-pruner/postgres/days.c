@@ -34,8 +34,7 @@ static int64_t until_us(
 	int64_t bound_us = store->job->run.now_us - store->groups.longest_us;
 	if (store->job->cut_raw_us > bound_us)
 		bound_us = store->job->cut_raw_us;
-	return policy_counted_us(
-		&store->job->run.policies->all, state->counted_until_us, bound_us);
+	return policy_counted_us(store->job->all, state->counted_until_us, bound_us);
 }
 
 #define SAMPLE_PAGES "1000"

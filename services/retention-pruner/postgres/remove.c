@@ -69,8 +69,7 @@ static int64_t before_us(
 	int64_t bound_us = store->job->run.now_us - target_group(store)->policy->raw_us;
 	if (store->place.day_us < 0 && store->job->cut_raw_us > bound_us)
 		bound_us = store->job->cut_raw_us;
-	return policy_counted_us(
-		&store->job->run.policies->all, state->counted_until_us, bound_us);
+	return policy_counted_us(store->job->all, state->counted_until_us, bound_us);
 }
 
 /* @return 1 there may be more, 0 nothing is left anywhere, or an error */

@@ -45,20 +45,19 @@ int space_rows(struct postgres_store *store, int64_t *rows)
 
 static int cut_days(struct postgres_store *store, int64_t over)
 {
-	const struct policy *all = &store->job->run.policies->all;
 	int64_t floor_us = store->job->run.now_us - CUT_RAW_FLOOR_US;
 	struct postgres_state state;
 	int err = step_state(store, &state);
 	if (err != 0)
 		return err;
 	const int64_t numbers[] = {
-		over, policy_counted_us(all, state.counted_until_us, floor_us)};
+		over, policy_counted_us(store->job->all, state.counted_until_us, floor_us)};
 	return step_ask(store, DAYS_OF_BYTES, 2, numbers, NULL, &store->job->cut_raw_us);
 }
 
 static int cut_rollups(struct postgres_store *store, int64_t over)
 {
-	const struct policy *all = &store->job->run.policies->all;
+	const struct policy *all = store->job->all;
 	int64_t floor_us = store->job->run.now_us - CUT_ROLLUP_FLOOR_US, oldest_us = 0,
 		bytes;
 	int64_t size_s = all->n > 0 ? all->sizes[0].size_us / 1000000 : 0;

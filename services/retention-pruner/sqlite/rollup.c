@@ -11,8 +11,7 @@
 #include "statements.h"
 #include "walk.h"
 
-#define LAG_US 60000000 /* readings are given so long to arrive before they are late */
-#define COST 4		/* of a bucket or a sensor, in readings */
+#define COST 4 /* of a bucket or a sensor, in readings */
 
 /* Where a scan begins, up to where it may go, and which readings it may count. */
 struct span {
@@ -80,7 +79,7 @@ static int count_span(struct counting *counting, struct span *span)
 	if (err < 0)
 		return err;
 	sqlite3_stmt *scan = sql_bind(store, column > 1 ? SCAN_WIDE : SCAN, 5, from);
-	fold_init(&counting->fold, &store->job->run.policies->all, add_bucket, counting);
+	fold_init(&counting->fold, store->job->all, add_bucket, counting);
 	counting->sensor = span->sensor;
 	err = 0;
 	while (err == 0 && (code = sqlite3_step(scan)) == SQLITE_ROW) {
@@ -101,17 +100,10 @@ static int count_span(struct counting *counting, struct span *span)
 
 /* ---- what is counted for the first time ---- */
 
-/* Up to where this run counts. */
-static int64_t mark_us(const struct sqlite_store *store)
-{
-	return bucket_start(store->job->run.now_us - LAG_US,
-		store->job->run.policies->all.sizes[0].size_us);
-}
-
 int rollup_mark(void *data)
 {
 	struct sqlite_store *store = data;
-	const struct policy *policy = &store->job->run.policies->all;
+	const struct policy *policy = store->job->all;
 	struct sqlite_state state;
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
@@ -125,10 +117,9 @@ int rollup_mark(void *data)
 		if (err == 0)
 			err = sql_run(store, FORGET_LATE);
 	} else if (err == 0 && policy->n > 0 && state.since_us == state.until_us) {
-		int64_t until_us = mark_us(store);
-		const int64_t mark[] = {state.until_us, until_us, state.next_id};
+		const int64_t mark[] = {state.until_us, store->job->mark_us, state.next_id};
 		sql_bind(store, SET_MARK, 3, mark);
-		if (until_us > state.until_us)
+		if (store->job->mark_us > state.until_us)
 			err = sql_run(store, SET_MARK);
 	}
 	err = sql_end(store, err);
@@ -193,10 +184,10 @@ int rollup_count(void *data)
 	struct sqlite_store *store = data;
 	struct sqlite_state state;
 	const struct prune_report report = store->job->report;
-	bool over = store->job->run.policies->all.n == 0;
-	int err = over ? 0 : dp_store_begin(&store->file);
-	if (err != 0 || over)
-		return err != 0 ? err : 1;
+	bool over = true;
+	int err = dp_store_begin(&store->file);
+	if (err != 0)
+		return err;
 	err = sql_state(store, &state);
 	if (err == 0 && state.since_us < state.until_us) {
 		int found = count_some(store, &state);
@@ -208,8 +199,6 @@ int rollup_count(void *data)
 		sql_bind(store, SET_MARK, 3, mark);
 		if (err == 0)
 			err = sql_run(store, over ? SET_MARK : SET_CURSOR);
-	} else {
-		over = true;
 	}
 	err = sql_end(store, err);
 	if (err != 0) {
@@ -217,7 +206,7 @@ int rollup_count(void *data)
 		return err;
 	}
 	/* An earlier run's mark is reached: now for ours. */
-	if (over && mark_us(store) > state.until_us)
+	if (over && store->job->mark_us > state.until_us)
 		return STEP_TO(PHASE_MARK);
 	return over;
 }
@@ -260,8 +249,6 @@ int rollup_late(void *data)
 {
 	struct sqlite_store *store = data;
 	const struct prune_report report = store->job->report;
-	if (store->job->run.policies->all.n == 0)
-		return 1;
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;

@@ -99,7 +99,7 @@ static int delete_ahead(struct sqlite_store *store)
 int room_make(void *data)
 {
 	struct sqlite_store *store = data;
-	const struct policy *policy = &store->job->run.policies->all;
+	const struct policy *policy = store->job->all;
 	int64_t used = 0, over = 0, oldest = 0,
 		floor_us = store->job->run.now_us - CUT_RAW_FLOOR_US;
 	struct sqlite_state state;

@@ -41,8 +41,7 @@ static int delete_readings(struct sqlite_store *store, int64_t until_us, int64_t
 			found = walk_sensor(store);
 			continue;
 		}
-		before_us = policy_counted_us(
-			&store->job->run.policies->all, until_us, before_us);
+		before_us = policy_counted_us(store->job->all, until_us, before_us);
 		int ended = delete_some(store, before_us, left, &deleted);
 		if (ended < 0)
 			return ended;
@@ -65,9 +64,9 @@ int rows_readings(void *data)
 		return err;
 	err = sql_state(store, &state);
 	/* What has come too late since is counted first. */
-	if (err == 0 && store->job->run.policies->all.n > 0)
+	if (err == 0 && store->job->all->n > 0)
 		err = rollup_late_some(store);
-	if (err == 1 || (err == 0 && store->job->run.policies->all.n == 0))
+	if (err == 1 || (err == 0 && store->job->all->n == 0))
 		err = found = delete_readings(store, state.until_us, &deleted);
 	sql_bind(store, ADD_REMOVED, 1, &deleted);
 	if (err >= 0 && deleted > 0)
