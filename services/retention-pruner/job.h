@@ -59,9 +59,9 @@ enum phase {
 	PHASE_READINGS, /**< the others go one by one */
 	PHASE_ROLLUPS,
 	PHASE_STREAMS,
-	PHASE_SIZE, /**< too large: more has to go */
-	PHASE_VACUUM,
-	PHASE_END,
+	PHASE_SIZE,   /**< too large: more has to go */
+	PHASE_VACUUM, /**< give free pages back */
+	PHASE_END,    /**< note that there was a run; what the report says of it */
 	PHASE_DONE,
 };
 #define PHASES (PHASE_DONE + 1)
@@ -72,13 +72,14 @@ enum step {
 	STEP_OVER, /**< the phase is over */
 	STEP_JUMP, /**< see STEP_TO() */
 };
-/** Another phase is next. */
+/** What a step returns after which another phase than the next one goes on. */
 #define STEP_TO(phase) (STEP_JUMP + (int)(phase))
 
+/** Written by the steps; `run`, `phase` and `strides` by prune.c alone. */
 struct job {
 	struct prune_run run;
-	const struct policy *all; /**< run.policies', for whoever has no other */
-	int64_t mark_us; /**< readings before this are counted, if any are: all->n > 0 */
+	const struct policy *all; /**< RETENTION's own, which says what is counted */
+	int64_t mark_us; /**< readings before this are counted; 0: all has no rollups */
 	struct prune_report report;
 	enum phase phase;
 	int64_t rows; /**< that the step deleted: readings, rollups, about streams */
@@ -87,7 +88,7 @@ struct job {
 	struct aside aside;	       /**< sensors that are not counted */
 	int64_t cut_raw_us;	       /**< to make space: readings before this go, too */
 	int64_t cut_rollup_us;	       /**< and so do the finest rollups */
-	bool too_long;	  /**< the last step was ended for that, nothing of it is done */
+	bool too_long;	  /**< the store has ended the last step, nothing of it is done */
 	int64_t limit_us; /**< the store ends a step that takes longer; 0: it does not */
 };
 

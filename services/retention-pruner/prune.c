@@ -75,6 +75,7 @@ void prune_begin(struct prune *prune, const struct prune_run *run)
 	struct job *job = &prune->job;
 	job->run = *run;
 	job->all = &run->policies->all;
+	job->mark_us = 0;
 	if (job->all->n > 0)
 		job->mark_us =
 			bucket_start(run->now_us - LAG_US, job->all->sizes[0].size_us);

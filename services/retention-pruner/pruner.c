@@ -1,5 +1,6 @@
 #include "pruner.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +116,9 @@ static void start_task(struct pruner *p, enum task task)
 	p->task = task;
 	p->working = true;
 	p->work.data = p;
-	uv_queue_work(&p->service->loop, &p->work, do_work, work_done);
+	int err = uv_queue_work(&p->service->loop, &p->work, do_work, work_done);
+	assert(err == 0); /* it refuses only a missing callback */
+	(void)err;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -128,7 +131,9 @@ static void on_timer(uv_timer_t *timer)
 
 static void wait_ms(struct pruner *p, int64_t ms)
 {
-	uv_timer_start(&p->timer, on_timer, (uint64_t)ms, 0);
+	int err = uv_timer_start(&p->timer, on_timer, (uint64_t)ms, 0);
+	assert(err == 0); /* as above, or a timer that is closed */
+	(void)err;
 }
 
 static void note_result(struct pruner *p)

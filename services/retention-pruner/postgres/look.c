@@ -49,7 +49,7 @@ static int read_sensors(struct postgres_store *store)
 	return 0;
 }
 
-int look_look(void *data, struct last_run *last)
+int look_first(void *data, struct last_run *last)
 {
 	struct postgres_store *store = data;
 	struct prune_report *report = &store->job->report;

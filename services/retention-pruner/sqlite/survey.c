@@ -7,7 +7,7 @@
 #include "statements.h"
 #include "walk.h"
 
-int survey_look(void *data, struct last_run *last)
+int survey_first(void *data, struct last_run *last)
 {
 	struct sqlite_store *store = data;
 	struct prune_report *report = &store->job->report;

@@ -5,7 +5,7 @@
 #include "../prune_ops.h"
 
 /* As in ../prune_ops.h. */
-int survey_look(void *store, struct last_run *last);
+int survey_first(void *store, struct last_run *last);
 int survey_next(void *store, struct subject *subject);
 int survey_count_due(void *store, int64_t from_us, int64_t until_us, int64_t *n);
 int survey_count_kept(void *store, int64_t from_us, int64_t enough, int64_t *n);
