@@ -95,16 +95,20 @@ int look_next(void *data, struct subject *subject)
 	return 1;
 }
 
-/* How many of the target are in a span of time. */
+/* Of the target, with a statement for readings and one for rollups. */
+static int count(struct postgres_store *store, const char *readings, const char *rollups,
+	int64_t from_us, int64_t until, int64_t *n)
+{
+	const char *ids = target_group(store)->ids;
+	const int64_t numbers[] = {store->place.size_s, from_us, until};
+	return store->place.size_s == 0 ? step_ask(store, readings, 2, numbers + 1, ids, n)
+					: step_ask(store, rollups, 3, numbers, ids, n);
+}
+
 static int count_between(
 	struct postgres_store *store, int64_t from_us, int64_t until_us, int64_t *n)
 {
-	const char *ids = target_group(store)->ids;
-	const int64_t readings[] = {from_us, until_us};
-	const int64_t rollups[] = {store->place.size_s, from_us, until_us};
-	return store->place.size_s == 0
-		       ? step_ask(store, READINGS_BETWEEN, 2, readings, ids, n)
-		       : step_ask(store, ROLLUPS_BETWEEN, 3, rollups, ids, n);
+	return count(store, READINGS_BETWEEN, ROLLUPS_BETWEEN, from_us, until_us, n);
 }
 
 /*
@@ -137,13 +141,7 @@ int look_count_due(void *data, int64_t from_us, int64_t until_us, int64_t *n)
 	return whole;
 }
 
-int look_count_kept(void *data, int64_t from_us, int64_t enough, int64_t *n)
+int look_count_kept(void *store, int64_t from_us, int64_t enough, int64_t *n)
 {
-	struct postgres_store *store = data;
-	const char *ids = target_group(store)->ids;
-	const int64_t readings[] = {from_us, enough};
-	const int64_t rollups[] = {store->place.size_s, from_us, enough};
-	return store->place.size_s == 0
-		       ? step_ask(store, READINGS_FROM, 2, readings, ids, n)
-		       : step_ask(store, ROLLUPS_ENOUGH, 3, rollups, ids, n);
+	return count(store, READINGS_FROM, ROLLUPS_ENOUGH, from_us, enough, n);
 }

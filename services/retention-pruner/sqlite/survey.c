@@ -46,25 +46,26 @@ int survey_next(void *data, struct subject *subject)
 	return 1;
 }
 
-int survey_count_due(void *data, int64_t from_us, int64_t until_us, int64_t *n)
+/* Of what is at hand, with a statement for readings and one for rollups. */
+static int count(struct sqlite_store *store, enum sqlite_statement readings,
+	enum sqlite_statement rollups, int64_t from_us, int64_t until, int64_t *n)
 {
-	struct sqlite_store *store = data;
-	const int64_t sensor[] = {store->sensor, from_us, until_us};
+	const int64_t sensor[] = {store->sensor, from_us, until};
 	const int64_t series[] = {
-		store->size_s, store->series_sensor, store->series_col, from_us, until_us};
-	int err = store->size_s > 0 ? sql_row(store, COUNT_ROLLUPS_DUE, 5, series, 1, n)
-				    : sql_row(store, COUNT_DUE, 3, sensor, 1, n);
+		store->size_s, store->series_sensor, store->series_col, from_us, until};
+	int err = store->size_s > 0 ? sql_row(store, rollups, 5, series, 1, n)
+				    : sql_row(store, readings, 3, sensor, 1, n);
 	return err < 0 ? err : 1;
 }
 
-int survey_count_kept(void *data, int64_t from_us, int64_t enough, int64_t *n)
+int survey_count_due(void *store, int64_t from_us, int64_t until_us, int64_t *n)
 {
-	struct sqlite_store *store = data;
-	const int64_t sensor[] = {store->sensor, from_us, enough};
-	const int64_t series[] = {
-		store->size_s, store->series_sensor, store->series_col, from_us, enough};
-	return store->size_s > 0 ? sql_row(store, COUNT_ROLLUPS_KEPT, 5, series, 1, n)
-				 : sql_row(store, COUNT_KEPT, 3, sensor, 1, n);
+	return count(store, COUNT_DUE, COUNT_ROLLUPS_DUE, from_us, until_us, n);
+}
+
+int survey_count_kept(void *store, int64_t from_us, int64_t enough, int64_t *n)
+{
+	return count(store, COUNT_KEPT, COUNT_ROLLUPS_KEPT, from_us, enough, n);
 }
 
 /* What the run comes to, and that there was one. */
