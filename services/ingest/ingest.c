@@ -137,7 +137,6 @@ static void give_up(struct ingest *in, struct incoming *message)
 			"store=%s topic=\"%s\" error=\"%s\"", in->sink->name,
 			message->topic, in->job.why);
 	in->refused_until_ms = now_ms(in) + REFUSED_MS;
-	message->next = NULL;
 	incoming_free(message);
 	plain_link_committed(&in->plain, !batches_expect_plain(&in->batches));
 }

@@ -143,6 +143,43 @@ def test_a_sum_that_overflows_stops_nothing(lab, central, postgres):
 CANNOT_COUNT = "the readings of a sensor cannot be counted: others are, its own wait until the cause is mended"
 
 
+def test_sensors_that_cannot_be_counted_for_different_reasons(lab, central, postgres):
+    """Each is found by itself, also when the others' halves fail with another error."""
+    age_s = 3 * DAY_S + int(time.time()) % 60 - 1
+    lab.ingest(central)
+    for node in ("n0", "n1", "n2", "n3"):
+        send(lab, central, [at(age_s, 2)], node)
+    postgres.execute(
+        "INSERT INTO rollup SELECT 60, s.id, 0, date_bin('1 min', r.ts, 'epoch'), 9223372036854775807,"
+        " 1, 1, 1, 1, 1, r.ts, r.ts FROM sensor s JOIN reading r ON r.sensor = s.id"
+        " WHERE topic = '/data/n0'"
+    )
+    postgres.execute(
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'a page is gone' USING ERRCODE = 'XX000'; END $$"
+    )
+    sensor = postgres.execute("SELECT id FROM sensor WHERE topic = '/data/n3'")[0][0]
+    postgres.execute(
+        f"CREATE TRIGGER broken BEFORE INSERT ON rollup FOR EACH ROW WHEN (new.sensor = {sensor})"
+        " EXECUTE FUNCTION broken()"
+    )
+    client = watching(lab, central)
+    pruner = lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    report = eventually(lambda: reports(client), "a run")[0]
+    assert (report["outcome"], report["counted"]) == ("done", 2)
+    assert {line["topic"] for line in said(pruner, CANNOT_COUNT)} == {"/data/n0", "/data/n3"}
+
+
+def test_a_lease_that_was_written_under_a_wrong_clock_is_taken(lab, central, postgres):
+    """Nobody else would prune for ten years."""
+    lab.ingest(central)
+    postgres.execute("INSERT INTO lease VALUES ('prune', 'gone', 7, now() + interval '10 years')")
+    client = watching(lab, central)
+    lab.pruner(central, RETENTION="raw:2d,1m:1y,1h:10y")
+    eventually(lambda: reports(client), "a run")
+    assert postgres.execute("SELECT number FROM lease WHERE name = 'prune'") == [(8,)]
+
+
 def test_a_sensor_that_cannot_be_counted_stops_no_other(lab, central, postgres):
     """It is named once and its readings wait, over runs and while their day goes, until it can be."""
     age_s = 3 * DAY_S + int(time.time()) % 60 - 1

@@ -45,9 +45,9 @@ int isolate_find(struct postgres_store *store, isolate_try try, int err)
 	while (at.first < at.last) {
 		const struct range half = {at.first, at.first + (at.last - at.first) / 2};
 		int tried = try(store, half);
-		if (tried != 0 && tried != err)
+		if (tried != 0 && !isolate_may(tried))
 			return tried;
-		if (tried == err)
+		if (tried != 0)
 			at.last = half.last;
 		else
 			at.first = half.last + 1;
@@ -56,5 +56,5 @@ int isolate_find(struct postgres_store *store, isolate_try try, int err)
 	int tried = try(store, at);
 	if (tried == 0)
 		return err;
-	return tried == err ? set_aside(store, at.first) : tried;
+	return isolate_may(tried) ? set_aside(store, at.first) : tried;
 }

@@ -73,8 +73,8 @@ static const char *why(const void *data)
 static void begin(void *data)
 {
 	struct postgres_store *store = data;
-	store->repack = store->repack_owed;
-	store->vacuum = false;
+	/* What a run that was cut short has left to be given back is so still. */
+	store->repack = store->repack || store->repack_owed;
 }
 
 /* The session is there still: at once with less, until it is the least. */

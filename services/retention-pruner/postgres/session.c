@@ -110,6 +110,8 @@ int session_lease(void *data, struct dp_lease *lease, int64_t now_us, bool *repl
 		" ON CONFLICT (name) DO UPDATE SET holder = $3, expires = excluded.expires,"
 		"  number = old.number + (old.holder <> $3)::integer"
 		" WHERE old.holder = $3 OR old.expires < clock_timestamp()"
+		/* As when it was written under a clock that was ahead. */
+		"  OR old.expires > clock_timestamp() + 2 * $1 * interval '1 microsecond'"
 		" RETURNING number",
 		&values);
 	bool held = err == 0 && db_rows(store->db) > 0;

@@ -6,6 +6,7 @@
 #include "rollup.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "../bucket.h"
 #include "statements.h"
@@ -47,6 +48,9 @@ static int add_bucket(
 	int code = sqlite3_errcode(counting->store->file.db);
 	if (err != 0 && (code & 0xff) == SQLITE_CONSTRAINT) {
 		counting->store->uncounted = counting->sensor;
+		snprintf(counting->store->uncounted_why,
+			sizeof(counting->store->uncounted_why), "%s",
+			sqlite3_errmsg(counting->store->file.db));
 		return -EBADMSG;
 	}
 	return err;

@@ -64,6 +64,7 @@ struct sqlite_store {
 
 	struct job *job;	       /* the run's */
 	int64_t uncounted;	       /* the sensor with which counting failed */
+	char uncounted_why[128];       /* in SQLite's words: a rollback forgets them */
 	int64_t sensor;		       /* at hand, 0 before the first */
 	const struct policy *policy;   /* of it */
 	int64_t size_s, series_sensor; /* rollups at hand */

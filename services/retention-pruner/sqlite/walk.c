@@ -1,6 +1,5 @@
 #include "walk.h"
 
-#include <stdio.h>
 
 #include "statements.h"
 
@@ -38,14 +37,12 @@ int walk_note_sensors(struct sqlite_store *store)
 
 int walk_set_aside(struct sqlite_store *store, int err)
 {
-	char error[128];
-	snprintf(error, sizeof(error), "%s", sqlite3_errmsg(store->file.db));
 	const int64_t before = store->uncounted - 1;
 	sqlite3_stmt *statement = sql_bind(store, NEXT_SENSOR, 1, &before);
 	int code = sqlite3_step(statement);
 	bool added = code == SQLITE_ROW &&
 		     aside_add(&store->job->aside, store->uncounted, sql_text(statement, 1),
-			     sql_text(statement, 2), error);
+			     sql_text(statement, 2), store->uncounted_why);
 	sqlite3_reset(statement);
 	if (added)
 		store->job->report.reason = store->job->aside.reason;
