@@ -51,9 +51,6 @@ service_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call service_src,$1))
 POSTGRES := $(patsubst services/%/postgres/,%,$(wildcard services/*/postgres/))
 postgres_obj = $(patsubst %.c,$(OUT)/obj/%.o,\
 	$(filter-out %/main.c,$(wildcard services/$1/postgres/*.c)))
-# A program's own main, which names its store, or else that of the service.
-postgres_main = $(patsubst %.c,$(OUT)/obj/%.o,\
-	$(or $(wildcard services/$1/postgres/main.c),services/$1/main.c))
 ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(OUT)/lib/ingest-postgres.a
 TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c))
 
@@ -152,17 +149,15 @@ $(OUT)/lib/ingest-postgres.a: $(call postgres_obj,ingest)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# A service once more, storing in PostgreSQL. That of ingest has a main of its own; the
-# pruner's files take the place of others: objects come before archives, and an archive
-# gives only what is still missing.
+# A service once more, storing in PostgreSQL: its main names that store.
 define postgres_rules
-$(OUT)/bin/$1-postgres: $(call postgres_main,$1) $(call postgres_obj,$1) \
+$(OUT)/bin/$1-postgres: $(OUT)/obj/services/$1/postgres/main.o $(call postgres_obj,$1) \
 		$(OUT)/lib/$1.a $(OUT)/lib/common.a
 	@mkdir -p $$(@D)
 	@echo '  LINK $$@'
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 
-$(OUT)/clocked/$1-postgres: $(call postgres_main,$1) $(OUT)/obj/tests/harness/clock_file.o \
+$(OUT)/clocked/$1-postgres: $(OUT)/obj/services/$1/postgres/main.o $(OUT)/obj/tests/harness/clock_file.o \
 		$(call postgres_obj,$1) $(OUT)/lib/$1.a $(OUT)/lib/common.a
 	@mkdir -p $$(@D)
 	@echo '  LINK $$@'

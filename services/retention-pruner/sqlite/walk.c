@@ -1,6 +1,5 @@
 #include "walk.h"
 
-
 #include "statements.h"
 
 void walk_rewind(void *data)
