@@ -230,7 +230,7 @@ static void relay_work(uv_prepare_t *prepare)
 		uplink_expire(&r->uplink);
 		last_decide(&r->last);
 		if (!r->stopping && r->uplink.bus != NULL) {
-			uplink_send(&r->uplink);
+			uplink_send(&r->uplink, !queue_writes(&r->queue));
 			last_send(&r->last);
 		}
 		/* A page that is asked for while one is on its way would be that one. */

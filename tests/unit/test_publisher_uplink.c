@@ -128,11 +128,11 @@ static void test_live_readings_are_sent_once_and_leave_when_they_are_answered(vo
 	struct owner *owner = begin();
 	add_live(owner->stream, 1, 5, 0);
 	add_live(owner->stream, 7, 8, 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+5 7+2 ");
 	assert_true(uplink_has_in_flight(&owner->uplink, owner->stream, 5));
 	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 6));
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	answer(owner, DP_ACK_STORED, 1, 5);
 	assert_int_equal(owner->stream->n_live, 2);
@@ -151,14 +151,14 @@ static void test_after_a_disconnect_all_is_sent_again(void **state)
 	(void)state;
 	struct owner *owner = begin();
 	add_live(owner->stream, 1, 3, 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
 	fake_bus_set_up(false);
 	assert_false(uplink_uses(&owner->uplink, owner->stream));
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	fake_bus_set_up(true);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
 	end(owner);
 }
@@ -177,7 +177,7 @@ static void test_a_page_is_asked_for_sent_and_not_asked_for_again(void **state)
 	uplink_page(&owner->uplink, owner->stream, &page);
 	/* Answered meanwhile: it is left out. */
 	assert_int_equal(stream_answer(owner->stream, 5, 1), 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("3+2 6+3 ");
 	assert_null(uplink_wants(&owner->uplink).stream);
 	answer(owner, DP_ACK_STORED, 3, 6);
@@ -196,7 +196,7 @@ static void test_a_page_that_is_not_wanted_any_more_is_dropped(void **state)
 	fake_bus_set_up(true);
 	const struct outbox_page page = page_of(3, 6);
 	uplink_page(&owner->uplink, owner->stream, &page);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	assert_int_equal(uplink_wants(&owner->uplink).seq, 3);
 	end(owner);
@@ -208,10 +208,10 @@ static void test_what_the_centre_postpones_is_kept_for_later(void **state)
 	struct owner *owner = begin();
 	add_live(owner->stream, 1, 3, 0);
 	assert_int_equal(dp_intervals_add(&owner->stream->stored, 5, 8), 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
 	answer(owner, DP_ACK_LATER, 1, 3);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	assert_null(uplink_wants(&owner->uplink).stream);
 	assert_int_equal(owner->stream->n_live, 3);
@@ -219,7 +219,7 @@ static void test_what_the_centre_postpones_is_kept_for_later(void **state)
 	assert_true(uplink_deadline(&owner->uplink) < INT64_MAX);
 	assert_int_equal(owner->uplink.later, 1);
 	owner->stream->uplink.parked_until_ms = 0;
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
 	end(owner);
 }
@@ -229,18 +229,32 @@ static void test_what_the_broker_refuses_pauses_and_is_said(void **state)
 	(void)state;
 	struct owner *owner = begin();
 	add_live(owner->stream, 1, 3, 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
 	fake_bus.options.on_refused(fake_bus.options.data, "/data/pi/batch", 0x87);
 	assert_non_null(uplink_health(&owner->uplink));
 	assert_non_null(strstr(uplink_health(&owner->uplink), "0x87 (not authorized)"));
 	add_live(owner->stream, 4, 4, 0);
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	answer(owner, DP_ACK_STORED, 1, 3);
 	assert_null(uplink_health(&owner->uplink));
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("4+1 ");
+	end(owner);
+}
+
+/* SPILL_AFTER_MS=0: from the disk; but nobody waits for a disk that cannot be written. */
+static void test_with_the_disk_first_live_readings_go_only_without_one(void **state)
+{
+	(void)state;
+	struct owner *owner = begin();
+	owner->config.spill_after_ms = 0;
+	add_live(owner->stream, 1, 3, 0);
+	uplink_send(&owner->uplink, false);
+	assert_sent("");
+	uplink_send(&owner->uplink, true);
+	assert_sent("1+3 ");
 	end(owner);
 }
 
@@ -250,12 +264,12 @@ static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **st
 	struct owner *owner = begin();
 	add_live(owner->stream, 1, 100, 0);
 	fake_bus.refuse_with = -EMSGSIZE;
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	assert_true(owner->uplink.sender.refusal.batch_limit < REFUSAL_BATCH_BYTES);
 	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 1));
 	fake_bus.refuse_with = 0;
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_true(fake_bus.n >= 2);
 	fake_bus_clear();
 	end(owner);
@@ -267,7 +281,7 @@ static void test_a_last_word_is_said_until_it_is_answered(void **state)
 	struct owner *owner = begin();
 	owner->stream->heard_low = 9;
 	owner->stream->low_due = true;
-	uplink_send(&owner->uplink);
+	uplink_send(&owner->uplink, false);
 	assert_int_equal(fake_bus.n, 1);
 	assert_int_equal(fake_bus.sent[0].identity.count, 0);
 	assert_int_equal(fake_bus.sent[0].identity.low, 9);
@@ -311,6 +325,8 @@ int main(void)
 		cmocka_unit_test(
 			test_live_readings_are_sent_once_and_leave_when_they_are_answered),
 		cmocka_unit_test(test_after_a_disconnect_all_is_sent_again),
+		cmocka_unit_test(
+			test_with_the_disk_first_live_readings_go_only_without_one),
 		cmocka_unit_test(test_a_page_is_asked_for_sent_and_not_asked_for_again),
 		cmocka_unit_test(test_a_page_that_is_not_wanted_any_more_is_dropped),
 		cmocka_unit_test(test_what_the_centre_postpones_is_kept_for_later),

@@ -293,6 +293,11 @@ bool queue_saved(const struct queue *queue)
 		       queue->spill.error != 0 || queue->spill.full);
 }
 
+bool queue_writes(const struct queue *queue)
+{
+	return queue->outbox != NULL && queue->spill.error == 0;
+}
+
 int64_t queue_deadline(const struct queue *queue)
 {
 	if (queue->working != QUEUE_IDLE)

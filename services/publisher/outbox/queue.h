@@ -81,6 +81,9 @@ void queue_stop(struct queue *queue);
 /** Whether it has nothing more to save, or cannot. */
 bool queue_saved(const struct queue *queue);
 
+/** Whether the file is there and took what was written last. */
+bool queue_writes(const struct queue *queue);
+
 /** When queue_open() or queue_work() has something to do next; INT64_MAX never. */
 int64_t queue_deadline(const struct queue *queue);
 

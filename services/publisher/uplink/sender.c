@@ -296,15 +296,15 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 		now_ms + dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
 }
 
-void sender_send(struct sender *sender, int64_t now_ms)
+void sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 {
 	if (now_ms < sender->refusal.until_ms)
 		return;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
 		if (s->uplink.parked_until_ms > now_ms || stream_waits(s))
 			continue;
-		/* With 0 the disk comes first: they go out from the outbox. */
-		while (sender->config->spill_after_ms > 0 &&
+		/* With 0 the disk comes first, if there is one: they go out from there. */
+		while ((sender->config->spill_after_ms > 0 || no_disk) &&
 			delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
 			send_live(sender, s, now_ms))
 			;

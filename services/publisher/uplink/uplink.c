@@ -226,10 +226,10 @@ void uplink_expire(struct uplink *u)
 	u->silent_until_ms = now_ms(u) + u->sender.delivery.timeout_ms;
 }
 
-void uplink_send(struct uplink *u)
+void uplink_send(struct uplink *u, bool no_disk)
 {
 	if (uplink_connected(u))
-		sender_send(&u->sender, now_ms(u));
+		sender_send(&u->sender, no_disk, now_ms(u));
 }
 
 struct page_want uplink_wants(struct uplink *u)
