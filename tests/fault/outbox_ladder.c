@@ -109,7 +109,7 @@ static void make_base(void)
 	must(model_stop() == 0, "the base");
 	/* Pages to be given back. */
 	sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)"
-	    " INSERT INTO reading SELECT 99, i, 0, zeroblob(4000), 0 FROM n;"
+	    " INSERT INTO reading SELECT 99, i, 0, zeroblob(4000), 0, NULL FROM n;"
 	    "DELETE FROM reading WHERE stream = 99; PRAGMA wal_checkpoint(TRUNCATE)");
 	snprintf(base, sizeof(base), "%s.base", path);
 	copy(path, base);
