@@ -163,8 +163,8 @@ case " $parts " in
 *" unit "* | *" integration "* | *" fault "* | *" fault-full "*) builds || built=no ;;
 esac
 if [ -z "${built:-}" ]; then
-	lane computing lint unit rig &
-	lane waiting integration fault fault-full e2e &
+	lane computing lint unit rig e2e &
+	lane waiting integration fault fault-full &
 	wait
 fi
 
