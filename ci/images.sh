@@ -62,8 +62,14 @@ printf '{"group": {"default": {"targets": ["%s"]}}, "target": {"all": {"context"
 provenance=--provenance=false
 [ -z "${PROVENANCE:-}" ] || provenance=--provenance=mode=max
 [ -z "$archives" ] || mkdir -p "$archives"
-# bake OPTION...
-bake() { dk buildx bake --progress plain "$provenance" -f "$log.json" "$@" >"$log" 2>&1; }
+# bake OPTION... Once more where the engine has tidied a layer away that an image beside was
+# about to use: several share most of theirs.
+bake() {
+	bake_once "$@" || {
+		grep -q 'parent snapshot .* does not exist' "$log" && bake_once "$@"
+	}
+}
+bake_once() { dk buildx bake --progress plain "$provenance" -f "$log.json" "$@" >"$log" 2>&1; }
 
 # Platform by platform first: where one cannot be built, for example because its package
 # index is broken, the others still are.
