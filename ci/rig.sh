@@ -17,9 +17,13 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # As images.sh names them, so that what is built already is not built again.
 source_version
-if ! dk buildx build --progress plain --provenance=false --load -f Dockerfile.multi \
-	--build-arg VERSION="$version" ${epoch:+--build-arg SOURCE_DATE_EPOCH="$epoch"} \
-	--platform "linux/$arch" --target rig -t "$image" . >"$log" 2>&1; then
+build() {
+	dk buildx build --progress plain --provenance=false --load -f Dockerfile.multi \
+		--build-arg VERSION="$version" ${epoch:+--build-arg SOURCE_DATE_EPOCH="$epoch"} \
+		--platform "linux/$arch" --target rig -t "$image" . >"$log" 2>&1
+}
+# Once more where the engine has tidied a layer away that was about to be used.
+if ! build && ! { grep -q 'parent snapshot .* does not exist' "$log" && build; }; then
 	tail -n 40 "$log" >&2
 	fail "the build of the rig's image failed (above)"
 fi
