@@ -382,9 +382,7 @@ static void mosq_message(struct mosquitto *mosq, void *data,
 	dp_mqtt_received_free(&received);
 }
 
-/*
- * How long connecting takes is watched with the timer that all states share.
- */
+/* connect() alone may wait for minutes, and a stop may not. */
 static void on_connect_slow(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;

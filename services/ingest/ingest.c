@@ -37,6 +37,8 @@ struct ingest {
 	bool working; /* the job is under way */
 	bool release_due;
 	int64_t count_at_ms;
+	int64_t say_given_up_ms;
+	unsigned given_up;	  /* messages, since the last line about them */
 	int64_t refused_until_ms; /* unhealthy: a dead letter was refused */
 	uv_timer_t wake_timer;
 	uv_prepare_t prepare;
@@ -130,12 +132,17 @@ static void log_change(const struct ingest *in, int before, int err)
 /* Nothing more can be done for it: who has sent a native one still has it. */
 static void give_up(struct ingest *in, struct incoming *message)
 {
-	if (now_ms(in) >= in->refused_until_ms)
+	in->given_up++;
+	/* Not one line each: a device may send thousands. None goes uncounted. */
+	if (now_ms(in) >= in->say_given_up_ms) {
 		dp_log(DP_LOG_ERROR,
 			"the database refuses a message and the dead letter of it as well; "
 			"others are stored; see which rule of the database it is",
-			"store=%s topic=\"%s\" error=\"%s\"", in->sink->name,
-			message->topic, in->job.why);
+			"store=%s topic=\"%s\" messages=%u error=\"%s\"", in->sink->name,
+			message->topic, in->given_up, in->job.why);
+		in->say_given_up_ms = now_ms(in) + REFUSED_MS;
+		in->given_up = 0;
+	}
 	in->refused_until_ms = now_ms(in) + REFUSED_MS;
 	incoming_free(message);
 	plain_link_committed(&in->plain, !batches_expect_plain(&in->batches));
@@ -402,6 +409,11 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 static void finish_stop(struct ingest *in)
 {
 	in->stopped = true;
+	if (in->given_up > 0)
+		dp_log(DP_LOG_ERROR,
+			"the database refused further messages and the dead letters of "
+			"them",
+			"store=%s messages=%u", in->sink->name, in->given_up);
 	if (in->batches.last_error != 0)
 		dp_log(DP_LOG_WARN, "stopping with messages that could not be stored",
 			"bytes=%zu", batches_bytes(&in->batches));

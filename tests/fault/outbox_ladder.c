@@ -81,9 +81,8 @@ static void remove_files(bool base)
 static void sql(const char *text)
 {
 	sqlite3 *db = NULL;
-	must(sqlite3_open(path, &db) == SQLITE_OK &&
-			sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK,
-		sqlite3_errmsg(db));
+	must(sqlite3_open(path, &db) == SQLITE_OK, path);
+	must(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK, text);
 	sqlite3_close(db);
 }
 

@@ -159,6 +159,8 @@ def test_a_dead_letter_that_is_refused_as_well(lab, central, ingest, rules):
     assert ingest.health()[0] != 0 and "dead letter" in ingest.health()[1]
     # It has kept nothing back: a stop is clean, and what was stored does not come again.
     ingest.stop()
+    told = [e for e in ingest.events() if "messages" in e and "dead letter" in e["msg"]]
+    assert len(told) == 2 and sum(int(e["messages"]) for e in told) >= 7, told
     ingest.start()
     rules.allow("dead_letter")
     assert [entry[:3] for entry in peer.ask(stream, 1, hot(1), 1)["rejected"]] == [[stream, 1, 1]]

@@ -72,7 +72,7 @@ void queue_open(struct queue *queue);
 /** Begin what is due, unless work is under way. */
 void queue_work(struct queue *queue, const struct page_want *want);
 
-/** Whether the file is being worked on: what is asked for now has to wait. */
+/** Whether a job has the file. Meanwhile queue_work() begins no other. */
 bool queue_busy(const struct queue *queue);
 
 /** From now on only what is in memory is written, once. */
