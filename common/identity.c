@@ -12,13 +12,18 @@ static void add(struct dp_identity_text *text, const char *name, const char *val
 	text->properties[text->n++] = (struct dp_property){name, value};
 }
 
+/* By enum dp_encoding. */
+static const char *const encodings[] = {NULL, "deflate"};
+
 void dp_identity_encode(const struct dp_identity *identity, struct dp_identity_text *text)
 {
 	text->n = 0;
 	dp_hex_encode(identity->stream.bytes, DP_STREAM_BYTES, text->stream);
 	snprintf(text->first, sizeof(text->first), "%" PRIu64, identity->first);
 	snprintf(text->count, sizeof(text->count), "%" PRIu32, identity->count);
-	add(text, "v", DP_CONTRACT_VERSION);
+	add(text, "v",
+		identity->encoding == DP_ENCODING_NONE ? DP_CONTRACT_VERSION
+						       : DP_CONTRACT_ENCODED);
 	add(text, "stream", text->stream);
 	add(text, "first", text->first);
 	add(text, "count", text->count);
@@ -28,6 +33,14 @@ void dp_identity_encode(const struct dp_identity *identity, struct dp_identity_t
 	}
 	if (identity->clock != DP_CLOCK_SYNCED)
 		add(text, "clock", dp_clock_mark_name(identity->clock));
+	if (identity->wait_ms != 0) {
+		snprintf(text->wait, sizeof(text->wait), "%" PRIu32, identity->wait_ms);
+		add(text, "wait", text->wait);
+	}
+	if (identity->encoding != DP_ENCODING_NONE)
+		add(text, "encoding", encodings[identity->encoding]);
+	if (identity->offer != DP_ENCODING_NONE)
+		add(text, "offer", encodings[identity->offer]);
 	if (identity->clock == DP_CLOCK_NONE) {
 		snprintf(text->boottime, sizeof(text->boottime), "%" PRId64,
 			identity->boottime_ns);
@@ -36,10 +49,23 @@ void dp_identity_encode(const struct dp_identity *identity, struct dp_identity_t
 	}
 }
 
-enum field { V, STREAM, FIRST, COUNT, LOW, CLOCK, BOOT, BOOTTIME, FIELDS };
+enum field {
+	V,
+	STREAM,
+	FIRST,
+	COUNT,
+	LOW,
+	CLOCK,
+	BOOT,
+	BOOTTIME,
+	WAIT,
+	ENCODING,
+	OFFER,
+	FIELDS
+};
 
-static const char *const field_names[FIELDS] = {
-	"v", "stream", "first", "count", "low", "clock", "boot", "boottime"};
+static const char *const field_names[FIELDS] = {"v", "stream", "first", "count", "low",
+	"clock", "boot", "boottime", "wait", "encoding", "offer"};
 
 static int collect(
 	const struct dp_property *properties, size_t n, const char *values[FIELDS])
@@ -95,6 +121,48 @@ static int decode_clock(
 	return 0;
 }
 
+/* A wish: what it says wrongly does not cost a reading. */
+static void decode_wait(const char *value, struct dp_identity *out)
+{
+	uint64_t wait_ms;
+	if (value == NULL)
+		return;
+	if (dp_parse_u64(value, &wait_ms) != 0) {
+		out->odd_wait = true;
+	} else if (wait_ms > DP_WAIT_MAX_MS) {
+		out->odd_wait = true;
+		out->wait_ms = DP_WAIT_MAX_MS;
+	} else {
+		out->wait_ms = (uint32_t)wait_ms;
+	}
+}
+
+/* @return false: none of ours */
+static bool decode_encoding(const char *value, enum dp_encoding *out)
+{
+	if (value == NULL)
+		return true;
+	for (size_t i = 1; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
+		if (strcmp(value, encodings[i]) == 0) {
+			*out = (enum dp_encoding)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Who sent it has to keep it. */
+static int decode_unknown(const char *values[FIELDS], const char *reason,
+	struct dp_identity *identity, const char **why)
+{
+	struct dp_identity out = {.clock = DP_CLOCK_SYNCED};
+	if (decode_range(values, &out, why) != 0)
+		out.count = 0;
+	*identity = out;
+	*why = reason;
+	return -EPROTONOSUPPORT;
+}
+
 int dp_identity_decode(const struct dp_property *properties, size_t n,
 	struct dp_identity *identity, const char **why)
 {
@@ -106,13 +174,18 @@ int dp_identity_decode(const struct dp_property *properties, size_t n,
 	*why = "v property is missing";
 	if (values[V] == NULL)
 		return -EBADMSG;
-	if (strcmp(values[V], DP_CONTRACT_VERSION) != 0) {
-		if (decode_range(values, &out, why) != 0)
-			out.count = 0;
-		*identity = out;
-		*why = "contract version is not " DP_CONTRACT_VERSION;
-		return -EPROTONOSUPPORT;
-	}
+	if (strcmp(values[V], DP_CONTRACT_VERSION) != 0 &&
+		strcmp(values[V], DP_CONTRACT_ENCODED) != 0)
+		return decode_unknown(values,
+			"contract version is not " DP_CONTRACT_VERSION
+			" or " DP_CONTRACT_ENCODED,
+			identity, why);
+	if (!decode_encoding(values[ENCODING], &out.encoding))
+		return decode_unknown(
+			values, "the encoding is not known here", identity, why);
+	/* One that is not known is not taken up. */
+	decode_encoding(values[OFFER], &out.offer);
+	decode_wait(values[WAIT], &out);
 	int err = decode_range(values, &out, why);
 	if (err == 0)
 		err = decode_clock(values, &out, why);

@@ -23,6 +23,10 @@ static void read_identity(
 		in->identity_error = -EBADMSG;
 		in->identity_why = "clock none is for a node's own broker only";
 	}
+	if (in->identity_error == 0 && in->identity.encoding != DP_ENCODING_NONE) {
+		in->identity_error = -EPROTONOSUPPORT;
+		in->identity_why = "encoded payloads are not read here";
+	}
 	if (!known) {
 		in->identity_error = -EBADMSG;
 		in->identity_why = "the topic has no valid node name";

@@ -114,9 +114,9 @@ def test_a_low_that_goes_back_changes_nothing(lab, peer):
 
 
 def test_an_unknown_version_is_kept_for_later(lab, peer):
-    """v=2: not stored, not rejected, no dead letter; the sender keeps it. Then v=1 is stored."""
+    """v=3: not stored, not rejected, no dead letter; the sender keeps it. Then v=1 is stored."""
     stream = new_stream()
-    answer = peer.batch(stream, 1, 2, v="2")
+    answer = peer.batch(stream, 1, 2, v="3")
     assert [entry[:3] for entry in answer["later"]] == [[stream, 1, 2]]
     assert "stored" not in answer and "rejected" not in answer
     assert lab.database.readings() == [] and lab.database.dead_letters() == []

@@ -58,8 +58,16 @@ static void test_optional_properties_are_left_out_unless_they_say_something(void
 
 	identity.clock = DP_CLOCK_NONE;
 	memcpy(identity.boot, BOOT, sizeof(BOOT));
+	identity.wait_ms = 10000;
+	identity.encoding = DP_ENCODING_DEFLATE;
+	identity.offer = DP_ENCODING_DEFLATE;
 	dp_identity_encode(&identity, &text);
 	assert_int_equal(text.n, DP_IDENTITY_PROPERTIES);
+	assert_string_equal(property(&text, "wait"), "10000");
+	assert_string_equal(
+		property(&text, "v"), "2"); /* a centre that knows 1 says later */
+	assert_string_equal(property(&text, "encoding"), "deflate");
+	assert_string_equal(property(&text, "offer"), "deflate");
 	assert_string_equal(property(&text, "clock"), "none");
 	assert_string_equal(property(&text, "boot"), BOOT);
 	assert_string_equal(property(&text, "boottime"), "12");
@@ -246,7 +254,7 @@ static void test_another_version_is_told_apart_and_says_which_readings(void **st
 	struct dp_property properties[ALL];
 	struct dp_identity identity;
 	all_properties(properties);
-	properties[V].value = "2";
+	properties[V].value = "3";
 	assert_int_equal(decode(properties, ALL, &identity), -EPROTONOSUPPORT);
 	assert_memory_equal(identity.stream.bytes, plain.stream.bytes, DP_STREAM_BYTES);
 	assert_int_equal(identity.first, 7);
@@ -257,6 +265,56 @@ static void test_another_version_is_told_apart_and_says_which_readings(void **st
 	assert_int_equal(identity.count, 0);
 	properties[V].value = "";
 	assert_int_equal(decode(properties, ALL, &identity), -EPROTONOSUPPORT);
+}
+
+static void decode_with(
+	const char *name, const char *value, struct dp_identity *identity, int expected)
+{
+	struct dp_property properties[ALL + 1];
+	all_properties(properties);
+	properties[ALL] = (struct dp_property){name, value};
+	assert_int_equal(decode(properties, ALL + 1, identity), expected);
+}
+
+static void test_a_wait_that_makes_no_sense_costs_nothing(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value;
+		uint32_t wait_ms;
+		bool odd;
+	} cases[] = {{"0", 0, false}, {"1", 1, false}, {"60000", 60000, false},
+		{"60001", 60000, true}, {"18446744073709551615", 60000, true},
+		{"18446744073709551616", 0, true}, {"-1", 0, true}, {"", 0, true},
+		{"1e3", 0, true}, {"ten", 0, true}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct dp_identity identity;
+		decode_with("wait", cases[i].value, &identity, 0);
+		assert_int_equal(identity.wait_ms, cases[i].wait_ms);
+		assert_true(identity.odd_wait == cases[i].odd);
+	}
+}
+
+static void test_an_encoding_is_known_or_kept_by_its_sender(void **state)
+{
+	(void)state;
+	struct dp_identity identity;
+	decode_with("encoding", "deflate", &identity, 0);
+	assert_int_equal(identity.encoding, DP_ENCODING_DEFLATE);
+	decode_with("encoding", "br", &identity, -EPROTONOSUPPORT);
+	assert_int_equal(identity.first, 7);
+	assert_int_equal(identity.count, 3);
+	decode_with("encoding", "", &identity, -EPROTONOSUPPORT);
+}
+
+static void test_an_offer_that_is_not_known_is_not_taken_up(void **state)
+{
+	(void)state;
+	struct dp_identity identity;
+	decode_with("offer", "deflate", &identity, 0);
+	assert_int_equal(identity.offer, DP_ENCODING_DEFLATE);
+	decode_with("offer", "br", &identity, 0);
+	assert_int_equal(identity.offer, DP_ENCODING_NONE);
 }
 
 int main(void)
@@ -275,6 +333,9 @@ int main(void)
 		cmocka_unit_test(test_a_boot_id_counts_only_without_a_clock),
 		cmocka_unit_test(
 			test_another_version_is_told_apart_and_says_which_readings),
+		cmocka_unit_test(test_a_wait_that_makes_no_sense_costs_nothing),
+		cmocka_unit_test(test_an_encoding_is_known_or_kept_by_its_sender),
+		cmocka_unit_test(test_an_offer_that_is_not_known_is_not_taken_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,12 +152,12 @@ static void test_an_unknown_version_is_postponed(void **state)
 	store_open(state, &store);
 	assert_string_equal(
 		store_batch(
-			&store, &(struct batch){.version = "2", .first = 4, .count = 3}),
-		"#0 later 4+3 (contract version is not 1)");
+			&store, &(struct batch){.version = "3", .first = 4, .count = 3}),
+		"#0 later 4+3 (contract version is not 1 or 2)");
 	/* Even when it is not known of which readings it is: it is no dead letter. */
 	assert_string_equal(
 		store_batch(
-			&store, &(struct batch){.version = "2", .first = 0, .count = 3}),
+			&store, &(struct batch){.version = "3", .first = 0, .count = 3}),
 		"");
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 0);
@@ -169,7 +169,7 @@ static void test_nobody_is_answered_who_did_not_ask(void **state)
 {
 	struct store store;
 	static const struct batch batches[] = {{.first = 1, .count = 2, .silent = true},
-		{.version = "2", .first = 3, .count = 1, .silent = true},
+		{.version = "3", .first = 3, .count = 1, .silent = true},
 		{.first = 4, .count = 1, .payload = "nonsense", .silent = true},
 		{.first = 0, .count = 1, .silent = true}};
 	store_open(state, &store);

@@ -56,7 +56,7 @@ static struct batch draw(struct oracle *o)
 	if (below(o, 20) == 0)
 		batch.node = nodes[below(o, STREAMS)];
 	if (below(o, 50) == 0)
-		batch.version = below(o, 2) == 0 ? "2" : "one";
+		batch.version = below(o, 2) == 0 ? "3" : "one";
 	return batch;
 }
 
