@@ -33,8 +33,9 @@ void intake_init(struct intake *in, const struct intake_options *options)
 
 /* ---- readings in ---- */
 
-static struct stream *stream_of(struct intake *in, const struct dp_stream_id *id)
+static struct stream *stream_of(struct intake *in, const struct dp_identity *identity)
 {
+	const struct dp_stream_id *id = &identity->stream;
 	struct stream *stream = streams_find(in->options.streams, id);
 	if (stream == NULL) {
 		streams_forget_idle(in->options.streams, now_ms(in), in->options.in_use,
@@ -42,7 +43,7 @@ static struct stream *stream_of(struct intake *in, const struct dp_stream_id *id
 		stream =
 			streams_add(in->options.streams, id, in->options.config->node_name);
 	}
-	stream_hear(stream, now_ms(in));
+	stream_hear(stream, now_ms(in), identity->wait_ms == 0);
 	return stream;
 }
 
@@ -273,7 +274,7 @@ void intake_reading(struct intake *in, const struct dp_bus_message *message)
 		return;
 	}
 	in->received++;
-	struct stream *stream = stream_of(in, &identity.stream);
+	struct stream *stream = stream_of(in, &identity);
 	if (identity.low > stream->heard_low)
 		stream_hear_low(stream, identity.low, identity.count == 0);
 	if (identity.count == 1)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,17 @@ static void checked(int err)
 static void say_at_node(
 	struct relay *r, const char *status, enum dp_log_level level, const char *if_not)
 {
+	/* Readings that are answered in time are not to be sent again. */
+	char within[24];
+	const struct dp_property property = {"within", within};
 	const struct dp_bus_message message = {.topic = presence,
 		.payload = status,
 		.len = strlen(status),
 		.qos = 1,
-		.retain = true};
+		.retain = true,
+		.properties = &property,
+		.n_properties = r->config->within_ms > 0};
+	snprintf(within, sizeof(within), "%" PRId64, r->config->within_ms);
 	int err = dp_bus_publish(r->local, &message);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(level, if_not, "error=\"%s\"", strerror(-err));

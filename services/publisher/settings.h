@@ -2,6 +2,7 @@
 #ifndef PUBLISHER_SETTINGS_H
 #define PUBLISHER_SETTINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "service.h"
@@ -20,9 +21,22 @@ struct publisher_config {
 	int64_t outbox_max_bytes;
 	const char *clock_trust;
 	const char *clock_wait_max;
-	int64_t spill_after_ms;
+	const char *answer_within; /**< NULL: not set, and so below */
+	int64_t spill_after_ms;	   /**< SETTINGS_AUTO: not set */
 	int64_t batch_size;
+
+	/* What follows from the settings: settings_derive(). */
+	int64_t answer_ms; /**< how long the centre's answer may take; 0: as it comes */
+	bool spill_auto;   /**< spill_after_ms follows from it */
+	/** In which a reading's sampler is answered while all is well; 0: at once. */
+	int64_t within_ms;
 };
+
+/** Of spill_after_ms, before the settings are read. */
+#define SETTINGS_AUTO (-1)
+
+/** Fill in what follows from settings that are checked. */
+void settings_derive(struct publisher_config *config);
 
 /** For dp_service_init(), with a struct publisher_config. */
 extern const struct dp_service_info settings_info;

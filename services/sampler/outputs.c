@@ -387,8 +387,11 @@ void outputs_connected(struct outputs *outputs)
 		presence_tell(outputs->options.presence, name_of(output), output->taken);
 		publish_state(output);
 	}
-	/* Last, as what comes of it tells the publisher that the others are made. */
-	if (err == 0 && outputs->n > 0)
+	/*
+	 * Last, as what comes of it tells the publisher that the others are made. Without
+	 * outputs too: uplink.h wants to know.
+	 */
+	if (err == 0)
 		err = dp_bus_subscribe(bus, PUBLISHER_TOPIC);
 	if (err != 0)
 		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));

@@ -69,6 +69,11 @@ const struct ring_item *ring_send(struct ring *ring, uint64_t *seq)
 	return NULL;
 }
 
+const struct ring_item *ring_oldest(const struct ring *ring)
+{
+	return ring->low < ring->next ? at(ring, ring->low) : NULL;
+}
+
 void ring_unsend(struct ring *ring, uint64_t seq)
 {
 	assert(at(ring, seq)->state == RING_IN_FLIGHT);

@@ -44,6 +44,9 @@ unsigned ring_push(struct ring *ring, const struct ring_item *item);
 /** The next reading to send, or NULL; *seq is its number. It is in flight from now on. */
 const struct ring_item *ring_send(struct ring *ring, uint64_t *seq);
 
+/** The oldest that is not accepted, which is number ring->low; NULL when there is none. */
+const struct ring_item *ring_oldest(const struct ring *ring);
+
 /** The last ring_send() failed: it waits again. */
 void ring_unsend(struct ring *ring, uint64_t seq);
 

@@ -72,6 +72,8 @@ static void on_message(void *data, const struct dp_bus_message *message)
 	if (!s->stopping && (strcmp(message->topic, UPLINK_HELLO) == 0 ||
 				    presence_is_denied(&s->presence, message)))
 		say_what_is_here(s);
+	if (strcmp(message->topic, UPLINK_PUBLISHER) == 0)
+		uplink_publisher(&s->uplink, message);
 	if (!outputs_message(&s->outputs, message))
 		uplink_message(&s->uplink, message);
 }

@@ -17,6 +17,7 @@
 #define RESEND_LIMIT_MS 60000
 #define STOP_WAIT_MS 1000
 #define SHOW_MS 1000
+#define WITHIN_MAX_MS 3600000
 
 static void on_resend(uv_timer_t *timer);
 
@@ -30,6 +31,25 @@ static void arm_resend(struct uplink *up)
 		uv_timer_stop(&up->resend);
 }
 
+/* A publisher that answers in its time is not asked again. */
+static uint64_t resend_first(const struct uplink *up)
+{
+	return RESEND_FIRST_MS + up->within_ms;
+}
+
+/*
+ * How long an answer may take: as the publisher says, while there is room for what comes
+ * meanwhile.
+ */
+static uint32_t wait_ms(const struct uplink *up)
+{
+	const struct uplink_options *o = &up->options;
+	int64_t room = o->window < o->ring_size ? o->window : o->ring_size;
+	if (up->stopping || up->ring.next - up->ring.low > (uint64_t)room / 2)
+		return 0;
+	return up->within_ms < DP_WAIT_MAX_MS ? (uint32_t)up->within_ms : DP_WAIT_MAX_MS;
+}
+
 static int publish_item(struct uplink *up, const char *where, int qos,
 	const struct ring_item *item, uint64_t seq)
 {
@@ -39,6 +59,7 @@ static int publish_item(struct uplink *up, const char *where, int qos,
 		.count = 1,
 		.low = up->ring.low,
 		.clock = (enum dp_clock_mark)item->clock,
+		.wait_ms = wait_ms(up),
 		.boottime_ns = item->boottime_ns,
 	};
 	memcpy(identity.boot, up->options.clock->boot_id, sizeof(identity.boot));
@@ -89,8 +110,9 @@ static void on_resend(uv_timer_t *timer)
 		"readings=%llu after_ms=%llu", (unsigned long long)up->ring.in_flight,
 		(unsigned long long)up->resend_ms);
 	up->resent += up->ring.in_flight;
-	up->resend_ms =
-		up->resend_ms * 2 > RESEND_LIMIT_MS ? RESEND_LIMIT_MS : up->resend_ms * 2;
+	up->resend_ms *= 2;
+	if (up->resend_ms > RESEND_LIMIT_MS + up->within_ms)
+		up->resend_ms = RESEND_LIMIT_MS + up->within_ms;
 	ring_rewind(&up->ring);
 	pump(up);
 }
@@ -130,7 +152,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		return;
 	up->accepted += accepted;
 	up->refused = false;
-	up->resend_ms = RESEND_FIRST_MS;
+	up->resend_ms = resend_first(up);
 	ledger_range(&up->ledger, "accepted", range->first, range->count);
 }
 
@@ -150,6 +172,26 @@ static void take_answer(struct uplink *up, const struct dp_bus_message *message)
 	/* Answers to others do not help the oldest: its time goes on. */
 	if (up->ring.low != low || up->ring.in_flight == 0)
 		arm_resend(up);
+}
+
+void uplink_publisher(struct uplink *up, const struct dp_bus_message *message)
+{
+	uint64_t within_ms = 0;
+	/* Its last will says nothing of it. */
+	if (message->len != strlen("online") ||
+		memcmp(message->payload, "online", message->len) != 0)
+		return;
+	for (size_t i = 0; i < message->n_properties; i++) {
+		if (strcmp(message->properties[i].name, "within") == 0 &&
+			dp_parse_u64(message->properties[i].value, &within_ms) == 0 &&
+			within_ms > WITHIN_MAX_MS)
+			within_ms = WITHIN_MAX_MS;
+	}
+	if (within_ms == up->within_ms)
+		return;
+	up->within_ms = within_ms;
+	up->resend_ms = resend_first(up);
+	arm_resend(up);
 }
 
 bool uplink_message(struct uplink *up, const struct dp_bus_message *message)
@@ -309,9 +351,22 @@ void uplink_start(struct uplink *up, struct dp_bus *bus)
 	up->resend.data = up;
 }
 
+/* What the publisher may still wait with is wanted now: its answer to one brings all. */
+static void ask_at_once(struct uplink *up)
+{
+	const struct ring_item *oldest = ring_oldest(&up->ring);
+	if (up->within_ms == 0 || oldest == NULL)
+		return;
+	int err = publish_item(up, "reading", 1, oldest, up->ring.low);
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_WARN, "cannot ask for an answer", "error=\"%s\"",
+			strerror(-err));
+}
+
 void uplink_stop(struct uplink *up)
 {
 	up->stopping = true;
+	ask_at_once(up);
 	if (up->ring.low == up->ring.next || !dp_bus_connected(up->bus))
 		empty(up);
 	else

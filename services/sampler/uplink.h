@@ -20,6 +20,7 @@
 #include "sensor.h"
 
 #define UPLINK_HELLO "local/hello" /* a publisher has subscribed */
+#define UPLINK_PUBLISHER "local/publisher"
 
 struct uplink_options {
 	uv_loop_t *loop;
@@ -44,6 +45,7 @@ struct uplink {
 	char ack_topic[64];
 	uv_timer_t resend; /* runs while something is in flight; then the stop's patience */
 	uint64_t resend_ms;
+	uint64_t within_ms; /* how long the publisher's answers may take; 0: no time */
 	uint64_t shown_ms[SENSORS_MAX]; /* when a reading was shown ahead of its turn */
 	bool stopping;
 	bool refused; /* the broker does not take readings; until one is accepted */
@@ -59,6 +61,9 @@ void uplink_start(struct uplink *up, struct dp_bus *bus);
 void uplink_connected(struct uplink *up);
 void uplink_disconnected(struct uplink *up);
 void uplink_refused(struct uplink *up, const char *topic);
+
+/** A message on UPLINK_PUBLISHER: how long its answers may take. */
+void uplink_publisher(struct uplink *up, const struct dp_bus_message *message);
 
 /** @return whether the message was for it */
 bool uplink_message(struct uplink *up, const struct dp_bus_message *message);

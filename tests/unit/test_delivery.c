@@ -31,7 +31,7 @@ static unsigned fill(
 {
 	unsigned n = 0;
 	while (delivery_may_send(d, class)) {
-		delivery_send(d, class, OWNER, first + (uint64_t)n * 10, 10, now_ms);
+		delivery_send(d, class, OWNER, first + (uint64_t)n * 10, 10, now_ms, 0);
 		n++;
 	}
 	return n;
@@ -111,8 +111,8 @@ static void test_each_answered_message_widens_the_window_by_one(void **state)
 	struct window w;
 	init(&w);
 	unsigned window = w.delivery.window;
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 11, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 11, 10, 0, 0);
 	delivery_answer(&w.delivery, OWNER, 1, 10);
 	assert_int_equal(w.delivery.window, window + 1);
 	delivery_answer(&w.delivery, OWNER, 1, 10);
@@ -141,7 +141,7 @@ static void test_an_answer_about_a_part_leaves_the_rest_in_flight(void **state)
 	uint64_t end = 0;
 	init(&w);
 	const struct flight *flight =
-		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 100, 10, 0);
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 100, 10, 0, 0);
 	delivery_answer(&w.delivery, OWNER, 90, 10);  /* just before it */
 	delivery_answer(&w.delivery, OWNER, 110, 10); /* just behind it */
 	assert_int_equal(flight->first, 100);
@@ -169,8 +169,8 @@ static void test_an_answer_is_about_one_owner_only(void **state)
 	struct window w;
 	uint64_t end;
 	init(&w);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 1, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 1, 10, 0, 0);
 	delivery_answer(&w.delivery, OWNER, 1, 10);
 	assert_false(delivery_in_flight(&w.delivery, OWNER, 1, &end));
 	assert_true(delivery_in_flight(&w.delivery, OTHER, 1, &end));
@@ -183,9 +183,10 @@ static void test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it(voi
 	struct window w;
 	struct flight taken = {.count = 0};
 	init(&w);
-	uint64_t first = delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 0)->number;
+	uint64_t first =
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 0, 0)->number;
 	uint64_t second =
-		delivery_send(&w.delivery, DELIVERY_BACKLOG, OTHER, 7, 3, 0)->number;
+		delivery_send(&w.delivery, DELIVERY_BACKLOG, OTHER, 7, 3, 0, 0)->number;
 	assert_true(first > 0 && second > first);
 	assert_false(delivery_remove(&w.delivery, second + 1, &taken));
 	assert_false(delivery_remove(&w.delivery, 0, &taken));
@@ -196,7 +197,8 @@ static void test_each_message_has_a_number_of_its_own_and_can_be_taken_by_it(voi
 	assert_int_equal(w.delivery.in_flight[DELIVERY_BACKLOG], 0);
 	assert_int_equal(w.delivery.in_flight[DELIVERY_LIVE], 1);
 	assert_false(delivery_remove(&w.delivery, second, &taken));
-	uint64_t third = delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0)->number;
+	uint64_t third =
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0, 0)->number;
 	assert_true(third > second);
 }
 
@@ -208,11 +210,11 @@ static void test_numbers_of_another_run_are_other_numbers(void **state)
 	/* Seeds are random bits. */
 	delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_C(0x123456789abcdef0));
 	delivery_init(&second, slots[1], MAX, RESERVE, 1, 1, UINT64_C(0x0fedcba987654321));
-	uint64_t a = delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0)->number;
-	uint64_t b = delivery_send(&second, DELIVERY_LIVE, OWNER, 1, 1, 0)->number;
+	uint64_t a = delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0, 0)->number;
+	uint64_t b = delivery_send(&second, DELIVERY_LIVE, OWNER, 1, 1, 0, 0)->number;
 	assert_true(a - b > 1000000 && b - a > 1000000);
 	delivery_init(&first, slots[0], MAX, RESERVE, 1, 1, UINT64_MAX);
-	assert_true(delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0)->number > 0);
+	assert_true(delivery_send(&first, DELIVERY_LIVE, OWNER, 1, 1, 0, 0)->number > 0);
 }
 
 static void test_a_message_comes_back_when_its_time_is_up_and_not_before(void **state)
@@ -222,7 +224,7 @@ static void test_a_message_comes_back_when_its_time_is_up_and_not_before(void **
 	struct flight flight;
 	init(&w);
 	assert_true(delivery_deadline(&w.delivery) == INT64_MAX);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 5000);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 5000, 0);
 	int64_t deadline = delivery_deadline(&w.delivery);
 	assert_in_range(deadline, 5000 + TIMEOUT_MS * 3 / 4, 5000 + TIMEOUT_MS * 5 / 4 - 1);
 	assert_false(delivery_expire(&w.delivery, deadline - 1, &flight));
@@ -240,9 +242,9 @@ static void test_the_deadline_is_the_earliest_one(void **state)
 	(void)state;
 	struct window w;
 	init(&w);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 100000);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 5, 100000, 0);
 	int64_t later = delivery_deadline(&w.delivery);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 6, 5, 0, 0);
 	int64_t earlier = delivery_deadline(&w.delivery);
 	assert_true(earlier < later);
 	delivery_answer(&w.delivery, OWNER, 6, 5);
@@ -265,7 +267,7 @@ static void test_a_lost_volley_shrinks_the_window_once(void **state)
 	assert_int_equal(w.delivery.window, MAX / 2);
 	assert_int_equal(w.delivery.timeout_ms, 2 * TIMEOUT_MS);
 	/* What was sent after that and is lost too says something new. */
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 20000);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 20000, 0);
 	assert_true(delivery_expire(&w.delivery, 30000, &flight));
 	assert_int_equal(w.delivery.window, MAX / 4);
 	assert_int_equal(w.delivery.timeout_ms, 4 * TIMEOUT_MS);
@@ -279,13 +281,13 @@ static void test_silence_ends_in_one_message_at_a_time_and_the_longest_timeout(v
 	int64_t now_ms = 0;
 	init(&w);
 	for (int i = 0; i < 20; i++) {
-		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms);
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms, 0);
 		now_ms += 2 * LIMIT_MS;
 		assert_true(delivery_expire(&w.delivery, now_ms, &flight));
 	}
 	assert_int_equal(w.delivery.window, 1);
 	assert_int_equal(w.delivery.timeout_ms, LIMIT_MS);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, now_ms, 0);
 	assert_in_range(delivery_deadline(&w.delivery) - now_ms, LIMIT_MS * 3 / 4,
 		LIMIT_MS * 5 / 4 - 1);
 	/* One answer is enough to be patient no longer. */
@@ -302,7 +304,7 @@ static void test_a_reset_returns_everything_and_begins_anew(void **state)
 	init(&w);
 	unsigned window = w.delivery.window;
 	widen(&w.delivery);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0, 0);
 	assert_true(delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
 	fill(&w.delivery, DELIVERY_BACKLOG, 1, 2 * TIMEOUT_MS);
 	fill(&w.delivery, DELIVERY_LIVE, 1000, 2 * TIMEOUT_MS);
@@ -315,7 +317,7 @@ static void test_a_reset_returns_everything_and_begins_anew(void **state)
 	assert_int_equal(w.delivery.window, window);
 	assert_int_equal(w.delivery.timeout_ms, TIMEOUT_MS);
 	/* A loss right after the reset counts, whatever was lost before it. */
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0, 0);
 	assert_true(delivery_expire(&w.delivery, 2 * TIMEOUT_MS, &flight));
 	assert_int_equal(w.delivery.window, window / 2);
 }
@@ -326,9 +328,9 @@ static void test_flights_are_found_by_reading_and_by_where_the_next_begins(void 
 	struct window w;
 	uint64_t end = 0;
 	init(&w);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 10, 5, 0);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 16, 1, 0);
-	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 20, 5, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 10, 5, 0, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 16, 1, 0, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 20, 5, 0, 0);
 	assert_false(delivery_in_flight(&w.delivery, OWNER, 9, &end));
 	assert_true(delivery_in_flight(&w.delivery, OWNER, 10, &end));
 	assert_int_equal(end, 15);
@@ -366,6 +368,69 @@ static void test_jitter_spreads_over_a_quarter_to_either_side(void **state)
 	}
 }
 
+static void test_the_time_of_a_message_begins_when_its_answer_is_due(void **state)
+{
+	(void)state;
+	struct window w;
+	struct flight flight;
+	init(&w);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 0, 60000);
+	assert_in_range(delivery_deadline(&w.delivery), 60000 + TIMEOUT_MS * 3 / 4,
+		60000 + TIMEOUT_MS * 5 / 4);
+	assert_false(delivery_expire(&w.delivery, 60000, &flight));
+	assert_int_equal(w.delivery.resent, 0);
+	assert_true(delivery_expire(&w.delivery, 60000 + 2 * TIMEOUT_MS, &flight));
+}
+
+static void test_answers_are_wanted_at_once_until_there_was_one_and_when_many_wait(
+	void **state)
+{
+	(void)state;
+	struct window w;
+	struct flight flight;
+	init(&w);
+	assert_true(delivery_presses(&w.delivery, DELIVERY_LIVE));
+	widen(&w.delivery);
+	for (unsigned i = 0; i < MAX / 2; i++) {
+		assert_false(delivery_presses(&w.delivery, DELIVERY_LIVE));
+		delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, i + 1, 1, 0, 5000);
+	}
+	assert_true(delivery_presses(&w.delivery, DELIVERY_LIVE));
+	delivery_answer(&w.delivery, OWNER, 1, MAX);
+	/* A backlog's share is what the reserve leaves. */
+	for (unsigned i = 0; i < (MAX - RESERVE) / 2; i++) {
+		assert_false(delivery_presses(&w.delivery, DELIVERY_BACKLOG));
+		delivery_send(&w.delivery, DELIVERY_BACKLOG, OWNER, i + 1, 1, 0, 5000);
+	}
+	assert_true(delivery_presses(&w.delivery, DELIVERY_BACKLOG));
+	/* Nobody knows whether it still answers: after a loss, and on a new connection. */
+	while (delivery_expire(&w.delivery, 100000, &flight))
+		;
+	assert_true(delivery_presses(&w.delivery, DELIVERY_LIVE));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 1, 0, 0);
+	delivery_answer(&w.delivery, OWNER, 1, 1);
+	assert_false(delivery_presses(&w.delivery, DELIVERY_LIVE));
+	while (delivery_reset(&w.delivery, &flight))
+		;
+	assert_true(delivery_presses(&w.delivery, DELIVERY_LIVE));
+}
+
+static void test_what_may_take_time_can_be_recalled(void **state)
+{
+	(void)state;
+	struct window w;
+	struct flight flight;
+	init(&w);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 1, 0, 0);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 2, 2, 0, 5000);
+	delivery_send(&w.delivery, DELIVERY_LIVE, OTHER, 1, 1, 0, 5000);
+	assert_true(delivery_recall(&w.delivery, OWNER, &flight));
+	assert_int_equal(flight.first, 2);
+	assert_int_equal(flight.count, 2);
+	assert_false(delivery_recall(&w.delivery, OWNER, &flight));
+	assert_int_equal(in_flight(&w.delivery), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +455,10 @@ int main(void)
 		cmocka_unit_test(test_a_reset_returns_everything_and_begins_anew),
 		cmocka_unit_test(
 			test_flights_are_found_by_reading_and_by_where_the_next_begins),
+		cmocka_unit_test(test_the_time_of_a_message_begins_when_its_answer_is_due),
+		cmocka_unit_test(
+			test_answers_are_wanted_at_once_until_there_was_one_and_when_many_wait),
+		cmocka_unit_test(test_what_may_take_time_can_be_recalled),
 		cmocka_unit_test(test_jitter_spreads_over_a_quarter_to_either_side),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,7 @@ static void send_batch(
 	struct world *w, enum delivery_class class, uint64_t first, uint32_t count)
 {
 	check_flight(w, class, first, count);
-	delivery_send(&w->delivery, class, 1, first, count, (int64_t)w->tick * TICK_MS);
+	delivery_send(&w->delivery, class, 1, first, count, (int64_t)w->tick * TICK_MS, 0);
 	put(w, &w->batches, first, count, stream_low(w->stream));
 }
 

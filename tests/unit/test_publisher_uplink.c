@@ -33,12 +33,13 @@ static void other(void *data, const struct dp_bus_message *message)
 	snprintf(owner->others, sizeof(owner->others), "%s", message->topic);
 }
 
-static struct owner *begin(void)
+static struct owner *begin_with(int64_t answer_ms)
 {
 	struct owner *owner = &the_owner;
 	memset(owner, 0, sizeof(*owner));
 	require(uv_loop_init(&owner->loop) == 0);
 	owner->config = test_config("");
+	owner->config.answer_ms = answer_ms;
 	owner->stream = add_stream(&owner->streams, 1);
 	owner->stream->heard_low = 1;
 	fake_bus = (struct dp_bus){.up = false};
@@ -54,6 +55,11 @@ static struct owner *begin(void)
 	uplink_open(&owner->uplink, "0123456789abcdef");
 	fake_bus_set_up(true);
 	return owner;
+}
+
+static struct owner *begin(void)
+{
+	return begin_with(0);
 }
 
 static void end(struct owner *owner)
@@ -318,6 +324,114 @@ static void test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counte
 	end(owner);
 }
 
+/* ---- ANSWER_WITHIN ---- */
+
+/* What the only message that was sent since says of its answer. */
+static void assert_waits(const char *sent, uint32_t wait_ms)
+{
+	assert_int_equal(fake_bus.n, 1);
+	assert_int_equal(fake_bus.sent[0].identity.wait_ms, wait_ms);
+	assert_sent(sent);
+}
+
+/* A reading that comes when the last message is long ago. */
+static void send_one(struct owner *owner, uint64_t seq)
+{
+	add_live(owner->stream, seq, seq, 0);
+	pacing_reset(&owner->uplink.sender.pacing);
+	uplink_send(&owner->uplink, false);
+}
+
+static void test_the_first_answer_is_wanted_at_once_and_later_ones_may_take_time(
+	void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	send_one(owner, 1);
+	assert_waits("1+1 ", 0);
+	answer(owner, DP_ACK_STORED, 1, 1);
+	send_one(owner, 2);
+	assert_waits("2+1 ", 10000);
+	fake_bus_set_up(false);
+	fake_bus_set_up(true);
+	send_one(owner, 3);
+	assert_waits("2+2 ", 0);
+	end(owner);
+}
+
+static void test_what_comes_soon_after_a_message_goes_with_the_next(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	int64_t now_ms = (int64_t)uv_now(&owner->loop);
+	send_one(owner, 1);
+	assert_waits("1+1 ", 0);
+	add_live(owner->stream, 2, 4, now_ms);
+	uplink_send(&owner->uplink, false);
+	assert_sent("");
+	assert_int_equal(uplink_deadline(&owner->uplink), now_ms + 1000);
+	pacing_reset(&owner->uplink.sender.pacing);
+	uplink_send(&owner->uplink, false);
+	assert_sent("2+3 ");
+	end(owner);
+}
+
+static void test_nothing_waits_while_memory_fills(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	send_one(owner, 1);
+	answer(owner, DP_ACK_STORED, 1, 1);
+	fake_bus_clear();
+	add_live(owner->stream, 2, 3, (int64_t)uv_now(&owner->loop));
+	owner->stream->live_bytes += STREAMS_LIVE_BYTES / 4;
+	uplink_send(&owner->uplink, false);
+	assert_waits("2+2 ", 0);
+	owner->stream->live_bytes -= STREAMS_LIVE_BYTES / 4;
+	end(owner);
+}
+
+static void test_what_an_urgent_sampler_waits_for_is_asked_for_again(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	send_one(owner, 1);
+	answer(owner, DP_ACK_STORED, 1, 1);
+	send_one(owner, 2);
+	send_one(owner, 3);
+	fake_bus_clear();
+	stream_hear(owner->stream, 0, true);
+	add_live(owner->stream, 4, 4, (int64_t)uv_now(&owner->loop));
+	uplink_send(&owner->uplink, false);
+	assert_waits("2+3 ", 0);
+	/* Once. */
+	uplink_send(&owner->uplink, false);
+	assert_sent("");
+	end(owner);
+}
+
+static void test_with_the_disk_first_a_little_backlog_waits_for_more(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	owner->config.spill_after_ms = 0;
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 1, 1), 0);
+	assert_int_equal(uplink_wants(&owner->uplink).seq, 1);
+	struct outbox_page page = page_of(1, 1);
+	uplink_page(&owner->uplink, owner->stream, &page);
+	uplink_send(&owner->uplink, false);
+	assert_waits("1+1 ", 0);
+	assert_null(uplink_wants(&owner->uplink).stream);
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 2, 2), 0);
+	assert_null(uplink_wants(&owner->uplink).stream);
+	assert_in_range(uplink_deadline(&owner->uplink), (int64_t)uv_now(&owner->loop) + 1,
+		(int64_t)uv_now(&owner->loop) + 1000);
+	/* A full message has nothing to wait for. */
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 3, 600), 0);
+	assert_int_equal(uplink_wants(&owner->uplink).seq, 2);
+	end(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +450,12 @@ int main(void)
 		cmocka_unit_test(test_a_last_word_is_said_until_it_is_answered),
 		cmocka_unit_test(
 			test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counted),
+		cmocka_unit_test(
+			test_the_first_answer_is_wanted_at_once_and_later_ones_may_take_time),
+		cmocka_unit_test(test_what_comes_soon_after_a_message_goes_with_the_next),
+		cmocka_unit_test(test_nothing_waits_while_memory_fills),
+		cmocka_unit_test(test_what_an_urgent_sampler_waits_for_is_asked_for_again),
+		cmocka_unit_test(test_with_the_disk_first_a_little_backlog_waits_for_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

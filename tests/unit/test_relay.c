@@ -158,6 +158,106 @@ static void test_a_centre_that_does_not_answer_is_asked_again(void **state)
 	finish();
 }
 
+/* ---- answers that may take their time ---- */
+
+static void begin_gathering(void **state)
+{
+	model_reset(path_in(state, "outbox.db", path));
+	model.config.answer_ms = 10000;
+	model.config.within_ms = model.config.spill_after_ms = 30000;
+	model.config.spill_auto = true;
+	model.centre_up = model.centre_gathers = true;
+	model_start();
+	model_sampler_begin(0, 1);
+	model_run(6000);
+	model.warnings = 0; /* this centre shows nothing that it retains */
+}
+
+static void sample_each(int64_t period_ms, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		model_sample(0);
+		model_run(period_ms);
+	}
+}
+
+static bool all_accepted(void)
+{
+	const struct model_sampler *sampler = &model.samplers[0];
+	uint64_t seq = 1;
+	while (seq < sampler->next && sampler->accepted[seq])
+		seq++;
+	return seq == sampler->next;
+}
+
+static void test_answers_that_take_their_time_alarm_nobody(void **state)
+{
+	uint64_t most = 0;
+	begin_gathering(state);
+	for (unsigned i = 0; i < 200; i++) {
+		sample_each(400, 1);
+		most = model.relay->in_memory > most ? model.relay->in_memory : most;
+	}
+	const struct uplink *u = &model.relay->uplink;
+	assert_int_equal(model.warnings + model.errors, 0);
+	assert_int_equal(model.relay->queue.spill.spilled, 0);
+	assert_int_equal(u->sender.delivery.resent, 0);
+	/* A message a second, and few of them are wanted at once. */
+	assert_in_range(model.batches, 60, 85);
+	assert_true(most > 20);
+	finish();
+}
+
+static void test_a_centre_that_is_away_has_as_long_as_its_answers_may_take(void **state)
+{
+	begin_gathering(state);
+	sample_each(400, 20);
+	model.centre_up = false;
+	sample_each(400, 40);
+	assert_int_equal(model.relay->queue.spill.spilled, 0);
+	model_run(20000);
+	assert_true(model.relay->queue.spill.spilled > 0);
+	model.centre_up = true;
+	finish();
+}
+
+static void test_a_sampler_that_cannot_wait_is_answered_at_once(void **state)
+{
+	begin_gathering(state);
+	sample_each(400, 20);
+	assert_false(all_accepted());
+	model.hurried = true;
+	model_sample(0);
+	model_run(200);
+	assert_true(all_accepted());
+	assert_int_equal(model.relay->queue.spill.spilled, 0);
+	/* With the centre away the outbox is what can answer. */
+	model.hurried = false;
+	sample_each(400, 10);
+	model.centre_up = false;
+	sample_each(400, 10);
+	assert_false(all_accepted());
+	model.hurried = true;
+	model_sample(0);
+	model_run(2500);
+	assert_true(all_accepted());
+	model.centre_up = true;
+	finish();
+}
+
+static void test_a_stop_saves_what_is_not_answered_yet(void **state)
+{
+	begin_gathering(state);
+	sample_each(400, 20);
+	assert_false(all_accepted());
+	assert_int_equal(model_stop(), 0);
+	assert_true(all_accepted());
+	model_start();
+	model_run(15000);
+	assert_true(model_settled());
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +269,11 @@ int main(void)
 		IN_DIRECTORY(test_what_the_centre_refuses_is_kept_said_and_tried_slowly),
 		IN_DIRECTORY(test_one_reading_that_is_too_large_is_not_sent_for_ever),
 		IN_DIRECTORY(test_a_centre_that_does_not_answer_is_asked_again),
+		IN_DIRECTORY(test_answers_that_take_their_time_alarm_nobody),
+		IN_DIRECTORY(
+			test_a_centre_that_is_away_has_as_long_as_its_answers_may_take),
+		IN_DIRECTORY(test_a_sampler_that_cannot_wait_is_answered_at_once),
+		IN_DIRECTORY(test_a_stop_saves_what_is_not_answered_yet),
 	};
 	fail_vfs_install();
 	return cmocka_run_group_tests(tests, NULL, NULL);

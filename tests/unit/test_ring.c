@@ -47,11 +47,13 @@ static void test_numbers_begin_at_one_and_readings_leave_in_order(void **state)
 	(void)state;
 	struct ring ring;
 	fill(&ring, 4, 0);
+	assert_null(ring_oldest(&ring));
 	assert_int_equal(ring.low, 1);
 	assert_int_equal(ring.next, 1);
 	sends_nothing(&ring);
 	push(&ring, 0);
 	push(&ring, 0);
+	assert_int_equal(ring_oldest(&ring)->sensor, 1);
 	sends(&ring, 1);
 	sends(&ring, 2);
 	assert_int_equal(ring.in_flight, 2);

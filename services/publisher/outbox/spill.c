@@ -9,11 +9,30 @@
 
 #define RETRY_MS 1000
 #define PROBE_AFTER_MS 5000
-#define ROW_BYTES 24 /* of a reading in the file beside its text, about */
+#define URGENT_MS 2000 /* of a stream whose sampler cannot wait */
+#define GRACE_MS 500   /* for the centre to answer what it was asked for again */
+#define CROWDED 2      /* one half of memory is taken */
+#define ROW_BYTES 24   /* of a reading in the file beside its text, about */
 
-static bool crowded(const struct streams_live *live)
+static bool hurries(const struct spill *spill, const struct stream *stream)
 {
-	return live->n >= STREAMS_LIVE_MAX / 2 || live->bytes >= STREAMS_LIVE_BYTES / 2;
+	return stream->urgent && spill->config->spill_auto &&
+	       spill->config->spill_after_ms > URGENT_MS;
+}
+
+/* How long a reading of that stream waits for its answer. */
+static int64_t patience_ms(const struct spill *spill, const struct stream *stream)
+{
+	return hurries(spill, stream) ? URGENT_MS : spill->config->spill_after_ms;
+}
+
+/* When something of a stream that has readings in memory is to be written. */
+static int64_t stream_due(const struct spill *spill, const struct stream *stream)
+{
+	int64_t due = stream->live[0].arrived_ms + patience_ms(spill, stream);
+	if (hurries(spill, stream) && due < stream->urgent_ms + GRACE_MS)
+		due = stream->urgent_ms + GRACE_MS;
+	return due;
 }
 
 static int64_t live_due(const struct spill *spill, int64_t now_ms)
@@ -23,14 +42,13 @@ static int64_t live_due(const struct spill *spill, int64_t now_ms)
 	if (spill->full)
 		return INT64_MAX;
 	for (const struct stream *s = spill->streams->first; s != NULL; s = s->next) {
-		if (s->n_live > 0 &&
-			s->live[0].arrived_ms + spill->config->spill_after_ms < due)
-			due = s->live[0].arrived_ms + spill->config->spill_after_ms;
+		if (s->n_live > 0 && stream_due(spill, s) < due)
+			due = stream_due(spill, s);
 	}
 	if (due != INT64_MAX && spill->all)
 		return INT64_MIN;
 	/* Memory is filling faster than time passes. */
-	if (crowded(&live) && due > now_ms)
+	if (streams_crowded(&live, CROWDED) && due > now_ms)
 		due = now_ms;
 	return due != INT64_MAX && due < spill->retry_ms ? spill->retry_ms : due;
 }
@@ -86,10 +104,11 @@ struct collection {
 };
 
 /* What has waited at least half as long as it may is written with the rest. */
-static bool is_due(const struct collection *c, const struct live_reading *reading)
+static bool is_due(const struct collection *c, const struct stream *stream,
+	const struct live_reading *reading)
 {
-	bool at_once = c->spill->all || crowded(&c->live);
-	int64_t waits_ms = at_once ? 0 : c->spill->config->spill_after_ms / 2;
+	bool at_once = c->spill->all || streams_crowded(&c->live, CROWDED);
+	int64_t waits_ms = at_once ? 0 : patience_ms(c->spill, stream) / 2;
 	return reading->arrived_ms <= c->now_ms - waits_ms;
 }
 
@@ -98,7 +117,7 @@ static uint64_t due_bytes(const struct collection *c)
 	uint64_t bytes = 0;
 	for (const struct stream *s = c->spill->streams->first; s != NULL; s = s->next) {
 		for (size_t i = 0; i < s->n_live; i++)
-			bytes += is_due(c, &s->live[i]) ? row_bytes(&s->live[i]) : 0;
+			bytes += is_due(c, s, &s->live[i]) ? row_bytes(&s->live[i]) : 0;
 	}
 	return bytes;
 }
@@ -152,7 +171,7 @@ static uint64_t make_room(
 static bool goes(void *data, struct stream *stream, const struct live_reading *reading)
 {
 	struct collection *c = data;
-	if (!is_due(c, reading) || row_bytes(reading) > c->room)
+	if (!is_due(c, stream, reading) || row_bytes(reading) > c->room)
 		return false;
 	c->room -= row_bytes(reading);
 	c->live.n--;

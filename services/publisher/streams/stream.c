@@ -58,9 +58,12 @@ bool stream_empty(const struct stream *stream)
 	       stream->accepted.n == 0 && stream->answered.n == 0;
 }
 
-void stream_hear(struct stream *stream, int64_t now_ms)
+void stream_hear(struct stream *stream, int64_t now_ms, bool urgent)
 {
 	stream->heard_ms = now_ms;
+	if (urgent && !stream->urgent)
+		stream->urgent_ms = now_ms;
+	stream->urgent = urgent;
 }
 
 void stream_hear_boot(struct stream *stream, struct boot *boot, uint64_t undated)

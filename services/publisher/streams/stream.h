@@ -39,6 +39,8 @@ struct stream {
 	struct boot *boot;   /**< of its readings without a time; NULL when it has none */
 	uint64_t undated_to; /**< the last of them */
 	bool low_due;	     /**< it closed its stream and the centre must hear */
+	bool urgent;	     /**< it cannot wait for answers: it stops, or has no room */
+	int64_t urgent_ms;   /**< since when */
 
 	/** What the outbox knows of it: written by the outbox. */
 	struct {
@@ -54,6 +56,7 @@ struct stream {
 		int64_t park_ms;
 		int64_t low_at_ms; /**< when to say its last word next */
 		int64_t low_wait_ms;
+		bool urged; /**< nothing is in flight whose answer may take time */
 	} uplink;
 
 	struct live_reading *live; /**< ascending by seq */
@@ -77,8 +80,8 @@ bool stream_holds(const struct stream *stream, uint64_t seq);
 /** Whether nothing is held at all. */
 bool stream_empty(const struct stream *stream);
 
-/** Its sampler has said something. */
-void stream_hear(struct stream *stream, int64_t now_ms);
+/** Its sampler has said something. @param urgent  it cannot wait for its answers */
+void stream_hear(struct stream *stream, int64_t now_ms, bool urgent);
 
 /**
  * A reading of that boot that came without a time.

@@ -17,6 +17,12 @@ struct streams_live streams_live(const struct streams *streams)
 	return live;
 }
 
+bool streams_crowded(const struct streams_live *live, unsigned share)
+{
+	return live->n >= STREAMS_LIVE_MAX / share ||
+	       live->bytes >= STREAMS_LIVE_BYTES / share;
+}
+
 uint64_t streams_stored(const struct streams *streams)
 {
 	uint64_t n = 0;

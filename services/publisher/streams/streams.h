@@ -30,6 +30,9 @@ struct streams_live {
 /** What all of them have in memory. */
 struct streams_live streams_live(const struct streams *streams);
 
+/** Whether that is more than one `share`th of what there is room for. */
+bool streams_crowded(const struct streams_live *live, unsigned share);
+
 /** How many readings are in the outbox and not answered. */
 uint64_t streams_stored(const struct streams *streams);
 

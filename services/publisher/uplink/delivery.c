@@ -32,22 +32,35 @@ void delivery_init(struct delivery *d, struct flight *slots, unsigned max, unsig
 		slots[i].count = 0;
 }
 
+/* How much of the window a backlog may have. One that shrank to nothing lets it crawl. */
+static unsigned backlog_share(const struct delivery *d)
+{
+	return d->window > d->reserve ? d->window - d->reserve : 1;
+}
+
 bool delivery_may_send(const struct delivery *d, enum delivery_class class)
 {
 	unsigned total = d->in_flight[DELIVERY_LIVE] + d->in_flight[DELIVERY_BACKLOG];
 	if (total >= d->max)
 		return false;
-	if (class == DELIVERY_BACKLOG) {
-		/* A window that shrank to nothing still lets the backlog crawl. */
-		unsigned share = d->window > d->reserve ? d->window - d->reserve : 1;
-		return d->in_flight[DELIVERY_BACKLOG] < share;
-	}
+	if (class == DELIVERY_BACKLOG)
+		return d->in_flight[DELIVERY_BACKLOG] < backlog_share(d);
 	/* Live messages do not wait for the backlog's: the reserve is theirs. */
 	return d->in_flight[DELIVERY_LIVE] < d->reserve || total < d->window;
 }
 
+bool delivery_presses(const struct delivery *d, enum delivery_class class)
+{
+	unsigned total = d->in_flight[DELIVERY_LIVE] + d->in_flight[DELIVERY_BACKLOG];
+	if (!d->answers)
+		return true;
+	return class == DELIVERY_BACKLOG
+		       ? d->in_flight[DELIVERY_BACKLOG] >= backlog_share(d) / 2
+		       : total >= d->window / 2;
+}
+
 const struct flight *delivery_send(struct delivery *d, enum delivery_class class,
-	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms)
+	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms, uint32_t wait_ms)
 {
 	assert(count > 0);
 	for (unsigned i = 0; i < d->max; i++) {
@@ -60,7 +73,9 @@ const struct flight *delivery_send(struct delivery *d, enum delivery_class class
 			.number = d->next_number++,
 			.class = class,
 			.sent_ms = now_ms,
-			.deadline_ms = now_ms + dp_jitter_ms(&d->random, d->timeout_ms),
+			.wait_ms = wait_ms,
+			.deadline_ms =
+				now_ms + wait_ms + dp_jitter_ms(&d->random, d->timeout_ms),
 		};
 		d->in_flight[class]++;
 		return &d->slots[i];
@@ -89,6 +104,7 @@ void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_
 			land(d, f);
 			if (d->window < d->max)
 				d->window++;
+			d->answers = true;
 			d->timeout_ms = d->timeout_base_ms;
 		} else if (first <= f->first) {
 			f->count = (uint32_t)(f_end - end);
@@ -111,6 +127,19 @@ bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out)
 	return false;
 }
 
+bool delivery_recall(struct delivery *d, uint64_t owner, struct flight *out)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		struct flight *f = &d->slots[i];
+		if (f->count == 0 || f->owner != owner || f->wait_ms == 0)
+			continue;
+		*out = *f;
+		land(d, f);
+		return true;
+	}
+	return false;
+}
+
 bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {
@@ -120,6 +149,7 @@ bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out)
 		*out = *f;
 		land(d, f);
 		d->resent++;
+		d->answers = false;
 		/* Messages of one volley are lost together: that is one sign, not many. */
 		if (f->sent_ms > d->shrunk_ms) {
 			d->window = d->window > 1 ? d->window / 2 : 1;
@@ -143,6 +173,7 @@ bool delivery_reset(struct delivery *d, struct flight *out)
 		return true;
 	}
 	d->window = window_after_connect(d);
+	d->answers = false;
 	d->timeout_ms = d->timeout_base_ms;
 	d->shrunk_ms = INT64_MIN;
 	return false;

@@ -23,6 +23,7 @@ struct flight {
 	uint64_t number; /**< of the message, ascending; for its correlation data */
 	enum delivery_class class;
 	int64_t sent_ms;
+	uint32_t wait_ms; /**< how long its answer may take, as it says itself */
 	int64_t deadline_ms;
 };
 
@@ -32,7 +33,9 @@ struct delivery {
 	unsigned window;      /**< how many may be in flight now, 1 to max */
 	unsigned reserve;     /**< slots of the window a backlog may not take */
 	unsigned in_flight[DELIVERY_CLASSES];
-	int64_t timeout_ms; /**< now; doubles on each loss up to the limit */
+	bool answers; /**< the centre has answered since the connection, or the last loss */
+	int64_t timeout_ms; /**< beyond a message's wait; doubles on each loss up to the
+			       limit */
 	int64_t timeout_base_ms, timeout_limit_ms;
 	int64_t shrunk_ms; /**< a message sent before that says nothing new when it is lost
 			    */
@@ -53,11 +56,18 @@ void delivery_init(struct delivery *d, struct flight *slots, unsigned max, unsig
 bool delivery_may_send(const struct delivery *d, enum delivery_class class);
 
 /**
+ * Whether the answer to the next message of this class is wanted at once: half of what it
+ * may have in flight is taken, or nobody knows whether the centre answers at all.
+ */
+bool delivery_presses(const struct delivery *d, enum delivery_class class);
+
+/**
  * Note a message as sent; only when delivery_may_send().
+ * @param wait_ms  how long its answer may take; its time is up some time after that
  * @return its flight, valid until the next call
  */
 const struct flight *delivery_send(struct delivery *d, enum delivery_class class,
-	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms);
+	uint64_t owner, uint64_t first, uint32_t count, int64_t now_ms, uint32_t wait_ms);
 
 /**
  * These readings are answered: take them out of their flights. An answer that
@@ -67,6 +77,9 @@ void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_
 
 /** The flight of that number taken out, for an answer that names only the message. */
 bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out);
+
+/** Take out one flight of that owner whose answer may take time. Call until false. */
+bool delivery_recall(struct delivery *d, uint64_t owner, struct flight *out);
 
 /** Take out one flight whose time is up. Call until false. */
 bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out);

@@ -9,6 +9,7 @@
 #include "backoff.h"
 #include "log.h"
 #include "number.h"
+#include "parking.h"
 #include "random.h"
 #include "reading.h"
 
@@ -16,11 +17,10 @@
 #define RESEND_MS 3000
 #define RESEND_LIMIT_MS 60000
 #define RETRY_MS 1000
-#define PARK_FIRST_MS 5000
-#define PARK_LIMIT_MS 300000
 #define LOW_PREFIX "low-" /* of the correlation data of a message without readings */
 #define LOW_FIRST_MS 3000
 #define LOW_LIMIT_MS 300000
+#define CROWDED 4 /* a quarter of memory is taken */
 
 static uint64_t handle(const struct stream *stream)
 {
@@ -42,6 +42,7 @@ void sender_init(struct sender *sender, const struct publisher_config *config,
 	if (sender->batch == NULL)
 		dp_log_out_of_memory("a batch");
 	refusal_init(&sender->refusal);
+	pacing_init(&sender->pacing, config->answer_ms);
 	dp_random(&seed, sizeof(seed));
 	delivery_init(&sender->delivery, sender->flights, SENDER_WINDOW, RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
@@ -64,7 +65,7 @@ static void forget_page(struct sender *sender)
 void sender_page(struct sender *sender, struct stream *stream,
 	const struct outbox_page *page, int64_t now_ms)
 {
-	if (sender->wanted.stream != stream || stream->uplink.parked_until_ms > now_ms)
+	if (sender->wanted.stream != stream || parking_lasts(stream, now_ms))
 		return;
 	sender->wanted.stream = NULL;
 	sender->page = page;
@@ -99,6 +100,27 @@ static uint64_t first_to_send(const struct sender *sender, const struct stream *
 	return 0;
 }
 
+/* Whether a stream's readings may be sent at all now. */
+static bool may_leave(const struct stream *stream, int64_t now_ms)
+{
+	return !parking_lasts(stream, now_ms) && !stream_waits(stream);
+}
+
+static bool disk_first(const struct sender *sender)
+{
+	return sender->config->spill_after_ms == 0;
+}
+
+/* With the disk first, too little to fill a message waits for more, as in memory. */
+static int64_t backlog_due(const struct sender *sender)
+{
+	bool little =
+		streams_stored(sender->streams) < (uint64_t)sender->config->batch_size;
+	return disk_first(sender) && little && sender->backlog_ms != 0
+		       ? pacing_due(&sender->pacing, sender->backlog_ms)
+		       : 0;
+}
+
 struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 {
 	sender->wanted.stream = NULL;
@@ -108,7 +130,7 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 		return sender->wanted;
 	sender->page_stream = NULL;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->uplink.parked_until_ms > now_ms || stream_waits(s))
+		if (!may_leave(s, now_ms))
 			continue;
 		uint64_t seq = first_to_send(sender, s);
 		if (seq != 0) {
@@ -116,6 +138,12 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 			break;
 		}
 	}
+	if (sender->wanted.stream == NULL)
+		sender->backlog_ms = 0;
+	else if (sender->backlog_ms == 0)
+		sender->backlog_ms = now_ms;
+	if (backlog_due(sender) > now_ms)
+		sender->wanted.stream = NULL;
 	return sender->wanted;
 }
 
@@ -128,7 +156,8 @@ static int publish_batch(struct sender *sender, struct stream *stream, uint64_t 
 		.first = first,
 		.count = count,
 		.low = stream_low(stream),
-		.clock = clock};
+		.clock = clock,
+		.wait_ms = sender->wait_ms};
 	struct dp_identity_text text;
 	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX];
 	char correlation[sizeof(LOW_PREFIX) + DP_STREAM_HEX];
@@ -173,13 +202,23 @@ static bool add_to_batch(struct sender *sender, const struct stream *stream, siz
 	return true;
 }
 
+/* How long the centre's answer to the next message may take. */
+static uint32_t wait_ms(
+	const struct sender *sender, const struct stream *stream, enum delivery_class class)
+{
+	bool at_once = sender->crowded || stream->urgent ||
+		       delivery_presses(&sender->delivery, class);
+	return at_once ? 0 : (uint32_t)sender->config->answer_ms;
+}
+
 static bool send_batch(struct sender *sender, struct stream *stream,
 	enum delivery_class class, uint64_t first, uint32_t count, uint8_t clock,
 	size_t len, int64_t now_ms)
 {
 	sender->batch[len++] = ']';
-	const struct flight *flight = delivery_send(
-		&sender->delivery, class, handle(stream), first, count, now_ms);
+	sender->wait_ms = wait_ms(sender, stream, class);
+	const struct flight *flight = delivery_send(&sender->delivery, class,
+		handle(stream), first, count, now_ms, sender->wait_ms);
 	uint64_t number = flight->number;
 	int err = publish_batch(
 		sender, stream, first, count, stream_mark(stream, clock), number, len);
@@ -246,8 +285,7 @@ static const struct outbox_reading *page_next(struct sender *sender)
 
 static bool send_backlog(struct sender *sender, int64_t now_ms)
 {
-	if (sender->page_stream == NULL ||
-		sender->page_stream->uplink.parked_until_ms > now_ms)
+	if (sender->page_stream == NULL || parking_lasts(sender->page_stream, now_ms))
 		return false;
 	const struct outbox_reading *reading = page_next(sender);
 	if (reading == NULL)
@@ -285,6 +323,7 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 		stream->stored.n > 0 || now_ms < stream->uplink.low_at_ms)
 		return;
 	uint64_t low = stream_low(stream);
+	sender->wait_ms = wait_ms(sender, stream, DELIVERY_LIVE);
 	if (publish_batch(sender, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) != 0)
 		return;
 	stream->uplink.low_wait_ms = stream->uplink.low_wait_ms == 0
@@ -293,26 +332,64 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 	if (stream->uplink.low_wait_ms > LOW_LIMIT_MS)
 		stream->uplink.low_wait_ms = LOW_LIMIT_MS;
 	stream->uplink.low_at_ms =
-		now_ms + dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
+		now_ms + sender->wait_ms +
+		dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
+}
+
+/* Its sampler cannot wait: what the centre may still gather is asked for again, at once. */
+static void urge(struct sender *sender, struct stream *stream)
+{
+	struct flight flight;
+	while (stream->urgent && !stream->uplink.urged &&
+		delivery_recall(&sender->delivery, handle(stream), &flight))
+		sender_unsend(sender, stream, flight.first, flight.count);
+	stream->uplink.urged = stream->urgent;
+}
+
+/* The first reading in memory that is not sent decides for all that came after it. */
+static int64_t live_due(const struct sender *sender, struct stream *stream)
+{
+	const struct live_reading *next = stream_next_live(stream);
+	if (next == NULL)
+		return INT64_MAX;
+	return sender->crowded || stream->urgent
+		       ? next->arrived_ms
+		       : pacing_due(&sender->pacing, next->arrived_ms);
+}
+
+static bool any_live_due(const struct sender *sender, int64_t now_ms)
+{
+	struct stream *s = sender->streams->first;
+	while (s != NULL && (!may_leave(s, now_ms) || live_due(sender, s) > now_ms))
+		s = s->next;
+	return s != NULL;
 }
 
 void sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 {
+	const struct streams_live live = streams_live(sender->streams);
+	/* The disk comes first, if there is one: they go out from there. */
+	bool from_memory = !disk_first(sender) || no_disk;
+	bool sent = false;
+	sender->crowded = streams_crowded(&live, CROWDED);
 	if (now_ms < sender->refusal.until_ms)
 		return;
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next)
+		urge(sender, s);
+	bool leave = from_memory && any_live_due(sender, now_ms);
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->uplink.parked_until_ms > now_ms || stream_waits(s))
+		if (!may_leave(s, now_ms))
 			continue;
-		/* With 0 the disk comes first, if there is one: they go out from there. */
-		while ((sender->config->spill_after_ms > 0 || no_disk) &&
-			delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
+		while (leave && delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
 			send_live(sender, s, now_ms))
-			;
+			sent = true;
 		send_low(sender, s, now_ms);
 	}
 	while (delivery_may_send(&sender->delivery, DELIVERY_BACKLOG) &&
 		send_backlog(sender, now_ms))
-		;
+		sent = sent || disk_first(sender);
+	if (sent)
+		pacing_sent(&sender->pacing, now_ms);
 }
 
 /* ---- what becomes of them ---- */
@@ -359,6 +436,7 @@ void sender_disconnected(struct sender *sender)
 		s->uplink.low_at_ms = 0;
 	}
 	refusal_forget_pause(&sender->refusal);
+	pacing_reset(&sender->pacing);
 	forget_page(sender);
 }
 
@@ -379,29 +457,6 @@ bool sender_last_word_answered(
 	return true;
 }
 
-void sender_park(
-	struct sender *sender, struct stream *stream, const char *reason, int64_t now_ms)
-{
-	if (stream->uplink.park_ms == 0) {
-		char hex[DP_STREAM_HEX + 1];
-		dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
-		dp_log(DP_LOG_WARN, "the centre does not take a stream now; it is kept",
-			"stream=%s node=%s reason=\"%s\"", hex, stream->node, reason);
-		stream->uplink.park_ms = PARK_FIRST_MS;
-	} else if (stream->uplink.parked_until_ms <= now_ms) {
-		stream->uplink.park_ms *= 2;
-		if (stream->uplink.park_ms > PARK_LIMIT_MS)
-			stream->uplink.park_ms = PARK_LIMIT_MS;
-	}
-	stream->uplink.parked_until_ms =
-		now_ms + dp_jitter_ms(&sender->delivery.random, stream->uplink.park_ms);
-}
-
-void sender_unpark(struct stream *stream)
-{
-	stream->uplink.park_ms = 0;
-}
-
 int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
 {
 	int64_t due = delivery_deadline(&sender->delivery);
@@ -409,8 +464,13 @@ int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
 		due = sender->page_retry_ms;
 	if (sender->refusal.until_ms > now_ms && sender->refusal.until_ms < due)
 		due = sender->refusal.until_ms;
-	for (const struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (s->uplink.parked_until_ms > now_ms && s->uplink.parked_until_ms < due)
+	if (backlog_due(sender) > now_ms && backlog_due(sender) < due)
+		due = backlog_due(sender);
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		if (!disk_first(sender) && live_due(sender, s) > now_ms &&
+			live_due(sender, s) < due)
+			due = live_due(sender, s);
+		if (parking_lasts(s, now_ms) && s->uplink.parked_until_ms < due)
 			due = s->uplink.parked_until_ms;
 		if (s->low_due && s->uplink.low_at_ms > now_ms && s->uplink.low_at_ms < due)
 			due = s->uplink.low_at_ms;

@@ -14,11 +14,12 @@
 #include "../streams/streams.h"
 #include "bus.h"
 #include "delivery.h"
+#include "pacing.h"
 #include "refusal.h"
 
 #define SENDER_WINDOW 64
 
-/** Only sender.c writes it, and delivery.c and refusal.c what is theirs. */
+/** Only sender.c writes it, and delivery.c, pacing.c and refusal.c what is theirs. */
 struct sender {
 	const struct publisher_config *config;
 	struct streams *streams;
@@ -27,7 +28,11 @@ struct sender {
 	struct delivery delivery;
 	struct flight flights[SENDER_WINDOW];
 	struct refusal refusal;
-	char *batch;		    /**< being cut */
+	struct pacing pacing;
+	bool crowded;	    /**< memory is filling: nothing waits */
+	uint32_t wait_ms;   /**< of the message that is being made */
+	int64_t backlog_ms; /**< with the disk first: since when some of it is unsent; 0 */
+	char *batch;	    /**< being cut */
 	struct page_want wanted;    /**< the page that is asked for */
 	struct stream *page_stream; /**< of the page that is sent; NULL: there is none */
 	const struct outbox_page *page;
@@ -88,11 +93,5 @@ int64_t sender_deadline(const struct sender *sender, int64_t now_ms);
  */
 bool sender_last_word_answered(
 	struct sender *sender, const void *correlation, size_t len, bool *strange);
-
-/** The centre says `later`: nothing of that stream for a while. */
-void sender_park(
-	struct sender *sender, struct stream *stream, const char *reason, int64_t now_ms);
-/** It takes the stream again. */
-void sender_unpark(struct stream *stream);
 
 #endif

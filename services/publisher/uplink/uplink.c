@@ -8,6 +8,7 @@
 #include "ack.h"
 #include "log.h"
 #include "number.h"
+#include "parking.h"
 
 #define SESSION_EXPIRY_S 60
 
@@ -41,7 +42,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		u->later++;
 		sender_answered(&u->sender, stream, range->first, range->count);
 		sender_unsend(&u->sender, stream, range->first, range->count);
-		sender_park(&u->sender, stream, range->reason, now_ms(u));
+		parking_begin(stream, range->reason, now_ms(u), &u->sender.delivery.random);
 		return;
 	}
 	if (range->kind == DP_ACK_REJECTED) {
@@ -52,7 +53,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 			stream->node, range->first, range->count, range->reason);
 	} else {
 		u->stored += range->count;
-		sender_unpark(stream);
+		parking_end(stream);
 		note_answer(u);
 	}
 	sender_answered(&u->sender, stream, range->first, range->count);
@@ -223,7 +224,8 @@ void uplink_expire(struct uplink *u)
 			"the centre does not answer, sending again until it does",
 			"batches=%u", n);
 	u->silent = true;
-	u->silent_until_ms = now_ms(u) + u->sender.delivery.timeout_ms;
+	u->silent_until_ms =
+		now_ms(u) + u->options.config->answer_ms + u->sender.delivery.timeout_ms;
 }
 
 void uplink_send(struct uplink *u, bool no_disk)

@@ -174,7 +174,8 @@ static void send_reading(struct model_sampler *sampler, uint64_t seq, uint32_t c
 	struct dp_identity identity = {.stream = sampler->id,
 		.first = seq,
 		.count = count,
-		.low = low_of(sampler)};
+		.low = low_of(sampler),
+		.wait_ms = model.hurried ? 0 : (uint32_t)model.config.within_ms};
 	struct dp_identity_text text;
 	char json[160] = "", time[48] = "";
 	if (sampler->undated && count > 0) {

@@ -41,6 +41,8 @@ struct model {
 	bool clock_set; /* the wall clock is plausible */
 	bool centre_up; /* its broker is connected */
 	bool centre_answers;
+	bool centre_gathers; /* it answers as late as the batches allow, and then all */
+	bool hurried;	     /* samplers do not say how long an answer may take */
 	int refuse_with;     /* reason of every PUBACK from the centre, 0 none */
 	size_t refuse_above; /* bytes of a batch that are refused with 0x95, 0 none */
 	int exit_code;	     /* of a publisher that ended by itself, else -1 */

@@ -21,6 +21,7 @@ static struct {
 	size_t correlation_len;
 	char *json;
 	size_t len;
+	int64_t due_ms;
 } answers[2 * SENDER_WINDOW];
 static size_t n_answers;
 
@@ -59,7 +60,17 @@ static void store(struct model_sampler *sampler, uint64_t seq, struct dp_senml *
 		sampler->strange[seq] = true;
 }
 
-static void answer(const struct dp_bus_message *message, char *json, size_t len)
+/* The centre stores all that it has gathered, as ingest does. */
+static void answer_until(int64_t due_ms)
+{
+	for (size_t i = 0; i < n_answers; i++) {
+		if (answers[i].due_ms > due_ms)
+			answers[i].due_ms = due_ms;
+	}
+}
+
+static void answer(
+	const struct dp_bus_message *message, char *json, size_t len, int64_t due_ms)
 {
 	model_must(n_answers < sizeof(answers) / sizeof(answers[0]), "too many answers");
 	snprintf(answers[n_answers].topic, DP_TOPIC_MAX, "%s", message->response_topic);
@@ -67,7 +78,9 @@ static void answer(const struct dp_bus_message *message, char *json, size_t len)
 		message->correlation_len);
 	answers[n_answers].correlation_len = message->correlation_len;
 	answers[n_answers].json = json;
+	answers[n_answers].due_ms = due_ms;
 	answers[n_answers++].len = len;
+	answer_until(due_ms);
 }
 
 /* As ingest does it: store, close below `low`, answer. */
@@ -99,10 +112,11 @@ static void take_batch(const struct dp_bus_message *message)
 		sampler->lost[seq] = !sampler->stored[seq];
 	if (!model.centre_answers)
 		return;
+	int64_t due_ms = model.now_ms + (model.centre_gathers ? identity.wait_ms : 0);
 	if (identity.count == 0)
-		answer(message, strdup("{}"), 2);
+		answer(message, strdup("{}"), 2, due_ms);
 	else if (dp_ack_encode(&range, 1, &json, &len) == 0)
-		answer(message, json, len);
+		answer(message, json, len, due_ms);
 }
 
 static void take_up(const struct dp_bus_message *message)
@@ -230,7 +244,12 @@ void model_bus_set_up(bool local, bool up)
 
 void model_deliver_answers(void)
 {
-	for (size_t i = 0; i < n_answers; i++) {
+	size_t kept = 0, n = n_answers;
+	for (size_t i = 0; i < n; i++) {
+		if (answers[i].due_ms > model.now_ms) {
+			answers[kept++] = answers[i];
+			continue;
+		}
 		const struct dp_bus_message message = {.topic = answers[i].topic,
 			.payload = answers[i].json,
 			.len = answers[i].len,
@@ -240,7 +259,7 @@ void model_deliver_answers(void)
 			buses[0].options.on_message(buses[0].options.data, &message);
 		free(answers[i].json);
 	}
-	n_answers = 0;
+	n_answers = kept;
 	for (size_t i = 0; i < n_refusals && buses[0].up; i++)
 		buses[0].options.on_refused(
 			buses[0].options.data, refusals[i].topic, refusals[i].reason);
@@ -249,7 +268,11 @@ void model_deliver_answers(void)
 
 bool model_answers_wait(void)
 {
-	return n_answers + n_refusals > 0;
+	for (size_t i = 0; i < n_answers; i++) {
+		if (answers[i].due_ms <= model.now_ms)
+			return true;
+	}
+	return n_refusals > 0;
 }
 
 bool model_bus_is_up(bool local)

@@ -1,0 +1,28 @@
+#include "pacing.h"
+
+#define SHARE 10	  /* messages that may wait for their answers, if they can */
+#define APART_MAX_MS 2000 /* what a node loses that loses its power is not to be more */
+
+void pacing_init(struct pacing *pacing, int64_t answer_ms)
+{
+	*pacing = (struct pacing){.apart_ms = answer_ms / SHARE};
+	if (pacing->apart_ms > APART_MAX_MS)
+		pacing->apart_ms = APART_MAX_MS;
+	pacing_reset(pacing);
+}
+
+int64_t pacing_due(const struct pacing *pacing, int64_t arrived_ms)
+{
+	int64_t next_ms = pacing->last_ms + pacing->apart_ms;
+	return arrived_ms > next_ms ? arrived_ms : next_ms;
+}
+
+void pacing_sent(struct pacing *pacing, int64_t now_ms)
+{
+	pacing->last_ms = now_ms;
+}
+
+void pacing_reset(struct pacing *pacing)
+{
+	pacing->last_ms = INT64_MIN / 2;
+}

@@ -1,0 +1,24 @@
+/*
+ * Streams that the centre does not take now: they are kept and tried again, less and less
+ * often. Given the time, and silent but for the log.
+ */
+#ifndef PUBLISHER_PARKING_H
+#define PUBLISHER_PARKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../streams/stream.h"
+
+/** The centre says `later`: nothing of that stream for a while. @param random  of the
+ * jitter */
+void parking_begin(
+	struct stream *stream, const char *reason, int64_t now_ms, uint64_t *random);
+
+/** It takes the stream again. */
+void parking_end(struct stream *stream);
+
+/** Whether nothing of it is sent now. */
+bool parking_lasts(const struct stream *stream, int64_t now_ms);
+
+#endif
