@@ -75,7 +75,7 @@ static void set_trouble(struct dp_bus *bus, const char *what, const char *detail
 
 static bool reads(const struct dp_bus *bus)
 {
-	return !bus->held && (!bus->paused || bus->state != BUS_UP);
+	return !bus->paused || bus->state != BUS_UP;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -85,8 +85,8 @@ static void update_poll(struct dp_bus *bus)
 	if (bus->poll == NULL)
 		return;
 	int events = reads(bus) ? UV_READABLE : 0;
-	if (!bus->held && (dp_mqtt_wants_write(bus->mosq) ||
-				  (reads(bus) && dp_mqtt_decrypted(bus->mosq))))
+	if ((!bus->held && dp_mqtt_wants_write(bus->mosq)) ||
+		(reads(bus) && dp_mqtt_decrypted(bus->mosq)))
 		events |= UV_WRITABLE;
 	/* Also while nothing is read the end of the connection must be seen. */
 	uv_poll_start(bus->poll, events != 0 ? events : UV_DISCONNECT, on_ready);

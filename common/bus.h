@@ -63,10 +63,11 @@ bool dp_bus_congested(struct dp_bus *bus);
 void dp_bus_pause(struct dp_bus *bus, bool paused);
 
 /**
- * With hold_acks: everything received so far is safe. Its acknowledgements leave and
- * reading goes on; from the first message of a group until this call the bus neither
- * reads nor writes. When the connection is lost instead, the broker sends the group
- * again: forget it in on_disconnect.
+ * With hold_acks: everything received so far is safe, and its acknowledgements leave.
+ * From the first message of a group until this call the bus writes nothing; it goes on
+ * reading unless it is paused. When the connection is lost instead, the broker sends the
+ * group again: forget it in on_disconnect. A group that takes longer than half a minute
+ * may end the connection, as no PINGREQ leaves meanwhile.
  */
 void dp_bus_release(struct dp_bus *bus);
 

@@ -10,18 +10,19 @@
 #define RETRY_LIMIT_MS 10000
 #define SLOW_MS 5000 /* a batch that fails after so long may have been too large */
 
-void batches_init(struct batches *batches, size_t most_bytes)
+void batches_init(struct batches *batches, size_t most_bytes, int64_t plain_wait_ms)
 {
 	*batches = (struct batches){.most_bytes = most_bytes,
 		.batch_bytes = most_bytes / 2,
 		.retry_ms = RETRY_FIRST_MS};
 	queue_init(&batches->queue);
 	queue_init(&batches->batch);
+	gathering_init(&batches->gathering, plain_wait_ms);
 }
 
-void batches_add(struct batches *batches, struct incoming *in)
+void batches_add(struct batches *batches, struct incoming *in, int64_t now_ms)
 {
-	batches->plain_waits = batches->plain_waits || in->plain;
+	gathering_add(&batches->gathering, in, now_ms);
 	queue_add(&batches->queue, in);
 }
 
@@ -40,28 +41,47 @@ bool batches_expect_plain(const struct batches *batches)
 	return incoming_has_plain(batches->queue.first);
 }
 
+bool batches_hold_plain(const struct batches *batches)
+{
+	return batches->plain_batched || batches_full(batches);
+}
+
+static void forget_plain_of_batch(struct batches *batches)
+{
+	queue_forget_plain(&batches->batch);
+	batches->plain_batched = false;
+}
+
 void batches_forget_plain(struct batches *batches)
 {
 	queue_forget_plain(&batches->queue);
+	gathering_forget_plain(&batches->gathering);
 	if (batches->storing)
 		batches->plain_gone = true;
 	else
-		queue_forget_plain(&batches->batch);
+		forget_plain_of_batch(batches);
+}
+
+/* When the queue has waited long enough: by what its senders allow, and under load. */
+static int64_t gathered_ms(const struct batches *batches)
+{
+	int64_t due_ms = gathering_due_ms(&batches->gathering);
+	bool small = batches->queue.n < GATHER_MESSAGES;
+	return small && due_ms < batches->gather_until_ms ? batches->gather_until_ms
+							  : due_ms;
 }
 
 /*
- * Many small transactions cost everybody more than a few large ones, the broker too,
- * which carries an answer of each to each publisher. A broker that is behind would only
- * get more of them. Plain messages do not become more while they wait: the broker sends
- * the next ones when these are acknowledged.
+ * Many small transactions cost everybody more than a few large ones: the card, and the
+ * broker, which carries an answer of each to each publisher. A broker that is behind would
+ * only get more of them.
  */
 static bool gathers(const struct batches *batches, int64_t now_ms, bool congested)
 {
-	if (batches->plain_waits)
+	if (now_ms >= gathering_end_ms(&batches->gathering))
 		return false;
-	return congested ||
-	       (batches->queue.n < GATHER_MESSAGES && now_ms < batches->gather_until_ms &&
-		       !batches_full(batches));
+	return congested || (batches->queue.bytes < batches->batch_bytes &&
+				    now_ms < gathered_ms(batches));
 }
 
 void batches_fill(struct batches *batches, int64_t now_ms, bool congested, bool hurry)
@@ -70,7 +90,10 @@ void batches_fill(struct batches *batches, int64_t now_ms, bool congested, bool 
 		(!hurry && gathers(batches, now_ms, congested)))
 		return;
 	queue_move(&batches->queue, &batches->batch, batches->batch_bytes);
-	batches->plain_waits = batches->plain_waits && batches->queue.first != NULL;
+	batches->plain_batched = incoming_has_plain(batches->batch.first);
+	/* What is left was due no later than it is now. */
+	if (batches->queue.first == NULL)
+		gathering_clear(&batches->gathering);
 }
 
 bool batches_due(const struct batches *batches, int64_t now_ms)
@@ -80,17 +103,23 @@ bool batches_due(const struct batches *batches, int64_t now_ms)
 
 int64_t batches_wait_ms(const struct batches *batches, int64_t now_ms)
 {
-	int64_t until_ms = batches->batch.first != NULL	  ? batches->retry_at_ms
-			   : batches->queue.first != NULL ? batches->gather_until_ms
-							  : 0;
+	int64_t until_ms = now_ms;
+	if (batches->batch.first != NULL) {
+		until_ms = batches->retry_at_ms;
+	} else if (batches->queue.first != NULL) {
+		int64_t end_ms = gathering_end_ms(&batches->gathering);
+		until_ms = gathered_ms(batches);
+		until_ms = until_ms < end_ms ? until_ms : end_ms;
+	}
 	return until_ms > now_ms ? until_ms - now_ms : -1;
 }
 
 struct queue *batches_begin(struct batches *batches, int64_t now_ms)
 {
-	batches->begun_ms = now_ms;
 	batches->plain_gone = false;
 	batches->storing = batches->batch.first != NULL;
+	if (batches->storing)
+		gathering_begin(&batches->gathering, now_ms);
 	return batches->storing ? &batches->batch : NULL;
 }
 
@@ -102,8 +131,9 @@ static void split(struct batches *batches)
 	queue_cut(&batches->batch, batches->batch.n / 2, &rest);
 	batches->batch_bytes = batches->batch.bytes;
 	queue_prepend(&batches->queue, &rest);
+	batches->plain_batched = incoming_has_plain(batches->batch.first);
 	/* What came back is stored at once: waiting would not make it more. */
-	batches->plain_waits = true;
+	gathering_hasten(&batches->gathering);
 }
 
 /*
@@ -123,6 +153,7 @@ static void single_out(struct batches *batches, const char *why)
 	else if (!incoming_refuse(batches->batch.first, why)) {
 		batches->hopeless = batches->batch.first;
 		batches->refused = false;
+		batches->plain_batched = false;
 		queue_init(&batches->batch);
 	}
 }
@@ -144,14 +175,16 @@ static void note_stored(struct batches *batches, int64_t now_ms)
 	if (batches->batch.n >= GATHER_AFTER)
 		batches->gather_until_ms = now_ms + GATHER_MS;
 	incoming_free(batches->batch.first);
+	batches->plain_batched = false;
 	queue_init(&batches->batch);
 }
 
 bool batches_end(struct batches *batches, int64_t now_ms, int err, const char *why)
 {
 	batches->storing = false;
+	gathering_end(&batches->gathering, now_ms);
 	if (err != 0 && batches->plain_gone)
-		queue_forget_plain(&batches->batch);
+		forget_plain_of_batch(batches);
 	if (err == -EDOM) {
 		single_out(batches, why);
 		batches->retry_at_ms = 0;
@@ -162,7 +195,7 @@ bool batches_end(struct batches *batches, int64_t now_ms, int err, const char *w
 		note_stored(batches, now_ms);
 		return true;
 	}
-	bool slow = err == -EBUSY || now_ms - batches->begun_ms >= SLOW_MS;
+	bool slow = err == -EBUSY || now_ms - batches->gathering.begun_ms >= SLOW_MS;
 	if (slow && batches->batch.n > 1)
 		split(batches);
 	batches->retry_at_ms = now_ms + batches->retry_ms;

@@ -6,30 +6,34 @@
 #ifndef INGEST_BATCHES_H
 #define INGEST_BATCHES_H
 
+#include "gathering.h"
 #include "incoming.h"
 
 struct batches {
-	struct queue queue;	   /**< arriving */
-	struct queue batch;	   /**< being stored, or waiting to be tried again */
-	size_t most_bytes;	   /**< of both together */
-	size_t batch_bytes;	   /**< of a batch: as large as could be stored in time */
-	bool storing;		   /**< a job has the batch */
-	bool plain_gone;	   /**< meanwhile its plain messages were given up */
-	bool plain_waits;	   /**< a plain message is in the queue */
-	bool refused;		   /**< for what it is: it was tried again as it was */
-	struct incoming *hopeless; /**< see batches_hopeless() */
-	int last_error;		   /**< why the last batch was not stored; 0 */
-	int64_t retry_ms;	   /**< how long the next failure waits */
-	int64_t retry_at_ms;	   /**< when the batch is tried again */
-	int64_t gather_until_ms;   /**< until then a batch may wait for more */
-	int64_t begun_ms;	   /**< when the job began */
+	struct queue queue;	    /**< arriving */
+	struct queue batch;	    /**< being stored, or waiting to be tried again */
+	size_t most_bytes;	    /**< of both together */
+	size_t batch_bytes;	    /**< of a batch: as large as could be stored in time */
+	bool storing;		    /**< a job has the batch */
+	bool plain_gone;	    /**< meanwhile its plain messages were given up */
+	bool plain_batched;	    /**< the batch has a plain message */
+	bool refused;		    /**< for what it is: it was tried again as it was */
+	struct incoming *hopeless;  /**< see batches_hopeless() */
+	int last_error;		    /**< why the last batch was not stored; 0 */
+	int64_t retry_ms;	    /**< how long the next failure waits */
+	int64_t retry_at_ms;	    /**< when the batch is tried again */
+	int64_t gather_until_ms;    /**< until then a batch may wait for more */
+	struct gathering gathering; /**< how long the queue waits */
 };
 
-/** @param most_bytes  messages beyond it are not wanted: batches_full() */
-void batches_init(struct batches *batches, size_t most_bytes);
+/**
+ * @param most_bytes     messages beyond it are not wanted: batches_full()
+ * @param plain_wait_ms  how long a plain message may wait for others
+ */
+void batches_init(struct batches *batches, size_t most_bytes, int64_t plain_wait_ms);
 
 /** Add a message, which changes hands. */
-void batches_add(struct batches *batches, struct incoming *in);
+void batches_add(struct batches *batches, struct incoming *in, int64_t now_ms);
 
 /** Whether what holds messages back should: memory has no room for more. */
 bool batches_full(const struct batches *batches);
@@ -39,6 +43,12 @@ size_t batches_bytes(const struct batches *batches);
 
 /** Whether a plain message has arrived that is in no batch yet. */
 bool batches_expect_plain(const struct batches *batches);
+
+/**
+ * Whether what holds plain messages back should: an acknowledgement is for all that have
+ * arrived, and those of the batch are not to wait for later ones.
+ */
+bool batches_hold_plain(const struct batches *batches);
 
 /**
  * The plain messages will come again: forget them, or, while a job has some, as soon as

@@ -14,6 +14,7 @@
 	ONE(dead_letters)                                                                  \
 	ONE(lost)                                                                          \
 	ONE(later)                                                                         \
+	ONE(odd_waits)                                                                     \
 	ONE(commits)                                                                       \
 	ONE(ahead)
 

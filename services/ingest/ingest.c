@@ -72,7 +72,7 @@ static void limit_reading(struct ingest *in)
 {
 	if (in->native != NULL)
 		dp_bus_pause(in->native, batches_full(&in->batches));
-	plain_link_pause(&in->plain, batches_full(&in->batches));
+	plain_link_pause(&in->plain, batches_hold_plain(&in->batches));
 }
 
 static void enqueue(struct ingest *in, const struct dp_bus_message *message, bool plain)
@@ -85,7 +85,7 @@ static void enqueue(struct ingest *in, const struct dp_bus_message *message, boo
 		wall_us(in), mark, &in->condenser);
 	if (copy == NULL)
 		dp_log_out_of_memory("a message");
-	batches_add(&in->batches, copy);
+	batches_add(&in->batches, copy, now_ms(in));
 	/* Now, not in ingest_work(): the bus may deliver more before that. */
 	if (batches_full(&in->batches))
 		limit_reading(in);
@@ -371,7 +371,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	in->kind = config->sink;
 	in->condenser.most = (size_t)config->max_message_bytes;
 	in->job.results = &in->results;
-	batches_init(&in->batches, (size_t)config->buffer_bytes);
+	batches_init(&in->batches, (size_t)config->buffer_bytes, config->plain_wait_ms);
 	snprintf(in->native_filter, sizeof(in->native_filter), "$share/ingest/%s/+/batch",
 		config->topic_prefix);
 	const struct sink_options options = {

@@ -1,7 +1,7 @@
 /*
  * ingest: takes what arrives at the centre, stores it, and only then answers.
- * Messages collect while a transaction is being committed; the next one takes them
- * all, so that one reading is stored at once and many are stored together.
+ * Messages collect while a transaction is being committed, and as long as their senders
+ * allow; the next one takes them all.
  */
 #ifndef INGEST_INGEST_H
 #define INGEST_INGEST_H
@@ -19,10 +19,12 @@ struct ingest_config {
 	const char *mqtt_url;
 	const char *store_url;
 	const char *topic_prefix;
+	const char *plain_wait;
 	bool print_readings;
 	int64_t max_message_bytes;
 	int64_t dead_letters_max;
 	int64_t buffer_bytes;
+	int64_t plain_wait_ms; /**< of plain_wait */
 };
 
 struct ingest;

@@ -289,6 +289,8 @@ int insert_batch(struct context *c)
 			c, c->in->identity_why, 0, c->in->payload, c->in->len);
 		return err != 0 ? err : add_whole(c, c->in->identity_why);
 	}
+	if (id->odd_wait)
+		c->counts->odd_waits++;
 	if (c->in->refusals == REFUSALS_MAX)
 		return reject_alone(c);
 	int err = c->ops->find_stream(c, &stream);

@@ -1,9 +1,28 @@
 #include "settings.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "ingest.h"
+#include "number.h"
 #include "service.h"
+
+/* While acknowledgements wait no PINGREQ leaves, and the broker hangs up after 45 s. */
+#define PLAIN_WAIT_MAX_MS 5000
+
+/* @return milliseconds, or -1 */
+static int64_t plain_wait_ms(const char *value)
+{
+	int64_t ms = 0;
+	if (strcmp(value, "0") == 0)
+		return 0;
+	return dp_parse_duration_ms(value, &ms) == 0 && ms <= PLAIN_WAIT_MAX_MS ? ms : -1;
+}
+
+static const char *check_plain_wait(const char *value)
+{
+	return plain_wait_ms(value) >= 0 ? NULL : "0, or up to 5s, such as 500ms";
+}
 
 int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 {
@@ -52,6 +71,12 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 			.help = "dead letters kept; beyond it the oldest of the topics "
 				"with most "
 				"go"},
+		{.name = "PLAIN_WAIT",
+			.offset = offsetof(struct ingest_config, plain_wait),
+			.fallback = "1s",
+			.check = check_plain_wait,
+			.help = "how long a plain message may wait for others, so that one "
+				"commit stores all: 0 to 5s"},
 		{.name = "BUFFER_BYTES",
 			.type = DP_INT,
 			.offset = offsetof(struct ingest_config, buffer_bytes),
@@ -72,6 +97,7 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 	int code = dp_service_init(&service, &info, &config, argc, argv);
 	if (code >= 0)
 		return code;
+	config.plain_wait_ms = plain_wait_ms(config.plain_wait);
 	struct ingest *ingest = ingest_start(&service, &config);
 	code = dp_service_run(&service, ingest_stop, ingest_health, ingest);
 	ingest_destroy(ingest);

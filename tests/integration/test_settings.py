@@ -9,7 +9,7 @@ OWN = {
     "sampler": ["SENSORS", "PERIOD_MS", "RING_SIZE", "LEDGER", "WINDOW"],
     "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "ANSWER_WITHIN", "SPILL_AFTER_MS"],
     "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME"],
-    "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "NODE_NAME"],
+    "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "PLAIN_WAIT", "NODE_NAME"],
     "retention-pruner": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
     "retention-pruner-postgres": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
 }
@@ -55,6 +55,9 @@ BAD = [
     ("ingest", "TOPIC_PREFIX", "+/data"),
     ("ingest", "PRINT_READINGS", "maybe"),
     ("ingest", "MAX_MESSAGE_BYTES", "0"),
+    ("ingest", "PLAIN_WAIT", "5001ms"),
+    ("ingest", "PLAIN_WAIT", "-1s"),
+    ("ingest", "PLAIN_WAIT", "1"),
     ("ingest", "NODE_NAME", "-broker"),
     ("ingest-postgres", "STORE_URL", "sqlite:///data/broker.db"),
     ("ingest-postgres", "STORE_URL", "postgresql:///dewpoint"),

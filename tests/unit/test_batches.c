@@ -19,14 +19,14 @@ static void add(struct batches *batches, bool plain)
 		.n_properties = plain ? 0 : text.n};
 	struct condenser condenser = {.most = LIMIT};
 	batches_add(batches,
-		incoming_copy(&message, plain, "/data", 1, DP_CLOCK_SYNCED, &condenser));
+		incoming_copy(&message, plain, "/data", 1, DP_CLOCK_SYNCED, &condenser), 0);
 	condenser_finish(&condenser);
 }
 
 /* Begin with so many messages, all of them in a batch that a job has. */
 static void begin(struct batches *batches, size_t n)
 {
-	batches_init(batches, LIMIT);
+	batches_init(batches, LIMIT, 0);
 	for (size_t i = 0; i < n; i++)
 		add(batches, false);
 	batches_fill(batches, 0, false, false);
@@ -203,7 +203,7 @@ static void test_plain_messages_are_given_up(void **state)
 	struct batches batches;
 	(void)state;
 	for (int err = -EIO; err <= 0; err += EIO) {
-		batches_init(&batches, LIMIT);
+		batches_init(&batches, LIMIT, 0);
 		add(&batches, true);
 		add(&batches, false);
 		batches_fill(&batches, 0, false, false);
@@ -217,7 +217,7 @@ static void test_plain_messages_are_given_up(void **state)
 		batches_finish(&batches);
 	}
 	/* No job has them. */
-	batches_init(&batches, LIMIT);
+	batches_init(&batches, LIMIT, 0);
 	add(&batches, true);
 	batches_fill(&batches, 0, false, false);
 	batches_forget_plain(&batches);
@@ -230,7 +230,7 @@ static void test_memory_has_a_limit(void **state)
 {
 	struct batches batches;
 	(void)state;
-	batches_init(&batches, LIMIT);
+	batches_init(&batches, LIMIT, 0);
 	while (!batches_full(&batches))
 		add(&batches, false);
 	size_t n = batches.queue.n;

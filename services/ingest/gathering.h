@@ -1,0 +1,60 @@
+/*
+ * How long what has arrived waits for more, so that one commit stores it all. By the
+ * leading edge: what comes after a pause is committed at once; what comes soon after a
+ * commit, with all that comes until the smallest wait has passed since that commit began.
+ * Pure: the loop's time is passed in.
+ */
+#ifndef INGEST_GATHERING_H
+#define INGEST_GATHERING_H
+
+#include "incoming.h"
+
+/** Plain messages that wait for their acknowledgement. */
+struct plain_group {
+	size_t n, bytes;
+	int64_t first_ms, last_ms; /**< when they came */
+};
+
+struct gathering {
+	int64_t plain_wait_ms; /**< of a plain message */
+	int64_t begun_ms;      /**< the last commit */
+	int64_t ended_ms;      /**< the last commit */
+	int64_t due_ms;	       /**< of what of ours is queued; INT64_MAX: nothing is */
+	int64_t plain_due_ms;  /**< of what is queued of others */
+	bool hasten;	       /**< what is queued waits for nothing */
+	struct plain_group plain;
+	/** The most that this broker has sent without an acknowledgement; its largest. */
+	size_t most, most_bytes, largest_bytes;
+};
+
+void gathering_init(struct gathering *g, int64_t plain_wait_ms);
+
+/** A message is queued. */
+void gathering_add(struct gathering *g, const struct incoming *in, int64_t now_ms);
+
+/** What is queued waits for nothing any more. */
+void gathering_hasten(struct gathering *g);
+
+/** Nothing is queued any more. */
+void gathering_clear(struct gathering *g);
+
+/** A commit begins. */
+void gathering_begin(struct gathering *g, int64_t now_ms);
+
+/** It is over: the broker may hear of it. */
+void gathering_end(struct gathering *g, int64_t now_ms);
+
+/** The plain messages that are queued are forgotten, the broker may be another one. */
+void gathering_forget_plain(struct gathering *g);
+
+/** When the messages of our own publishers that are queued want to be committed. */
+int64_t gathering_due_ms(const struct gathering *g);
+
+/**
+ * When the gathering ends whatever else speaks for waiting: a plain message's time is up;
+ * or nothing came for so long that the broker may be waiting for acknowledgements. It has
+ * a limit of messages and of bytes without one, and does not say which.
+ */
+int64_t gathering_end_ms(const struct gathering *g);
+
+#endif
