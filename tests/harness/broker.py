@@ -52,6 +52,7 @@ class Broker:
     users         {name: password}: nobody else may connect
     persistence   keep sessions, queues and retained messages over a restart
     settings      a file of compose/mosquitto: its settings but for the listener and folders
+    more          further lines of its configuration
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Broker:
         persistence=False,
         port=None,
         settings=None,
+        more=(),
     ):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ class Broker:
             lines += [f"certfile {certificates.cert}", f"keyfile {certificates.key}"]
         if persistence:
             lines += ["persistence true", "autosave_interval 1"]
-        lines += [f"persistence_location {self.directory}/"]
+        lines += [f"persistence_location {self.directory}/", *more]
         config = self.directory / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         command = [find_mosquitto(), "-c", config]

@@ -50,11 +50,11 @@ class Peer:
         self.response = f"ack/{node}/hand"
         client.subscribe(f"ack/{node}/#")
 
-    def send(self, stream, first, payload, count, low=None, v="1", response=None, clock=None):
+    def send(self, stream, first, payload, count, low=None, v="1", response=None, clock=None, wait=None):
         """Post one message; returns its correlation data. A property given as None is left out."""
         correlation = b"c%d" % next(self._numbers)
         wanted = [("v", v), ("stream", stream), ("first", first), ("count", count)]
-        wanted += [("low", low), ("clock", clock)]
+        wanted += [("low", low), ("clock", clock), ("wait", wait)]
         properties = publish_properties(
             content_type="application/senml+json",
             response=response or self.response,
