@@ -91,9 +91,7 @@ void batches_fill(struct batches *batches, int64_t now_ms, bool congested, bool 
 		return;
 	queue_move(&batches->queue, &batches->batch, batches->batch_bytes);
 	batches->plain_batched = incoming_has_plain(batches->batch.first);
-	/* What is left was due no later than it is now. */
-	if (batches->queue.first == NULL)
-		gathering_clear(&batches->gathering);
+	gathering_take(&batches->gathering, now_ms, batches->queue.first == NULL);
 }
 
 bool batches_due(const struct batches *batches, int64_t now_ms)

@@ -7,24 +7,16 @@
 #ifndef INGEST_GATHERING_H
 #define INGEST_GATHERING_H
 
+#include "broker_limit.h"
 #include "incoming.h"
-
-/** Plain messages that wait for their acknowledgement. */
-struct plain_group {
-	size_t n, bytes;
-	int64_t first_ms, last_ms; /**< when they came */
-};
 
 struct gathering {
 	int64_t plain_wait_ms; /**< of a plain message */
-	int64_t begun_ms;      /**< the last commit */
-	int64_t ended_ms;      /**< the last commit */
+	int64_t begun_ms;      /**< when the last commit began */
 	int64_t due_ms;	       /**< of what of ours is queued; INT64_MAX: nothing is */
 	int64_t plain_due_ms;  /**< of what is queued of others */
 	bool hasten;	       /**< what is queued waits for nothing */
-	struct plain_group plain;
-	/** The most that this broker has sent without an acknowledgement; its largest. */
-	size_t most, most_bytes, largest_bytes;
+	struct broker_limit limit;
 };
 
 void gathering_init(struct gathering *g, int64_t plain_wait_ms);
@@ -35,8 +27,11 @@ void gathering_add(struct gathering *g, const struct incoming *in, int64_t now_m
 /** What is queued waits for nothing any more. */
 void gathering_hasten(struct gathering *g);
 
-/** Nothing is queued any more. */
-void gathering_clear(struct gathering *g);
+/**
+ * What is queued is taken, to be committed.
+ * @param all  else what is left is due no later than it was
+ */
+void gathering_take(struct gathering *g, int64_t now_ms, bool all);
 
 /** A commit begins. */
 void gathering_begin(struct gathering *g, int64_t now_ms);
@@ -51,9 +46,8 @@ void gathering_forget_plain(struct gathering *g);
 int64_t gathering_due_ms(const struct gathering *g);
 
 /**
- * When the gathering ends whatever else speaks for waiting: a plain message's time is up;
- * or nothing came for so long that the broker may be waiting for acknowledgements. It has
- * a limit of messages and of bytes without one, and does not say which.
+ * When the gathering ends whatever else speaks for waiting: a plain message's time is up,
+ * or the broker may be at its limit.
  */
 int64_t gathering_end_ms(const struct gathering *g);
 
