@@ -1,9 +1,10 @@
 #include "broker_limit.h"
 
 #define LONG_AGO (INT64_MIN / 2)
-#define QUIET_MS 5   /* within it the broker sends what it has, if it may */
+/* The broker sends what it has, if it may, within that; TCP may keep it for 40 ms. */
+#define QUIET_MS 50
 #define QUIET_GAPS 8 /* so many times as long as between two messages */
-#define PROMPT_QUIETS 8
+#define PROMPT_QUIETS 2
 #define STALLS 2
 #define AT_LIMIT_MS 2000   /* for so long it is not tried again whether it may, */
 #define AT_LIMIT_QUIETS 32 /* and for so many times as long as that took */
