@@ -22,6 +22,6 @@ if [ "${2:-}" = --docker ]; then
 		--group-add $(stat -c %g /var/run/docker.sock)"
 fi
 if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
-for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN; do options="$options -e $name"; done
+for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN GATHER; do options="$options -e $name"; done
 # shellcheck disable=SC2086 # a list of options
 exec $docker_sudo "$DOCKER" run $options -v "$here:$here" -w "$here" "$@"

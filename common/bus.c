@@ -444,6 +444,7 @@ static void begin_connect(struct dp_bus *bus)
 		.mosq = bus->mosq,
 		.url = &bus->url,
 		.session_expiry_s = bus->options.session_expiry_s,
+		.keepalive_s = bus->options.keepalive_s,
 		.data = bus,
 		.done = on_connect_done,
 	};

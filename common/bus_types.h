@@ -34,6 +34,7 @@ struct dp_bus_options {
 	/** Subscriptions bring what is published from now on, never what is retained. */
 	bool live_only;
 	uint32_t session_expiry_s;
+	int keepalive_s; /**< a dead connection is found after about that long; 0: 30 */
 	const char *will_topic; /**< retained, QoS 1; NULL: none */
 	const char *will_payload;
 	void *data;

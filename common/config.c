@@ -107,6 +107,13 @@ static const char *set_variable(const char *name)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+bool dp_config_given(const char *name)
+{
+	char file_name[80];
+	snprintf(file_name, sizeof(file_name), "%s_FILE", name);
+	return set_variable(name) != NULL || set_variable(file_name) != NULL;
+}
+
 /* @return 0 and *value, NULL when neither the variable nor its file is set */
 static int find_value(
 	const struct dp_option *option, struct dp_config_files *files, const char **value)

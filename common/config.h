@@ -57,6 +57,9 @@ void dp_config_files_finish(struct dp_config_files *files);
 int dp_config_load(
 	const struct dp_config_table *table, void *config, struct dp_config_files *files);
 
+/** Whether a setting is given, itself or as NAME_FILE: else it has its default. */
+bool dp_config_given(const char *name);
+
 /** Print the table for --help on stdout. */
 void dp_config_print(const struct dp_config_table *table);
 

@@ -29,6 +29,7 @@ static void connect_work(uv_work_t *work)
 {
 	struct dp_mqtt_connect *connect = work->data;
 	mosquitto_property *properties = NULL;
+	int keepalive_s = connect->keepalive_s > 0 ? connect->keepalive_s : KEEPALIVE_S;
 	sigset_t nudge;
 	sigemptyset(&nudge);
 	sigaddset(&nudge, NUDGE_SIGNAL);
@@ -44,7 +45,7 @@ static void connect_work(uv_work_t *work)
 		&properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, MAX_PACKET_BYTES);
 	errno = 0;
 	connect->code = mosquitto_connect_bind_v5(connect->mosq, connect->url->host,
-		connect->url->port, KEEPALIVE_S, NULL, properties);
+		connect->url->port, keepalive_s, NULL, properties);
 	connect->error = errno;
 	mosquitto_property_free_all(&properties);
 	atomic_store(&connect->worker_state, 2);

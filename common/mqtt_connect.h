@@ -22,6 +22,7 @@ struct dp_mqtt_connect {
 	struct mosquitto *mosq;
 	const struct dp_mqtt_url *url;
 	uint32_t session_expiry_s;
+	int keepalive_s; /* 0: 30 */
 	void *data;
 	/**
 	 * On the loop's thread. @param code  of libmosquitto

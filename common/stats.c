@@ -42,8 +42,9 @@ void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,
 	*stats = (struct dp_stats){.stats = table, .n = n, .topic = topic, .bus = bus};
 	uv_timer_init(loop, &stats->timer);
 	stats->timer.data = stats;
-	uv_timer_start(&stats->timer, on_period, (uint64_t)period_s * 1000,
-		(uint64_t)period_s * 1000);
+	uint64_t period_ms = (uint64_t)period_s * 1000;
+	uv_timer_start(
+		&stats->timer, on_period, period_ms - uv_now(loop) % period_ms, period_ms);
 }
 
 void dp_stats_stop(struct dp_stats *stats)

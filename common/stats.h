@@ -22,7 +22,10 @@ struct dp_stats {
 	uv_timer_t timer;
 };
 
-/** Publish every period_s from now on, while the bus is up. */
+/**
+ * Publish every period_s from now on, while the bus is up; when the loop's clock is at a
+ * multiple of it, so that what else is sent each so many seconds goes with it.
+ */
 void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,
 	const char *topic, const struct dp_stat *table, size_t n, int64_t period_s);
 

@@ -76,31 +76,13 @@ static void on_local_disconnect(void *data)
 	last_local_disconnected(&r->last);
 }
 
-static void relay_stats(struct relay *r, const struct dp_bus_message *message)
-{
-	char topic[DP_TOPIC_MAX];
-	int n = snprintf(topic, sizeof(topic), "stats/%s/%s", r->config->node_name,
-		message->topic + strlen("local/stats/"));
-	if (n < 0 || (size_t)n >= sizeof(topic))
-		return;
-	struct dp_bus_message up = *message;
-	up.topic = topic;
-	up.qos = 0;
-	up.response_topic = NULL;
-	up.correlation_len = 0;
-	int err = dp_bus_publish(r->uplink.bus, &up);
-	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_WARN, "cannot relay statistics", "error=\"%s\"",
-			strerror(-err));
-}
-
 static void on_local_message(void *data, const struct dp_bus_message *message)
 {
 	struct relay *r = data;
 	if (strncmp(message->topic, "local/reading/", 14) == 0)
 		intake_reading(&r->intake, message);
 	else if (strncmp(message->topic, "local/stats/", 12) == 0)
-		relay_stats(r, message);
+		node_stats_message(&r->node_stats, message, r->uplink.bus, now_ms(r));
 	else if (strncmp(message->topic, "local/last/", 11) == 0)
 		intake_waiting(&r->intake, message);
 	else if (strncmp(message->topic, "local/state/", 12) == 0)
@@ -189,6 +171,9 @@ static void arm_timer(struct relay *r)
 		due = uplink_deadline(&r->uplink);
 	if (last_deadline(&r->last) < due)
 		due = last_deadline(&r->last);
+	if (node_stats_deadline(&r->node_stats) > now_ms(r) &&
+		node_stats_deadline(&r->node_stats) < due)
+		due = node_stats_deadline(&r->node_stats);
 	if (intake_deadline(&r->intake) < due)
 		due = intake_deadline(&r->intake);
 	/* Once a second; it is also how a stop of the process is noticed. */
@@ -239,6 +224,7 @@ static void relay_work(uv_prepare_t *prepare)
 		if (!r->stopping && r->uplink.bus != NULL) {
 			uplink_send(&r->uplink, !queue_writes(&r->queue));
 			last_send(&r->last);
+			node_stats_send(&r->node_stats, r->uplink.bus, now_ms(r));
 		}
 		/* A page that is asked for while one is on its way would be that one. */
 		struct page_want want = {.stream = NULL};
@@ -313,7 +299,9 @@ struct relay *relay_start(struct dp_service *service, const struct publisher_con
 		dp_log_out_of_memory("the publisher");
 	r->service = service;
 	r->config = config;
-	last_init(&r->last, &service->loop, &service->clock, config->node_name);
+	last_init(&r->last, &service->loop, &service->clock, config->node_name,
+		config->send_every_ms);
+	node_stats_init(&r->node_stats, config->node_name, config->stats_every_ms);
 	const struct intake_options intake = {.loop = &service->loop,
 		.clock = &service->clock,
 		.config = config,
@@ -377,5 +365,6 @@ void relay_destroy(struct relay *r)
 	queue_finish(&r->queue);
 	streams_clear(&r->streams);
 	uplink_finish(&r->uplink);
+	node_stats_finish(&r->node_stats);
 	free(r);
 }

@@ -20,6 +20,7 @@
 #include "commands/commands.h"
 #include "intake.h"
 #include "last/last.h"
+#include "node_stats.h"
 #include "outbox/queue.h"
 #include "settings.h"
 #include "stats.h"
@@ -38,6 +39,7 @@ struct relay {
 	struct uplink uplink;
 	struct last last;
 	struct commands commands;
+	struct node_stats node_stats;
 	struct dp_bus *local; /**< the node's broker; NULL until the outbox is open */
 	uv_prepare_t prepare;
 	uv_timer_t timer; /**< the next thing that is due */

@@ -10,6 +10,16 @@
 #define ANSWER_MS 10000 /* unless it is set */
 #define SPILL_MS 2000	/* unless an answer may take that long */
 #define ANSWERS 3	/* that are waited for before a reading is spilled */
+#define SEND_EVERY_MAX_MS 600000
+#define KEEPALIVE_S 30
+#define KEEPALIVE_MAX_S 120
+
+#define DEFLATE "deflate" /* COMPRESS */
+
+/* LINK=metered, where the settings themselves say nothing. */
+#define METERED "metered"
+#define METERED_SEND_MS 60000
+#define METERED_STATS_S 600
 
 static const char *check_full(const char *value)
 {
@@ -31,6 +41,26 @@ static const char *check_answer_within(const char *value)
 	return parse_time(value, &ms) == 0 && ms <= DP_WAIT_MAX_MS
 		       ? NULL
 		       : "0, or a number and ms, s or m, such as 10s, at most 60s";
+}
+
+static const char *check_send_every(const char *value)
+{
+	int64_t ms;
+	return parse_time(value, &ms) == 0 && ms <= SEND_EVERY_MAX_MS
+		       ? NULL
+		       : "0, or a number and ms, s or m, such as 60s, at most 10m";
+}
+
+static const char *check_link(const char *value)
+{
+	return strcmp(value, "lan") == 0 || strcmp(value, METERED) == 0 ? NULL
+									: "lan, " METERED;
+}
+
+static const char *check_compress(const char *value)
+{
+	return strcmp(value, "off") == 0 || strcmp(value, DEFLATE) == 0 ? NULL
+									: "off, " DEFLATE;
 }
 
 static const struct dp_option options[] = {
@@ -85,6 +115,23 @@ static const struct dp_option options[] = {
 		.fallback = "1h",
 		.check = dp_check_duration,
 		.help = "how long readings without a time wait for a plausible clock"},
+	{.name = "LINK",
+		.offset = offsetof(struct publisher_config, link),
+		.fallback = "lan",
+		.check = check_link,
+		.help = "lan, or metered where each byte and each transmission costs: then "
+			"SEND_EVERY is 60s, COMPRESS deflate and STATS_PERIOD_S 600 unless "
+			"they are set"},
+	{.name = "SEND_EVERY",
+		.offset = offsetof(struct publisher_config, send_every),
+		.check = check_send_every,
+		.help = "how long readings, states and statistics are gathered and then "
+			"sent together; 0 unless set: at once"},
+	{.name = "COMPRESS",
+		.offset = offsetof(struct publisher_config, compress),
+		.check = check_compress,
+		.help = "off, or deflate for batches to a centre that takes it; off unless "
+			"set"},
 	{.name = "ANSWER_WITHIN",
 		.offset = offsetof(struct publisher_config, answer_within),
 		.check = check_answer_within,
@@ -97,7 +144,8 @@ static const struct dp_option options[] = {
 		.min = 0,
 		.max = 600000,
 		.help = "milliseconds without an answer before a reading goes to the "
-			"outbox; unless set, three times ANSWER_WITHIN, at least 2000"},
+			"outbox; unless set, SEND_EVERY and three times ANSWER_WITHIN, at "
+			"least 2000"},
 	{.name = "BATCH_SIZE",
 		.type = DP_INT,
 		.offset = offsetof(struct publisher_config, batch_size),
@@ -114,22 +162,56 @@ const struct dp_service_info settings_info = {
 	.table = {options, sizeof(options) / sizeof(options[0])},
 };
 
-void settings_derive(struct publisher_config *config)
+/* Of one that was checked when it was read. @return milliseconds, or what it is unless set
+ */
+static int64_t time_of(const char *value, int64_t unless_ms)
+{
+	int64_t ms = unless_ms;
+	int err = value == NULL ? 0 : parse_time(value, &ms);
+	assert(err == 0);
+	(void)err;
+	return ms;
+}
+
+static void derive_times(struct publisher_config *config)
 {
 	config->spill_auto = config->spill_after_ms == SETTINGS_AUTO;
-	config->answer_ms = ANSWER_MS;
+	int64_t answer_ms = ANSWER_MS;
 	/* Else an answer that is in time would come after the spill. */
 	if (config->spill_after_ms > 0 && config->spill_after_ms / ANSWERS < ANSWER_MS)
-		config->answer_ms = config->spill_after_ms / ANSWERS;
-	if (config->answer_within != NULL) {
-		int err = parse_time(config->answer_within, &config->answer_ms);
-		assert(err == 0); /* it was checked when it was read */
-		(void)err;
-	}
-	config->within_ms = ANSWERS * config->answer_ms;
+		answer_ms = config->spill_after_ms / ANSWERS;
+	config->answer_ms = time_of(config->answer_within, answer_ms);
+	config->within_ms = config->send_every_ms + ANSWERS * config->answer_ms;
 	if (config->spill_auto)
 		config->spill_after_ms =
 			config->within_ms > SPILL_MS ? config->within_ms : SPILL_MS;
 	if (config->within_ms > config->spill_after_ms)
 		config->within_ms = config->spill_after_ms;
+}
+
+static void derive_statistics(struct publisher_config *config, bool metered)
+{
+	int64_t *period_s = &config->service.stats_period_s;
+	if (metered && !dp_config_given("STATS_PERIOD_S"))
+		*period_s = METERED_STATS_S;
+	if (*period_s < config->send_every_ms / 1000)
+		*period_s = config->send_every_ms / 1000;
+	if (metered || config->send_every_ms > 0)
+		config->stats_every_ms = *period_s * 1000;
+}
+
+void settings_derive(struct publisher_config *config)
+{
+	bool metered = strcmp(config->link, METERED) == 0;
+	const char *compress = config->compress;
+	config->send_every_ms = time_of(config->send_every, metered ? METERED_SEND_MS : 0);
+	config->deflate = compress == NULL ? metered : strcmp(compress, DEFLATE) == 0;
+	/* Twice as long: as long as readings are sent, nothing else need be. */
+	int64_t keepalive_s = metered ? KEEPALIVE_MAX_S : 2 * config->send_every_ms / 1000;
+	if (keepalive_s < KEEPALIVE_S)
+		keepalive_s = KEEPALIVE_S;
+	config->keepalive_s =
+		(int)(keepalive_s < KEEPALIVE_MAX_S ? keepalive_s : KEEPALIVE_MAX_S);
+	derive_times(config);
+	derive_statistics(config, metered);
 }

@@ -21,13 +21,20 @@ struct publisher_config {
 	int64_t outbox_max_bytes;
 	const char *clock_trust;
 	const char *clock_wait_max;
+	const char *link;
 	const char *answer_within; /**< NULL: not set, and so below */
-	int64_t spill_after_ms;	   /**< SETTINGS_AUTO: not set */
+	const char *send_every;
+	const char *compress;
+	int64_t spill_after_ms; /**< SETTINGS_AUTO: not set */
 	int64_t batch_size;
 
 	/* What follows from the settings: settings_derive(). */
-	int64_t answer_ms; /**< how long the centre's answer may take; 0: as it comes */
-	bool spill_auto;   /**< spill_after_ms follows from it */
+	int64_t answer_ms;     /**< how long the centre's answer may take; 0: as it comes */
+	bool spill_auto;       /**< spill_after_ms follows from it */
+	int64_t send_every_ms; /**< readings are gathered so long; 0: they are not */
+	int64_t stats_every_ms; /**< samplers' statistics go up so often; 0: as they come */
+	int keepalive_s;	/**< of the connection to the centre */
+	bool deflate;		/**< COMPRESS */
 	/** In which a reading's sampler is answered while all is well; 0: at once. */
 	int64_t within_ms;
 };

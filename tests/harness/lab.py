@@ -10,7 +10,7 @@ from harness.service import Service
 
 # Tests are about answers that come at once, unless they say otherwise; with GATHER=1 in the
 # environment, all of them have a publisher whose answers may take their time.
-PACE = {"ANSWER_WITHIN": "2s"} if os.environ.get("GATHER") else {"ANSWER_WITHIN": "0"}
+PACE = {"ANSWER_WITHIN": "2s", "SEND_EVERY": "1s"} if os.environ.get("GATHER") else {"ANSWER_WITHIN": "0"}
 
 
 class Lab:

@@ -7,7 +7,7 @@ from harness.service import run_service
 COMMON = ["LOG_LEVEL", "RUN_DIR", "INSTANCE", "STATS_PERIOD_S", "MQTT_URL", "TLS_CA_FILE"]
 OWN = {
     "sampler": ["SENSORS", "PERIOD_MS", "RING_SIZE", "LEDGER", "WINDOW"],
-    "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "ANSWER_WITHIN", "SPILL_AFTER_MS"],
+    "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "ANSWER_WITHIN", "SPILL_AFTER_MS", "LINK", "SEND_EVERY", "COMPRESS"],
     "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME"],
     "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "PLAIN_WAIT", "NODE_NAME"],
     "retention-pruner": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
@@ -49,6 +49,9 @@ BAD = [
     ("publisher", "ANSWER_WITHIN", "61s"),
     ("publisher", "ANSWER_WITHIN", "00"),
     ("publisher", "ANSWER_WITHIN", "soon"),
+    ("publisher", "SEND_EVERY", "11m"),
+    ("publisher", "LINK", "wan"),
+    ("publisher", "COMPRESS", "zstd"),
     ("ingest", "STORE_URL", "mysql://localhost/x"),
     ("ingest", "STORE_URL", "broker.db"),
     ("ingest", "STORE_URL", "postgresql://dewpoint@127.0.0.1/dewpoint"),

@@ -160,17 +160,23 @@ static void test_a_centre_that_does_not_answer_is_asked_again(void **state)
 
 /* ---- answers that may take their time ---- */
 
-static void begin_gathering(void **state)
+static void begin_every(void **state, int64_t every_ms)
 {
 	model_reset(path_in(state, "outbox.db", path));
 	model.config.answer_ms = 10000;
-	model.config.within_ms = model.config.spill_after_ms = 30000;
+	model.config.send_every_ms = model.config.stats_every_ms = every_ms;
+	model.config.within_ms = model.config.spill_after_ms = 30000 + every_ms;
 	model.config.spill_auto = true;
 	model.centre_up = model.centre_gathers = true;
 	model_start();
 	model_sampler_begin(0, 1);
 	model_run(6000);
 	model.warnings = 0; /* this centre shows nothing that it retains */
+}
+
+static void begin_gathering(void **state)
+{
+	begin_every(state, 0);
 }
 
 static void sample_each(int64_t period_ms, unsigned count)
@@ -258,6 +264,74 @@ static void test_a_stop_saves_what_is_not_answered_yet(void **state)
 	finish();
 }
 
+/* ---- SEND_EVERY ---- */
+
+static void test_what_is_gathered_is_sent_together(void **state)
+{
+	begin_every(state, 60000);
+	model_sampler_begin(1, 1);
+	sample_each(5000, 12);
+	unsigned batches = model.batches, states = model.states;
+	for (unsigned i = 0; i < 100; i++) {
+		model_sample(1);
+		sample_each(5000, 1);
+		model_say("local/stats/sampler/a", "{}");
+		assert_in_range(model.batch_ms % 60000, 0, 200);
+	}
+	/* 500 s: eight or nine times, two streams, one state, one sampler's statistics. */
+	assert_in_range(model.batches - batches, 16, 18);
+	assert_in_range(model.states - states, 8, 9);
+	assert_in_range(model.statistics, 8, 9);
+	assert_int_equal(model.warnings + model.errors, 0);
+	assert_int_equal(model.relay->queue.spill.spilled, 0);
+	finish();
+}
+
+static void test_what_somebody_waits_for_is_not_gathered(void **state)
+{
+	begin_every(state, 600000);
+	unsigned states = model.states, statuses = model.statuses;
+	model_say("local/state/fan", "{\"value\":1}");
+	model_run(100);
+	assert_int_equal(model.states, states + 1);
+	model_say("local/status/fan", "online");
+	model_say("local/status/s", "online");
+	model_run(1000);
+	assert_int_equal(model.statuses, statuses + 2);
+	/* A sensor's state is, and what else is due does not take it along. */
+	sample_each(1000, 3);
+	model_say("local/status/s", "offline");
+	model_run(1000);
+	assert_int_equal(model.statuses, statuses + 3);
+	assert_int_equal(model.states, states + 1);
+	assert_int_equal(model_stop(), 0);
+}
+
+static void test_a_stop_saves_what_is_gathered(void **state)
+{
+	begin_every(state, 600000);
+	sample_each(1000, 5);
+	assert_int_equal(model.batches, 0);
+	assert_int_equal(model_stop(), 0);
+	assert_true(all_accepted());
+	model_start();
+	model_run(15000);
+	assert_true(model_settled());
+	finish();
+}
+
+static void test_readings_that_go_to_the_disk_first_are_gathered_there(void **state)
+{
+	begin_every(state, 60000);
+	model.config.spill_after_ms = 2000;
+	sample_each(5000, 12);
+	unsigned batches = model.batches;
+	sample_each(5000, 100);
+	assert_in_range(model.batches - batches, 8, 10);
+	assert_true(model.relay->queue.spill.spilled > 90);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +348,10 @@ int main(void)
 			test_a_centre_that_is_away_has_as_long_as_its_answers_may_take),
 		IN_DIRECTORY(test_a_sampler_that_cannot_wait_is_answered_at_once),
 		IN_DIRECTORY(test_a_stop_saves_what_is_not_answered_yet),
+		IN_DIRECTORY(test_what_is_gathered_is_sent_together),
+		IN_DIRECTORY(test_what_somebody_waits_for_is_not_gathered),
+		IN_DIRECTORY(test_a_stop_saves_what_is_gathered),
+		IN_DIRECTORY(test_readings_that_go_to_the_disk_first_are_gathered_there),
 	};
 	fail_vfs_install();
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../tick.h"
 #include "log.h"
 #include "number.h"
 
@@ -20,10 +21,11 @@ static int64_t wall_us(const struct last *last)
 	return last->clock->wall_us(last->clock->data);
 }
 
-void last_init(
-	struct last *last, uv_loop_t *loop, const struct dp_clock *clock, const char *node)
+void last_init(struct last *last, uv_loop_t *loop, const struct dp_clock *clock,
+	const char *node, int64_t every_ms)
 {
-	*last = (struct last){.loop = loop, .clock = clock, .node = node};
+	*last = (struct last){
+		.loop = loop, .clock = clock, .node = node, .every_ms = every_ms};
 	last->recall = (struct recall){.names = &last->names, .node = node};
 	claims_init(&last->claims, &last->names);
 }
@@ -91,6 +93,8 @@ void last_reading(struct last *last, const struct dp_identity *identity,
 	known->shown = shown;
 	known->json_due = !known->clear_due;
 	last->names.due = true;
+	if (last->waiting_ms == 0)
+		last->waiting_ms = now_ms(last);
 }
 
 void last_output(struct last *last, const struct dp_bus_message *message)
@@ -161,14 +165,17 @@ static bool tell(struct last *last, const char *what, const struct known *known,
 	return err != -ENOTCONN;
 }
 
-static bool send_one(struct last *last, struct known *known)
+/* @param json  a sensor's state too; what is an output's never waits */
+static bool send_one(struct last *last, struct known *known, bool json)
 {
 	if (known->clear_due)
 		return tell(last, "state", known, "", NULL) &&
 		       tell(last, "status", known, "", NULL);
-	if (known->json_due && !tell(last, "state", known, known->json, "application/json"))
-		return false;
-	known->json_due = false;
+	if (known->json_due && (json || known->is_output)) {
+		if (!tell(last, "state", known, known->json, "application/json"))
+			return false;
+		known->json_due = false;
+	}
 	if (known->status_due &&
 		!tell(last, "status", known, known->online ? "online" : "offline", NULL))
 		return false;
@@ -181,31 +188,56 @@ static bool is_due(const struct known *known)
 	return known->json_due || known->status_due || known->clear_due;
 }
 
+/* When sensors' states are sent. */
+static int64_t json_ms(const struct last *last)
+{
+	return last->waiting_ms == 0 ? 0 : tick_after(last->waiting_ms, last->every_ms);
+}
+
+/* Whether nothing is due but sensors' states. */
+static bool only_json_waits(const struct last *last)
+{
+	size_t i = 0;
+	while (i < last->names.n) {
+		const struct known *known = &last->names.at[i];
+		if (known->status_due || known->clear_due ||
+			(known->json_due && known->is_output))
+			break;
+		i++;
+	}
+	return i == last->names.n;
+}
+
 void last_send(struct last *last)
 {
 	if (!last->names.due || !connected(last))
 		return;
 	bool soon = now_ms(last) - last->sent_ms < LAST_EVERY_MS || !last->recall.done;
+	bool json = now_ms(last) >= json_ms(last);
 	bool all = true;
 	size_t i = 0;
 	while (i < last->names.n) {
 		struct known *known = &last->names.at[i];
 		bool cleared = false;
 		/* Somebody waits for an output's; sensors' may be many. */
-		if (soon && !known->is_output)
-			all = all && !is_due(known);
-		else if (!send_one(last, known))
-			return;
-		else
+		if (!soon || known->is_output) {
+			if (!send_one(last, known, json))
+				return;
 			cleared = known->clear_due;
-		if (cleared)
+		}
+		if (cleared) {
 			*known = last->names.at[--last->names.n];
-		else
-			i++;
+			continue;
+		}
+		all = all && !is_due(known);
+		i++;
 	}
 	last->names.due = !all;
-	if (!soon)
-		last->sent_ms = now_ms(last);
+	if (soon)
+		return;
+	last->sent_ms = now_ms(last);
+	if (json)
+		last->waiting_ms = 0;
 }
 
 void last_connected(struct last *last)
@@ -217,6 +249,7 @@ void last_connected(struct last *last)
 		known->status_due = known->told;
 	}
 	last->names.due = last->names.n > 0;
+	last->waiting_ms = 0; /* nothing is shown: that does not wait */
 }
 
 void last_finish(struct last *last)
@@ -226,7 +259,7 @@ void last_finish(struct last *last)
 		struct known *known = &last->names.at[i];
 		if (known->told)
 			known_note_online(&last->names, known, false);
-		up = send_one(last, known);
+		up = send_one(last, known, true);
 	}
 }
 
@@ -243,7 +276,12 @@ int64_t last_deadline(const struct last *last)
 		return due;
 	if (last->recall.under_way && last->recall.until_ms < due)
 		due = last->recall.until_ms;
-	if (last->names.due && last->recall.done && last->sent_ms + LAST_EVERY_MS < due)
-		due = last->sent_ms + LAST_EVERY_MS;
+	if (last->names.due && last->recall.done) {
+		int64_t send_ms = last->sent_ms + LAST_EVERY_MS;
+		if (only_json_waits(last) && json_ms(last) > send_ms)
+			send_ms = json_ms(last);
+		if (send_ms < due)
+			due = send_ms;
+	}
 	return due;
 }

@@ -1,11 +1,13 @@
 #include "pacing.h"
 
+#include "../tick.h"
+
 #define SHARE 10	  /* messages that may wait for their answers, if they can */
 #define APART_MAX_MS 2000 /* what a node loses that loses its power is not to be more */
 
-void pacing_init(struct pacing *pacing, int64_t answer_ms)
+void pacing_init(struct pacing *pacing, int64_t answer_ms, int64_t every_ms)
 {
-	*pacing = (struct pacing){.apart_ms = answer_ms / SHARE};
+	*pacing = (struct pacing){.every_ms = every_ms, .apart_ms = answer_ms / SHARE};
 	if (pacing->apart_ms > APART_MAX_MS)
 		pacing->apart_ms = APART_MAX_MS;
 	pacing_reset(pacing);
@@ -13,8 +15,9 @@ void pacing_init(struct pacing *pacing, int64_t answer_ms)
 
 int64_t pacing_due(const struct pacing *pacing, int64_t arrived_ms)
 {
+	int64_t due_ms = tick_after(arrived_ms, pacing->every_ms);
 	int64_t next_ms = pacing->last_ms + pacing->apart_ms;
-	return arrived_ms > next_ms ? arrived_ms : next_ms;
+	return due_ms > next_ms ? due_ms : next_ms;
 }
 
 void pacing_sent(struct pacing *pacing, int64_t now_ms)

@@ -1,6 +1,7 @@
 /*
- * When readings leave that may wait for others: what comes soon after the last message goes
- * with the next one. Pure: the caller passes the time.
+ * When readings leave that may wait for others: with SEND_EVERY at its end (tick.h), else
+ * what comes soon after the last message goes with the next one. Pure: the caller passes
+ * the time.
  */
 #ifndef PUBLISHER_PACING_H
 #define PUBLISHER_PACING_H
@@ -10,12 +11,13 @@
 
 /** Only pacing.c writes it. */
 struct pacing {
+	int64_t every_ms; /**< SEND_EVERY; 0: none */
 	int64_t apart_ms; /**< between two volleys at least; 0: nothing waits */
 	int64_t last_ms;  /**< of the last volley */
 };
 
 /** @param answer_ms  how long an answer may take: a tenth of it is not missed */
-void pacing_init(struct pacing *pacing, int64_t answer_ms);
+void pacing_init(struct pacing *pacing, int64_t answer_ms, int64_t every_ms);
 
 /** When a reading that came at that time is to leave. */
 int64_t pacing_due(const struct pacing *pacing, int64_t arrived_ms);

@@ -42,7 +42,7 @@ void sender_init(struct sender *sender, const struct publisher_config *config,
 	if (sender->batch == NULL)
 		dp_log_out_of_memory("a batch");
 	refusal_init(&sender->refusal);
-	pacing_init(&sender->pacing, config->answer_ms);
+	pacing_init(&sender->pacing, config->answer_ms, config->send_every_ms);
 	dp_random(&seed, sizeof(seed));
 	delivery_init(&sender->delivery, sender->flights, SENDER_WINDOW, RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
@@ -111,12 +111,19 @@ static bool disk_first(const struct sender *sender)
 	return sender->config->spill_after_ms == 0;
 }
 
-/* With the disk first, too little to fill a message waits for more, as in memory. */
+/* Whether readings are in the outbox before they are sent. */
+static bool from_disk(const struct sender *sender)
+{
+	return disk_first(sender) ||
+	       sender->config->spill_after_ms < sender->config->send_every_ms;
+}
+
+/* Then too little to fill a message waits for more, as in memory. */
 static int64_t backlog_due(const struct sender *sender)
 {
 	bool little =
 		streams_stored(sender->streams) < (uint64_t)sender->config->batch_size;
-	return disk_first(sender) && little && sender->backlog_ms != 0
+	return from_disk(sender) && little && sender->backlog_ms != 0
 		       ? pacing_due(&sender->pacing, sender->backlog_ms)
 		       : 0;
 }
@@ -387,7 +394,7 @@ void sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 	}
 	while (delivery_may_send(&sender->delivery, DELIVERY_BACKLOG) &&
 		send_backlog(sender, now_ms))
-		sent = sent || disk_first(sender);
+		sent = sent || from_disk(sender);
 	if (sent)
 		pacing_sent(&sender->pacing, now_ms);
 }

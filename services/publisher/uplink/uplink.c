@@ -179,6 +179,7 @@ void uplink_open(struct uplink *u, const char *instance)
 		.client_id = u->client,
 		.clean_start = false,
 		.session_expiry_s = SESSION_EXPIRY_S,
+		.keepalive_s = config->keepalive_s,
 		.will_topic = u->status_topic,
 		.will_payload = "offline",
 		.data = u,

@@ -49,7 +49,9 @@ struct model {
 	bool stopped;
 	unsigned warnings, errors; /* lines logged since model_reset() */
 	unsigned restarts, works, batches, refusals;
-	size_t largest;	      /* batch, in bytes */
+	unsigned states, statuses, statistics; /* at the centre */
+	int64_t batch_ms;		       /* when the last batch came */
+	size_t largest;			       /* batch, in bytes */
 	char strange[160];    /* the first thing that must not happen; empty: nothing */
 	char last_error[512]; /* the last such line */
 	bool verbose;
@@ -64,6 +66,8 @@ void model_reset(const char *path);
 void model_sampler_begin(unsigned n, uint64_t next);
 /** One more reading of it. */
 void model_sample(unsigned n);
+/** A message of the node, from whoever. */
+void model_say(const char *topic, const char *payload);
 /** No more will follow. */
 void model_close(unsigned n);
 

@@ -122,9 +122,13 @@ static void take_batch(const struct dp_bus_message *message)
 static void take_up(const struct dp_bus_message *message)
 {
 	size_t len = strlen(message->topic);
+	model.states += strncmp(message->topic, "state/", 6) == 0;
+	model.statuses += strncmp(message->topic, "status/", 7) == 0;
+	model.statistics += strncmp(message->topic, "stats/", 6) == 0;
 	if (len < 6 || strcmp(message->topic + len - 6, "/batch") != 0)
 		return;
 	model.batches++;
+	model.batch_ms = model.now_ms;
 	if (message->len > model.largest)
 		model.largest = message->len;
 	int reason = model.refuse_with;
@@ -283,6 +287,13 @@ bool model_bus_is_up(bool local)
 void model_say_at_node(const struct dp_bus_message *message)
 {
 	buses[1].options.on_message(buses[1].options.data, message);
+}
+
+void model_say(const char *topic, const char *payload)
+{
+	const struct dp_bus_message message = {
+		.topic = topic, .payload = payload, .len = strlen(payload)};
+	model_say_at_node(&message);
 }
 
 void model_forget_buses(void)
