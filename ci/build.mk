@@ -22,7 +22,7 @@ AR := $(CROSS)gcc-ar
 PKG_CONFIG ?= $(if $(CROSS),$(CROSS)pkg-config,pkg-config)
 
 SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
-PACKAGES := libuv libmosquitto sqlite3 yyjson libgpiod jansson libcrypto libssl libpq
+PACKAGES := libuv libmosquitto sqlite3 yyjson libgpiod jansson libcrypto libssl libpq zlib
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The build date bounds what a plausible wall clock is (see common/clock.h).

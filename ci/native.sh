@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # Packages that the build needs, as ci/build.mk names them to pkg-config, and as Debian does.
 libraries='libuv:libuv1-dev libmosquitto:libmosquitto-dev sqlite3:libsqlite3-dev
 	yyjson:libyyjson-dev libgpiod:libgpiod-dev jansson:libjansson-dev
-	libcrypto:libssl-dev libssl:libssl-dev libpq:libpq-dev'
+	libcrypto:libssl-dev libssl:libssl-dev libpq:libpq-dev zlib:zlib1g-dev'
 
 too_old() {
 	fail "libgpiod here is $1 and Dewpoint needs 2, which Debian 13 and Raspberry Pi OS (trixie) have: upgrade this machine to trixie, or run Dewpoint in containers (make up, compose/README.md), which bring their own"

@@ -40,7 +40,13 @@ static size_t put_range(char *at, const struct dp_ack_range *range)
 
 int dp_ack_encode(const struct dp_ack_range *ranges, size_t n, char **out, size_t *len)
 {
-	char *text = malloc((n + DP_ACK_KINDS + 1) * RANGE_TEXT);
+	return dp_ack_encode_takes(ranges, n, DP_ENCODING_NONE, out, len);
+}
+
+int dp_ack_encode_takes(const struct dp_ack_range *ranges, size_t n, enum dp_encoding takes,
+	char **out, size_t *len)
+{
+	char *text = malloc((n + DP_ACK_KINDS + 2) * RANGE_TEXT);
 	if (text == NULL)
 		return -ENOMEM;
 	size_t used = put(text, "{");
@@ -59,6 +65,9 @@ int dp_ack_encode(const struct dp_ack_range *ranges, size_t n, char **out, size_
 		if (of_kind > 0)
 			used += put(text + used, "]");
 	}
+	if (takes != DP_ENCODING_NONE)
+		used += put(text + used, "%s\"takes\":[\"%s\"]", used > 1 ? "," : "",
+			dp_encoding_name(takes));
 	used += put(text + used, "}");
 	*out = text;
 	*len = used;
@@ -93,13 +102,18 @@ static int decode_range(yyjson_val *val, struct dp_ack_range *range)
 	return 0;
 }
 
+static yyjson_doc *read_json(const char *json, size_t len, yyjson_read_err *err)
+{
+	/* yyjson does not write to its input without YYJSON_READ_INSITU. */
+	return yyjson_read_opts((char *)(uintptr_t)json, len, 0, NULL, err);
+}
+
 int dp_ack_decode(const char *json, size_t len,
 	void (*each)(void *data, const struct dp_ack_range *range),
 	void (*error)(void *data, const char *reason), void *data)
 {
 	yyjson_read_err err;
-	/* yyjson does not write to its input without YYJSON_READ_INSITU. */
-	yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)json, len, 0, NULL, &err);
+	yyjson_doc *doc = read_json(json, len, &err);
 	if (doc == NULL)
 		return err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION ? -ENOMEM : -EBADMSG;
 	yyjson_val *root = yyjson_doc_get_root(doc);
@@ -122,4 +136,19 @@ int dp_ack_decode(const char *json, size_t len,
 	}
 	yyjson_doc_free(doc);
 	return result;
+}
+
+bool dp_ack_takes(const char *json, size_t len, enum dp_encoding encoding)
+{
+	yyjson_read_err err;
+	yyjson_doc *doc = read_json(json, len, &err);
+	yyjson_val *name;
+	size_t i, max;
+	bool takes = false;
+	yyjson_arr_foreach(yyjson_obj_get(yyjson_doc_get_root(doc), "takes"), i, max, name)
+	{
+		takes = takes || yyjson_equals_str(name, dp_encoding_name(encoding));
+	}
+	yyjson_doc_free(doc);
+	return takes;
 }

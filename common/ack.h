@@ -2,6 +2,7 @@
 #ifndef DP_ACK_H
 #define DP_ACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,10 @@ struct dp_ack_range {
  */
 int dp_ack_encode(const struct dp_ack_range *ranges, size_t n, char **out, size_t *len);
 
+/** The same, saying as well which encoding is taken. @return as dp_ack_encode() */
+int dp_ack_encode_takes(const struct dp_ack_range *ranges, size_t n, enum dp_encoding takes,
+	char **out, size_t *len);
+
 /** The answer when not even the identity could be read. @return as dp_ack_encode() */
 int dp_ack_encode_error(const char *reason, char **out, size_t *len);
 
@@ -42,5 +47,8 @@ int dp_ack_encode_error(const char *reason, char **out, size_t *len);
 int dp_ack_decode(const char *json, size_t len,
 	void (*each)(void *data, const struct dp_ack_range *range),
 	void (*error)(void *data, const char *reason), void *data);
+
+/** Whether an answer says that this encoding is taken; not when it cannot be read. */
+bool dp_ack_takes(const char *json, size_t len, enum dp_encoding encoding);
 
 #endif

@@ -15,6 +15,11 @@ static void add(struct dp_identity_text *text, const char *name, const char *val
 /* By enum dp_encoding. */
 static const char *const encodings[] = {NULL, "deflate"};
 
+const char *dp_encoding_name(enum dp_encoding encoding)
+{
+	return encodings[encoding];
+}
+
 void dp_identity_encode(const struct dp_identity *identity, struct dp_identity_text *text)
 {
 	text->n = 0;

@@ -48,6 +48,9 @@ struct dp_identity {
 	int64_t boottime_ns;	       /**< with DP_CLOCK_NONE only */
 };
 
+/** Its name in properties and answers; NULL for DP_ENCODING_NONE. */
+const char *dp_encoding_name(enum dp_encoding encoding);
+
 #define DP_IDENTITY_PROPERTIES 11
 
 /** Room for what dp_identity_encode() writes; lives as long as the properties are used. */

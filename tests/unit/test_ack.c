@@ -74,6 +74,43 @@ static void test_an_answer_about_nothing_is_an_empty_object(void **state)
 	free(json);
 }
 
+static void test_an_answer_names_the_encoding_that_is_taken(void **state)
+{
+	(void)state;
+	const struct dp_ack_range range = {DP_ACK_STORED, stream, 1, 10, NULL};
+	char *json;
+	size_t len;
+	assert_int_equal(
+		dp_ack_encode_takes(&range, 1, DP_ENCODING_DEFLATE, &json, &len), 0);
+	assert_string_equal(
+		json, "{\"stored\":[[\"" HEX "\",1,10]],\"takes\":[\"deflate\"]}");
+	assert_true(dp_ack_takes(json, len, DP_ENCODING_DEFLATE));
+	/* Who does not know it reads the rest. */
+	assert_int_equal(decode(json, len, &heard), 0);
+	assert_int_equal(heard.n, 1);
+	free(json);
+	assert_int_equal(dp_ack_encode_takes(NULL, 0, DP_ENCODING_DEFLATE, &json, &len), 0);
+	assert_string_equal(json, "{\"takes\":[\"deflate\"]}");
+	free(json);
+}
+
+static void test_what_does_not_name_an_encoding_does_not_take_it(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json;
+		bool takes;
+	} cases[] = {{"", false}, {"{", false}, {"[]", false}, {"{}", false},
+		{"{\"takes\":\"deflate\"}", false}, {"{\"takes\":{\"deflate\":1}}", false},
+		{"{\"takes\":[]}", false},
+		{"{\"takes\":[\"deflat\",\"deflate2\",1]}", false},
+		{"{\"takes\":[\"br\",\"deflate\"]}", true}};
+	for (size_t i = 0; i < LENGTH(cases); i++)
+		assert_int_equal(dp_ack_takes(cases[i].json, strlen(cases[i].json),
+					 DP_ENCODING_DEFLATE),
+			cases[i].takes);
+}
+
 static void test_what_is_written_is_read_back(void **state)
 {
 	(void)state;
@@ -231,6 +268,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_answer_is_written_as_the_contract_says),
 		cmocka_unit_test(test_an_answer_about_nothing_is_an_empty_object),
+		cmocka_unit_test(test_an_answer_names_the_encoding_that_is_taken),
+		cmocka_unit_test(test_what_does_not_name_an_encoding_does_not_take_it),
 		cmocka_unit_test(test_what_is_written_is_read_back),
 		cmocka_unit_test(
 			test_an_overlong_reason_is_cut_and_the_answer_stays_readable),
