@@ -121,6 +121,7 @@ int condense(struct condenser *condenser, const char *json, size_t len, size_t n
 
 void condenser_finish(struct condenser *condenser)
 {
+	dp_inflater_finish(&condenser->inflater);
 	free(condenser->at);
 }
 

@@ -6,11 +6,13 @@
 #ifndef INGEST_CONDENSED_H
 #define INGEST_CONDENSED_H
 
+#include "deflate.h"
 #include "scan.h"
 
 /** Takes batches one after the other; but for `most`, all zero at first. */
 struct condenser {
 	size_t most; /**< bytes of a text; longer ones are left as they are */
+	struct dp_inflater inflater; /**< of those that are deflated */
 	struct scan scan;
 	int64_t last_us[SCAN_SHAPES]; /**< time of the last reading of each shape */
 	char *at;		      /**< the last batch */

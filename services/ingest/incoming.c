@@ -23,14 +23,26 @@ static void read_identity(
 		in->identity_error = -EBADMSG;
 		in->identity_why = "clock none is for a node's own broker only";
 	}
-	if (in->identity_error == 0 && in->identity.encoding != DP_ENCODING_NONE) {
-		in->identity_error = -EPROTONOSUPPORT;
-		in->identity_why = "encoded payloads are not read here";
-	}
 	if (!known) {
 		in->identity_error = -EBADMSG;
 		in->identity_why = "the topic has no valid node name";
 	}
+}
+
+/* An encoded payload becomes what it was before; one that cannot stays as it came.
+ * @return 0 or -ENOMEM */
+static int decode_payload(struct incoming *in, struct condenser *condenser)
+{
+	if (in->identity.encoding == DP_ENCODING_NONE)
+		return 0;
+	struct dp_inflater *inflater = &condenser->inflater;
+	int err = dp_inflate(
+		inflater, in->payload, in->len, condenser->most, &in->unreadable);
+	if (err == 0) {
+		in->payload = inflater->at;
+		in->len = inflater->len;
+	}
+	return err == -ENOMEM ? err : 0;
 }
 
 /* The payload as it is kept. @return 0 or -ENOMEM */
@@ -41,7 +53,10 @@ static int keep_payload(struct incoming *in, const struct dp_bus_message *messag
 	in->len = message->len;
 	if (in->plain || in->identity_error != 0 || in->identity.count == 0)
 		return 0;
-	int err = condense(condenser, in->payload, in->len, in->identity.count);
+	int err = decode_payload(in, condenser);
+	if (err != 0 || in->unreadable != NULL)
+		return err;
+	err = condense(condenser, in->payload, in->len, in->identity.count);
 	if (err != 0)
 		return err == -ENOMEM ? err : 0;
 	in->condensed = true;

@@ -25,9 +25,10 @@ struct incoming {
 	struct dp_identity identity;
 	size_t correlation_len;
 	uint8_t correlation[CORRELATION_MAX];
-	unsigned refusals; /**< of incoming_refuse() */
-	char *refused;	   /**< the reason in words if there are any */
-	bool condensed;	   /**< the payload is, and all of it is of that form */
+	unsigned refusals;	/**< of incoming_refuse() */
+	char *refused;		/**< the reason in words if there are any */
+	bool condensed;		/**< the payload is, and all of it is of that form */
+	const char *unreadable; /**< why an encoded payload is kept as it came; NULL */
 	size_t len;
 	const char *payload;
 	const char *topic;
@@ -56,8 +57,8 @@ struct results {
 
 /**
  * Copy a message. `clock` says what received_us is worth. A response topic outside
- * `ack/<node>/` is left out. A batch is condensed if it can be; a plain message needs no
- * condenser.
+ * `ack/<node>/` is left out. A batch is inflated if it is deflated, and condensed if it can
+ * be; a plain message needs no condenser.
  * @return NULL when out of memory
  */
 struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,

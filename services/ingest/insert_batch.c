@@ -237,6 +237,8 @@ static int add_batch_readings(struct context *c, const struct stream_row *stream
 	topic[topic_len] = '\0';
 	if (c->in->refusals > 0)
 		return reject_refused(c, stream);
+	if (c->in->unreadable != NULL)
+		return reject_batch(c, stream, c->in->unreadable);
 	if (c->in->condensed)
 		return add_condensed(c, stream, topic);
 	if (c->in->len > c->options->max_message_bytes)

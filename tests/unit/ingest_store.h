@@ -57,6 +57,7 @@ struct batch {
 	size_t len;	     /* 0: of the string */
 	const char *version; /* "1" */
 	bool silent;	     /* without a response topic */
+	bool encoded;	     /* the payload is said to be deflated */
 };
 
 /* In seconds. Numbers near the powers of two, too large to be counted in seconds, differ.
@@ -100,7 +101,8 @@ static inline struct incoming *batch_message(const struct batch *batch)
 		.first = batch->first,
 		.count = batch->count,
 		.low = batch->low,
-		.clock = batch->clock};
+		.clock = batch->clock,
+		.encoding = batch->encoded ? DP_ENCODING_DEFLATE : DP_ENCODING_NONE};
 	struct dp_identity_text properties;
 	dp_identity_encode(&identity, &properties);
 	if (batch->version != NULL)

@@ -12,13 +12,16 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 {
 	assert_null(bus);
 	assert_true(n_published < LENGTH(published));
-	assert_string_equal(message->content_type, "application/json");
+	if (message->len > 0)
+		assert_string_equal(message->content_type, "application/json");
+	else
+		assert_null(message->content_type);
 	assert_int_equal(message->qos, 0);
 	assert_false(message->retain);
 	int n = snprintf(published[n_published++], sizeof(published[0]), "%s %.*s %.*s",
 		message->topic, (int)message->correlation_len,
 		(const char *)message->correlation, (int)message->len,
-		(const char *)message->payload);
+		message->len > 0 ? (const char *)message->payload : "");
 	assert_in_range(n, 1, sizeof(published[0]) - 1);
 	return publish_result;
 }
@@ -92,6 +95,101 @@ static void test_messages_of_one_publisher_share_an_answer_without_correlation(v
 	assert_int_equal(n_published, 1);
 	assert_string_equal(published[0],
 		"ack/a/1  {\"stored\":[[\"" HEX "\",1,2],[\"" HEX "\",4,1]]}");
+}
+
+/* Encoded messages of ten readings each, and one that is plain and offers to encode. */
+#define ENCODED(n, name, at)                                                               \
+	static const struct incoming n = {.response_topic = "ack/a/1",                     \
+		.correlation = name,                                                       \
+		.correlation_len = sizeof(name) - 1,                                       \
+		.identity = {.first = at, .count = 10, .encoding = DP_ENCODING_DEFLATE}}
+ENCODED(e_1, "E1", 1);
+ENCODED(e_2, "E2", 11);
+ENCODED(e_3, "E3", 21);
+ENCODED(e_4, "E4", 31);
+ENCODED(e_anonymous, "", 1);
+static const struct incoming offering = {.response_topic = "ack/a/1",
+	.correlation = "O",
+	.correlation_len = 1,
+	.identity = {.first = 1, .count = 10, .offer = DP_ENCODING_DEFLATE}};
+
+static void add_count(const struct incoming *about, enum dp_ack_kind kind, uint64_t first,
+	uint64_t count, const char *reason)
+{
+	const struct result result = {.about = about,
+		.range = {.kind = kind, .first = first, .count = count, .reason = reason}};
+	assert_int_equal(results_add(&results, &result), 0);
+}
+
+static void test_an_offer_is_taken(void **state)
+{
+	(void)state;
+	add_count(&offering, DP_ACK_STORED, 1, 10, NULL);
+	answer();
+	assert_int_equal(n_published, 1);
+	assert_string_equal(published[0],
+		"ack/a/1 O {\"stored\":[[\"" HEX "\",1,10]],\"takes\":[\"deflate\"]}");
+	/* Also beside others, and whatever became of it. */
+	add(&a, DP_ACK_STORED, 20, NULL);
+	add_count(&offering, DP_ACK_REJECTED, 1, 10, "why");
+	answer();
+	assert_non_null(strstr(published[0], "\"takes\":[\"deflate\"]"));
+}
+
+static void test_an_encoded_message_that_is_stored_is_answered_by_nothing(void **state)
+{
+	(void)state;
+	add_count(&e_1, DP_ACK_STORED, 1, 10, NULL);
+	add(&b, DP_ACK_STORED, 1, NULL);
+	add_count(&e_1, DP_ACK_STORED, 1, 10, NULL);
+	add_count(&e_2, DP_ACK_STORED, 11, 10, NULL);
+	answer();
+	assert_int_equal(n_published, 4);
+	assert_string_equal(published[0], "ack/a/1 E1 ");
+	assert_string_equal(published[2], "ack/a/1 E1 ");
+	assert_string_equal(published[3], "ack/a/1 E2 ");
+}
+
+static void test_many_encoded_messages_share_an_answer_when_that_is_shorter(void **state)
+{
+	(void)state;
+	static const struct incoming *const messages[] = {&e_1, &e_2, &e_3, &e_4};
+	for (size_t i = 0; i < 12; i++)
+		add_count(messages[i % 4], DP_ACK_STORED, messages[i % 4]->identity.first,
+			10, NULL);
+	answer();
+	assert_in_range(n_published, 1, 11);
+	assert_non_null(strchr(published[0], '{'));
+}
+
+static void test_an_encoded_message_is_answered_in_words_when_there_is_more_to_say(
+	void **state)
+{
+	(void)state;
+	add_count(&e_1, DP_ACK_STORED, 1, 9, NULL);
+	add_count(&e_1, DP_ACK_REJECTED, 10, 1, "why");
+	answer();
+	assert_int_equal(n_published, 1);
+	assert_string_equal(published[0],
+		"ack/a/1 E1 {\"stored\":[[\"" HEX "\",1,9]],\"rejected\":[[\"" HEX
+		"\",10,1,\"why\"]]}");
+	static const struct {
+		const struct incoming *about;
+		enum dp_ack_kind kind;
+	} cases[] = {{&e_1, DP_ACK_LATER}, {&e_1, DP_ACK_REJECTED},
+		{&e_anonymous, DP_ACK_STORED}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		add_count(cases[i].about, cases[i].kind, 1, 10, "why");
+		answer();
+		assert_int_equal(n_published, 1);
+		assert_non_null(strchr(published[0], '{'));
+	}
+	/* A plain one of the same publisher. */
+	add_count(&e_1, DP_ACK_STORED, 1, 10, NULL);
+	add_count(&a, DP_ACK_STORED, 20, 1, NULL);
+	answer();
+	assert_int_equal(n_published, 1);
+	assert_non_null(strchr(published[0], '{'));
 }
 
 static void test_each_publisher_gets_an_answer_of_its_own(void **state)
@@ -209,6 +307,12 @@ int main(void)
 		WITH_RESULTS(test_an_answer_about_one_message_echoes_its_correlation_data),
 		WITH_RESULTS(
 			test_messages_of_one_publisher_share_an_answer_without_correlation),
+		WITH_RESULTS(test_an_offer_is_taken),
+		WITH_RESULTS(test_an_encoded_message_that_is_stored_is_answered_by_nothing),
+		WITH_RESULTS(
+			test_many_encoded_messages_share_an_answer_when_that_is_shorter),
+		WITH_RESULTS(
+			test_an_encoded_message_is_answered_in_words_when_there_is_more_to_say),
 		WITH_RESULTS(test_each_publisher_gets_an_answer_of_its_own),
 		WITH_RESULTS(test_a_message_without_readings_is_answered_by_itself),
 		WITH_RESULTS(test_a_message_without_identity_is_answered_by_itself),

@@ -66,6 +66,75 @@ static void test_a_batch_is_copied_with_all_that_is_needed(void **state)
 	incoming_free(in);
 }
 
+static size_t deflate_text(const char *text, char *deflated, size_t size)
+{
+	struct dp_deflater deflater = {.z = NULL};
+	assert_int_equal(dp_deflater_init(&deflater), 0);
+	size_t n = dp_deflate(&deflater, text, strlen(text), deflated, size);
+	assert_true(n > 0);
+	dp_deflater_finish(&deflater);
+	return n;
+}
+
+#define READING                                                                            \
+	"[{\"bn\":\"s/\",\"bt\":1732312345.000000,\"n\":\"t\",\"v\":1}"                    \
+	",{\"bn\":\"s/\",\"bt\":1732312346.000000,\"n\":\"t\",\"v\":2}"                    \
+	",{\"bn\":\"s/\",\"bt\":1732312347.000000,\"n\":\"t\",\"v\":3}]"
+static const struct dp_property encoded[] = {{"v", "2"}, {"stream", HEX}, {"first", "7"},
+	{"count", "3"}, {"encoding", "deflate"}};
+
+static void test_an_encoded_batch_is_kept_as_if_it_were_not(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {READING, "[1,2]"};
+	for (size_t i = 0; i < LENGTH(texts); i++) {
+		char deflated[256];
+		struct dp_bus_message message = native_message();
+		message.payload = texts[i];
+		message.len = strlen(texts[i]);
+		struct incoming *plain = copy(&message, false);
+		message.payload = deflated;
+		message.len = deflate_text(texts[i], deflated, sizeof(deflated));
+		message.properties = encoded;
+		message.n_properties = LENGTH(encoded);
+		struct incoming *in = copy(&message, false);
+		assert_null(in->unreadable);
+		assert_true(in->condensed == plain->condensed);
+		assert_int_equal(in->len, plain->len);
+		assert_memory_equal(in->payload, plain->payload, plain->len + 1);
+		incoming_free(plain);
+		incoming_free(in);
+	}
+}
+
+static void test_what_cannot_be_inflated_is_kept_as_it_came(void **state)
+{
+	(void)state;
+	struct dp_bus_message message = native_message();
+	message.properties = encoded;
+	message.n_properties = LENGTH(encoded);
+	struct incoming *in = copy(&message, false);
+	assert_string_equal(in->unreadable, "the payload is not deflated, or damaged");
+	assert_int_equal(in->len, 5);
+	assert_memory_equal(in->payload, "[1,2]", 6);
+	incoming_free(in);
+}
+
+static void test_plain_messages_are_never_inflated(void **state)
+{
+	(void)state;
+	char deflated[256];
+	const struct dp_bus_message message = {.topic = "/data/orangepi0",
+		.payload = deflated,
+		.len = deflate_text(READING, deflated, sizeof(deflated)),
+		.properties = encoded,
+		.n_properties = LENGTH(encoded)};
+	struct incoming *in = copy(&message, true);
+	assert_int_equal(in->len, message.len);
+	assert_memory_equal(in->payload, deflated, message.len);
+	incoming_free(in);
+}
+
 static void test_answers_go_only_to_the_nodes_own_topic(void **state)
 {
 	(void)state;
@@ -446,6 +515,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_batch_is_copied_with_all_that_is_needed),
+		cmocka_unit_test(test_an_encoded_batch_is_kept_as_if_it_were_not),
+		cmocka_unit_test(test_what_cannot_be_inflated_is_kept_as_it_came),
+		cmocka_unit_test(test_plain_messages_are_never_inflated),
 		cmocka_unit_test(test_answers_go_only_to_the_nodes_own_topic),
 		cmocka_unit_test(test_correlation_data_has_at_most_64_bytes),
 		cmocka_unit_test(test_a_batch_without_correlation_data_can_be_answered),
