@@ -15,6 +15,8 @@ struct fake_sent {
 	char topic[DP_TOPIC_MAX], correlation[96], response[DP_TOPIC_MAX];
 	size_t correlation_len;
 	char *payload; /* with a NUL behind it */
+	size_t len;
+	bool typed; /* it has a content type */
 	struct dp_identity identity;
 };
 
@@ -53,7 +55,9 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 		return bus->refuse_with;
 	assert_true(bus->n < FAKE_SENT);
 	struct fake_sent *sent = &bus->sent[bus->n++];
-	*sent = (struct fake_sent){.correlation_len = message->correlation_len};
+	*sent = (struct fake_sent){.correlation_len = message->correlation_len,
+		.len = message->len,
+		.typed = message->content_type != NULL};
 	snprintf(sent->topic, sizeof(sent->topic), "%s", message->topic);
 	if (message->response_topic != NULL)
 		snprintf(sent->response, sizeof(sent->response), "%s",

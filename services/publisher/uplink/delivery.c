@@ -115,14 +115,18 @@ void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_
 	}
 }
 
-bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out)
+static bool overlaps(const struct flight *f, uint64_t owner, uint64_t first, uint64_t count)
+{
+	return f->count != 0 && f->owner == owner && first < f->first + f->count &&
+	       f->first < first + count;
+}
+
+bool delivery_any_encoded(
+	const struct delivery *d, uint64_t owner, uint64_t first, uint64_t count)
 {
 	for (unsigned i = 0; i < d->max; i++) {
-		if (d->slots[i].count != 0 && d->slots[i].number == number) {
-			*out = d->slots[i];
-			land(d, &d->slots[i]);
+		if (d->slots[i].encoded && overlaps(&d->slots[i], owner, first, count))
 			return true;
-		}
 	}
 	return false;
 }
@@ -138,6 +142,37 @@ bool delivery_recall(struct delivery *d, uint64_t owner, struct flight *out)
 		return true;
 	}
 	return false;
+}
+
+static struct flight *find(const struct delivery *d, uint64_t number)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		if (d->slots[i].count != 0 && d->slots[i].number == number)
+			return &d->slots[i];
+	}
+	return NULL;
+}
+
+const struct flight *delivery_find(const struct delivery *d, uint64_t number)
+{
+	return find(d, number);
+}
+
+void delivery_encoded(struct delivery *d, uint64_t number)
+{
+	struct flight *flight = find(d, number);
+	if (flight != NULL)
+		flight->encoded = true;
+}
+
+bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out)
+{
+	struct flight *flight = find(d, number);
+	if (flight == NULL)
+		return false;
+	*out = *flight;
+	land(d, flight);
+	return true;
 }
 
 bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out)

@@ -25,6 +25,7 @@ struct flight {
 	int64_t sent_ms;
 	uint32_t wait_ms; /**< how long its answer may take, as it says itself */
 	int64_t deadline_ms;
+	bool encoded; /**< its payload is */
 };
 
 struct delivery {
@@ -74,6 +75,16 @@ const struct flight *delivery_send(struct delivery *d, enum delivery_class class
  * covers the middle of a flight leaves it as it is; its time will be up.
  */
 void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_t count);
+
+/** The message of that number, in flight, has an encoded payload. */
+void delivery_encoded(struct delivery *d, uint64_t number);
+
+/** Whether a message in flight that has one of these readings is encoded. */
+bool delivery_any_encoded(
+	const struct delivery *d, uint64_t owner, uint64_t first, uint64_t count);
+
+/** The flight of that number; NULL: it is not in flight. */
+const struct flight *delivery_find(const struct delivery *d, uint64_t number);
 
 /** The flight of that number taken out, for an answer that names only the message. */
 bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out);

@@ -15,24 +15,31 @@
 
 void refusal_init(struct refusal *refusal)
 {
-	*refusal = (struct refusal){.batch_limit = REFUSAL_BATCH_BYTES};
+	const struct refusal_size most = {.limit = REFUSAL_BATCH_BYTES};
+	*refusal = (struct refusal){.sizes = {most, most}};
 }
 
-void refusal_sent(struct refusal *refusal, size_t len, uint32_t count)
+size_t refusal_limit(const struct refusal *refusal, bool deflate)
 {
-	if (len > refusal->largest)
-		refusal->largest = len;
-	if (count > refusal->most)
-		refusal->most = count;
+	return refusal->sizes[deflate].limit;
 }
 
-void refusal_shrink(struct refusal *refusal, size_t len)
+void refusal_sent(struct refusal *refusal, bool deflate, size_t len, uint32_t count)
 {
-	refusal->batch_limit = len / 2 > BATCH_LEAST ? len / 2 : BATCH_LEAST;
-	refusal->largest = 0;
-	refusal->most = 0;
+	struct refusal_size *size = &refusal->sizes[deflate];
+	if (len > size->largest)
+		size->largest = len;
+	if (count > size->most)
+		size->most = count;
+	refusal->deflate = deflate;
+}
+
+void refusal_shrink(struct refusal *refusal, bool deflate, size_t len)
+{
+	size_t limit = len / 2 > BATCH_LEAST ? len / 2 : BATCH_LEAST;
+	refusal->sizes[deflate] = (struct refusal_size){.limit = limit};
 	dp_log(DP_LOG_WARN, "the centre's broker refuses messages of this size",
-		"bytes=%zu next_bytes=%zu", len, refusal->batch_limit);
+		"bytes=%zu next_bytes=%zu deflated=%d", len, limit, deflate);
 }
 
 static const char *refusal_name(int reason)
@@ -105,9 +112,10 @@ void refusal_by_puback(struct refusal *refusal, const char *topic, int reason,
 	}
 	if (now_ms < refusal->until_ms)
 		return;
-	if (reason == REFUSAL_TOO_LARGE && refusal->most > 1 &&
-		refusal->batch_limit > BATCH_LEAST) {
-		refusal_shrink(refusal, refusal->largest);
+	bool deflate = refusal->deflate;
+	const struct refusal_size *size = &refusal->sizes[deflate];
+	if (reason == REFUSAL_TOO_LARGE && size->most > 1 && size->limit > BATCH_LEAST) {
+		refusal_shrink(refusal, deflate, size->largest);
 		refusal->until_ms = now_ms + PAUSE_MS;
 		return;
 	}

@@ -6,31 +6,40 @@
 #ifndef PUBLISHER_REFUSAL_H
 #define PUBLISHER_REFUSAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define REFUSAL_BATCH_BYTES ((size_t)128 << 10)
 #define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
 
+/** How large batches may be that go as they are, or deflated; in bytes before that. */
+struct refusal_size {
+	size_t limit;	/**< shrinks when the centre takes smaller messages only */
+	size_t largest; /**< sent since it last shrank */
+	uint32_t most;	/**< readings in one of them */
+};
+
 /** Only refusal.c writes it. */
 struct refusal {
-	size_t batch_limit; /**< bytes; shrinks when the centre takes smaller messages only
-			     */
-	size_t largest;	    /**< batch sent since it last shrank, bytes */
-	uint32_t most;	    /**< readings in one of them */
-	int reason;	    /**< batches are refused for: an MQTT 5 reason, 0 none are */
-	int64_t until_ms;   /**< nothing is sent before */
+	struct refusal_size sizes[2]; /**< by whether they are to be deflated */
+	bool deflate;		      /**< the last one was */
+	int reason;	  /**< batches are refused for: an MQTT 5 reason, 0 none are */
+	int64_t until_ms; /**< nothing is sent before */
 	int64_t wait_ms;
 	char text[96];
 };
 
 void refusal_init(struct refusal *refusal);
 
-/** A batch of that many bytes and readings was sent. */
-void refusal_sent(struct refusal *refusal, size_t len, uint32_t count);
+/** How many bytes the next batch may have before it is deflated, if it is to be. */
+size_t refusal_limit(const struct refusal *refusal, bool deflate);
 
-/** One of `len` bytes was too large: the next ones are cut smaller. */
-void refusal_shrink(struct refusal *refusal, size_t len);
+/** A batch of that many bytes, before it is deflated, and readings was sent. */
+void refusal_sent(struct refusal *refusal, bool deflate, size_t len, uint32_t count);
+
+/** One of `len` bytes was too large as it was sent: the next ones are cut smaller. */
+void refusal_shrink(struct refusal *refusal, bool deflate, size_t len);
 
 /** Batches are refused for that reason. @param random  of the jitter */
 void refusal_note(struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random);

@@ -1,14 +1,12 @@
 #include "sender.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backoff.h"
 #include "log.h"
-#include "number.h"
 #include "parking.h"
 #include "random.h"
 #include "reading.h"
@@ -17,7 +15,6 @@
 #define RESEND_MS 3000
 #define RESEND_LIMIT_MS 60000
 #define RETRY_MS 1000
-#define LOW_PREFIX "low-" /* of the correlation data of a message without readings */
 #define LOW_FIRST_MS 3000
 #define LOW_LIMIT_MS 300000
 #define CROWDED 4 /* a quarter of memory is taken */
@@ -43,6 +40,7 @@ void sender_init(struct sender *sender, const struct publisher_config *config,
 		dp_log_out_of_memory("a batch");
 	refusal_init(&sender->refusal);
 	pacing_init(&sender->pacing, config->answer_ms, config->send_every_ms);
+	encoding_init(&sender->encoding, config->deflate, REFUSAL_BATCH_BYTES);
 	dp_random(&seed, sizeof(seed));
 	delivery_init(&sender->delivery, sender->flights, SENDER_WINDOW, RESERVE, RESEND_MS,
 		RESEND_LIMIT_MS, seed);
@@ -50,6 +48,7 @@ void sender_init(struct sender *sender, const struct publisher_config *config,
 
 void sender_finish(struct sender *sender)
 {
+	encoding_finish(&sender->encoding);
 	free(sender->batch);
 }
 
@@ -156,38 +155,10 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 
 /* ---- batches out ---- */
 
-static int publish_batch(struct sender *sender, struct stream *stream, uint64_t first,
-	uint32_t count, enum dp_clock_mark clock, uint64_t number, size_t len)
+static int publish(const struct sender *sender, const struct message *message)
 {
-	const struct dp_identity identity = {.stream = stream->id,
-		.first = first,
-		.count = count,
-		.low = stream_low(stream),
-		.clock = clock,
-		.wait_ms = sender->wait_ms};
-	struct dp_identity_text text;
-	char topic[DP_TOPIC_MAX], answer[DP_TOPIC_MAX];
-	char correlation[sizeof(LOW_PREFIX) + DP_STREAM_HEX];
-	dp_identity_encode(&identity, &text);
-	snprintf(topic, sizeof(topic), "%s/%s/batch", sender->config->topic_prefix,
-		stream->node);
-	snprintf(answer, sizeof(answer), "ack/%s/%s", stream->node, sender->instance);
-	int n = count == 0 ? snprintf(correlation, sizeof(correlation), LOW_PREFIX "%s",
-				     text.stream)
-			   : snprintf(correlation, sizeof(correlation), "%" PRIu64, number);
-	const struct dp_bus_message message = {
-		.topic = topic,
-		.payload = sender->batch,
-		.len = len,
-		.qos = 1,
-		.content_type = DP_CONTENT_TYPE,
-		.response_topic = answer,
-		.correlation = correlation,
-		.correlation_len = (size_t)n,
-		.properties = text.properties,
-		.n_properties = text.n,
-	};
-	return dp_bus_publish(sender->bus, &message);
+	return message_publish(
+		message, sender->bus, sender->config->topic_prefix, sender->instance);
 }
 
 /* Joins readings in sender->batch; @return false when it is full. */
@@ -201,7 +172,8 @@ static bool add_to_batch(struct sender *sender, const struct stream *stream, siz
 		json_len = n < 0 ? json_len : (size_t)n;
 		json = n < 0 ? json : dated;
 	}
-	if (*len > 0 && *len + json_len + 2 > sender->refusal.batch_limit)
+	bool deflate = encoding_on(&sender->encoding);
+	if (*len > 0 && *len + json_len + 2 > refusal_limit(&sender->refusal, deflate))
 		return false;
 	sender->batch[*len] = *len == 0 ? '[' : ',';
 	memcpy(sender->batch + *len + 1, json, json_len);
@@ -222,25 +194,32 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 	enum delivery_class class, uint64_t first, uint32_t count, uint8_t clock,
 	size_t len, int64_t now_ms)
 {
+	bool deflate = encoding_on(&sender->encoding);
 	sender->batch[len++] = ']';
-	sender->wait_ms = wait_ms(sender, stream, class);
+	struct message message = {.stream = stream,
+		.first = first,
+		.count = count,
+		.clock = stream_mark(stream, clock),
+		.wait_ms = wait_ms(sender, stream, class),
+		.payload = encoding_payload(&sender->encoding, sender->batch, len, now_ms)};
 	const struct flight *flight = delivery_send(&sender->delivery, class,
-		handle(stream), first, count, now_ms, sender->wait_ms);
-	uint64_t number = flight->number;
-	int err = publish_batch(
-		sender, stream, first, count, stream_mark(stream, clock), number, len);
+		handle(stream), first, count, now_ms, message.wait_ms);
+	message.number = flight->number;
+	int err = publish(sender, &message);
 	if (err == 0) {
 		sender->batches++;
-		refusal_sent(&sender->refusal, len, count);
+		if (message.payload.encoding != DP_ENCODING_NONE)
+			delivery_encoded(&sender->delivery, message.number);
+		refusal_sent(&sender->refusal, deflate, len, count);
 		if (first + count > stream->uplink.sent_end)
 			stream->uplink.sent_end = first + count;
 		return true;
 	}
 	struct flight back;
-	delivery_remove(&sender->delivery, number, &back);
+	delivery_remove(&sender->delivery, message.number, &back);
 	sender_unsend(sender, stream, first, count);
 	if (err == -EMSGSIZE && count > 1) {
-		refusal_shrink(&sender->refusal, len);
+		refusal_shrink(&sender->refusal, deflate, len);
 	} else if (err == -EMSGSIZE) {
 		refusal_note(&sender->refusal, REFUSAL_TOO_LARGE, now_ms,
 			&sender->delivery.random);
@@ -329,9 +308,11 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 	if (!stream->low_due || stream->n_live > 0 || stream->spilling.n > 0 ||
 		stream->stored.n > 0 || now_ms < stream->uplink.low_at_ms)
 		return;
-	uint64_t low = stream_low(stream);
-	sender->wait_ms = wait_ms(sender, stream, DELIVERY_LIVE);
-	if (publish_batch(sender, stream, low, 0, DP_CLOCK_SYNCED, 0, 0) != 0)
+	const struct message message = {.stream = stream,
+		.first = stream_low(stream),
+		.wait_ms = wait_ms(sender, stream, DELIVERY_LIVE),
+		.payload = {.at = ""}};
+	if (publish(sender, &message) != 0)
 		return;
 	stream->uplink.low_wait_ms = stream->uplink.low_wait_ms == 0
 					     ? LOW_FIRST_MS
@@ -339,7 +320,7 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 	if (stream->uplink.low_wait_ms > LOW_LIMIT_MS)
 		stream->uplink.low_wait_ms = LOW_LIMIT_MS;
 	stream->uplink.low_at_ms =
-		now_ms + sender->wait_ms +
+		now_ms + message.wait_ms +
 		dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
 }
 
@@ -407,6 +388,21 @@ void sender_answered(
 	delivery_answer(&sender->delivery, handle(stream), first, count);
 }
 
+bool sender_any_encoded(const struct sender *sender, const struct stream *stream,
+	uint64_t first, uint64_t count)
+{
+	return delivery_any_encoded(&sender->delivery, handle(stream), first, count);
+}
+
+const struct flight *sender_find(
+	const struct sender *sender, const void *correlation, size_t len)
+{
+	uint64_t number;
+	return message_number(correlation, len, &number)
+		       ? delivery_find(&sender->delivery, number)
+		       : NULL;
+}
+
 bool sender_message_answered(struct sender *sender, uint64_t number, struct flight *flight)
 {
 	return delivery_remove(&sender->delivery, number, flight);
@@ -419,6 +415,12 @@ void sender_unsend(
 	/* The page was read past it. */
 	if (stream == sender->page_stream)
 		forget_page(sender);
+}
+
+void sender_send_plain(struct sender *sender, int64_t now_ms)
+{
+	encoding_postponed(&sender->encoding, now_ms);
+	pacing_reset(&sender->pacing);
 }
 
 unsigned sender_expire(struct sender *sender, int64_t now_ms)
@@ -450,11 +452,8 @@ void sender_disconnected(struct sender *sender)
 bool sender_last_word_answered(
 	struct sender *sender, const void *correlation, size_t len, bool *strange)
 {
-	size_t prefix = strlen(LOW_PREFIX);
 	struct dp_stream_id id;
-	if (len != prefix + DP_STREAM_HEX || memcmp(correlation, LOW_PREFIX, prefix) != 0 ||
-		dp_hex_decode((const char *)correlation + prefix, DP_STREAM_HEX, id.bytes,
-			DP_STREAM_BYTES) != 0)
+	if (!message_last_word(correlation, len, &id))
 		return false;
 	struct stream *stream = streams_find(sender->streams, &id);
 	/* When it was not sent, more may be held again by now. */

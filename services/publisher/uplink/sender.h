@@ -14,12 +14,16 @@
 #include "../streams/streams.h"
 #include "bus.h"
 #include "delivery.h"
+#include "encoding.h"
+#include "message.h"
 #include "pacing.h"
 #include "refusal.h"
 
 #define SENDER_WINDOW 64
 
-/** Only sender.c writes it, and delivery.c, pacing.c and refusal.c what is theirs. */
+/** Only sender.c writes it, and delivery.c, encoding.c, pacing.c and refusal.c what is
+ * theirs.
+ */
 struct sender {
 	const struct publisher_config *config;
 	struct streams *streams;
@@ -28,9 +32,9 @@ struct sender {
 	struct delivery delivery;
 	struct flight flights[SENDER_WINDOW];
 	struct refusal refusal;
+	struct encoding encoding;
 	struct pacing pacing;
 	bool crowded;	    /**< memory is filling: nothing waits */
-	uint32_t wait_ms;   /**< of the message that is being made */
 	int64_t backlog_ms; /**< with the disk first: since when some of it is unsent; 0 */
 	char *batch;	    /**< being cut */
 	struct page_want wanted;    /**< the page that is asked for */
@@ -63,13 +67,24 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms);
 void sender_answered(
 	struct sender *sender, const struct stream *stream, uint64_t first, uint64_t count);
 
+/** The message in flight with that correlation data; NULL: none. */
+const struct flight *sender_find(
+	const struct sender *sender, const void *correlation, size_t len);
+
 /** The same of a whole message, by its number. @return false: it is not in flight */
 bool sender_message_answered(struct sender *sender, uint64_t number, struct flight *flight);
 struct stream *sender_stream_of(const struct flight *flight);
 
+/** Whether any of them is in flight in an encoded message. */
+bool sender_any_encoded(const struct sender *sender, const struct stream *stream,
+	uint64_t first, uint64_t count);
+
 /** These are to be sent again. */
 void sender_unsend(
 	struct sender *sender, struct stream *stream, uint64_t first, uint64_t count);
+
+/** An encoded message is postponed: what is sent now goes as it is, and at once. */
+void sender_send_plain(struct sender *sender, int64_t now_ms);
 
 /** What is not answered in time is to be sent again. @return how many messages */
 unsigned sender_expire(struct sender *sender, int64_t now_ms);

@@ -7,7 +7,6 @@
 
 #include "ack.h"
 #include "log.h"
-#include "number.h"
 #include "parking.h"
 
 #define SESSION_EXPIRY_S 60
@@ -39,10 +38,16 @@ static void on_range(void *data, const struct dp_ack_range *range)
 	}
 	refusal_over(&u->sender.refusal);
 	if (range->kind == DP_ACK_LATER) {
+		bool encoded =
+			sender_any_encoded(&u->sender, stream, range->first, range->count);
 		u->later++;
 		sender_answered(&u->sender, stream, range->first, range->count);
 		sender_unsend(&u->sender, stream, range->first, range->count);
-		parking_begin(stream, range->reason, now_ms(u), &u->sender.delivery.random);
+		if (encoded)
+			sender_send_plain(&u->sender, now_ms(u));
+		else
+			parking_begin(stream, range->reason, now_ms(u),
+				&u->sender.delivery.random);
 		return;
 	}
 	if (range->kind == DP_ACK_REJECTED) {
@@ -76,18 +81,10 @@ static void on_answer_error(void *data, const char *reason)
 	struct answer *answer = data;
 	struct uplink *u = answer->u;
 	const struct dp_bus_message *message = answer->message;
-	char text[24];
-	uint64_t number;
+	const struct flight *found =
+		sender_find(&u->sender, message->correlation, message->correlation_len);
 	struct flight flight;
-	size_t len = message->correlation_len;
-	if (len == 0 || len >= sizeof(text)) {
-		u->strange_answers++;
-		return;
-	}
-	memcpy(text, message->correlation, len);
-	text[len] = '\0';
-	if (dp_parse_u64(text, &number) != 0 ||
-		!sender_message_answered(&u->sender, number, &flight)) {
+	if (found == NULL || !sender_message_answered(&u->sender, found->number, &flight)) {
 		u->strange_answers++;
 		return;
 	}
@@ -98,6 +95,22 @@ static void on_answer_error(void *data, const char *reason)
 	streams_must(stream_answer(sender_stream_of(&flight), flight.first, flight.count));
 }
 
+/* An encoded message is answered by nothing when all of it is stored. */
+static void on_empty_answer(struct uplink *u, const struct dp_bus_message *message)
+{
+	const struct flight *flight =
+		sender_find(&u->sender, message->correlation, message->correlation_len);
+	if (flight == NULL || !flight->encoded) {
+		u->strange_answers++;
+		return;
+	}
+	const struct dp_ack_range range = {.kind = DP_ACK_STORED,
+		.stream = sender_stream_of(flight)->id,
+		.first = flight->first,
+		.count = flight->count};
+	on_range(u, &range);
+}
+
 static void on_answer(struct uplink *u, const struct dp_bus_message *message)
 {
 	bool strange;
@@ -106,6 +119,14 @@ static void on_answer(struct uplink *u, const struct dp_bus_message *message)
 		u->strange_answers += strange;
 		return;
 	}
+	if (message->len == 0) {
+		on_empty_answer(u, message);
+		return;
+	}
+	/* Before the ranges: one of them may say that it does not. */
+	if (encoding_offers(&u->sender.encoding, now_ms(u)) &&
+		dp_ack_takes(message->payload, message->len, DP_ENCODING_DEFLATE))
+		encoding_taken(&u->sender.encoding, now_ms(u));
 	struct answer answer = {u, message};
 	int err = dp_ack_decode(
 		message->payload, message->len, on_answer_range, on_answer_error, &answer);
