@@ -1,6 +1,7 @@
 """An ingest made by hand: sees what a publisher sends, and answers it as a test wants."""
 
 import json
+import zlib
 
 from harness.client import publish_properties
 
@@ -11,7 +12,7 @@ class Batch:
     def __init__(self, message):
         self.topic = message.topic
         self.payload = message.payload
-        self.content_type = message.properties.ContentType
+        self.content_type = getattr(message.properties, "ContentType", None)
         self.response = message.properties.ResponseTopic
         self.correlation = message.properties.CorrelationData
         self.user = dict(message.properties.UserProperty)
@@ -19,6 +20,7 @@ class Batch:
         self.first = int(self.user["first"])
         self.count = int(self.user["count"])
         self.low = int(self.user["low"]) if "low" in self.user else None
+        self.encoding = self.user.get("encoding")
 
     @property
     def numbers(self):
@@ -26,7 +28,11 @@ class Batch:
 
     def readings(self):
         """How many readings the payload has: each begins with a record that carries bn."""
-        return sum("bn" in record for record in json.loads(self.payload)) if self.payload else 0
+        return sum("bn" in record for record in json.loads(self.text())) if self.payload else 0
+
+    def text(self):
+        """The payload, inflated if it is deflated."""
+        return zlib.decompress(self.payload) if self.encoding == "deflate" else self.payload
 
 
 class Centre:
@@ -57,6 +63,6 @@ class Centre:
 
     def reply(self, batch, payload):
         properties = publish_properties(
-            content_type="application/json", correlation=batch.correlation
+            content_type="application/json" if payload else None, correlation=batch.correlation
         )
         self.client.post(batch.response, payload, properties=properties)

@@ -50,13 +50,16 @@ class Peer:
         self.response = f"ack/{node}/hand"
         client.subscribe(f"ack/{node}/#")
 
-    def send(self, stream, first, payload, count, low=None, v="1", response=None, clock=None, wait=None):
-        """Post one message; returns its correlation data. A property given as None is left out."""
+    def send(self, stream, first, payload, count, v="1", response=None, encoding=None, **more):
+        """Post one message; returns its correlation data. A property given as None is left out.
+
+        `more` are `low`, `clock`, `wait`, `offer` and whatever else there may be.
+        """
         correlation = b"c%d" % next(self._numbers)
         wanted = [("v", v), ("stream", stream), ("first", first), ("count", count)]
-        wanted += [("low", low), ("clock", clock), ("wait", wait)]
+        wanted += [("encoding", encoding), *more.items()]
         properties = publish_properties(
-            content_type="application/senml+json",
+            content_type="application/senml+json" if encoding is None else None,
             response=response or self.response,
             correlation=correlation,
             user=[(name, str(value)) for name, value in wanted if value is not None],
@@ -65,7 +68,7 @@ class Peer:
         return correlation
 
     def answer(self, correlation, deadline_s=DEADLINE_S):
-        """Wait for the answer that echoes this correlation data; returns it decoded."""
+        """Wait for the answer that echoes this correlation data; returns it decoded, None if empty."""
 
         def arrived():
             return [
@@ -74,7 +77,8 @@ class Peer:
                 if getattr(message.properties, "CorrelationData", None) == correlation
             ]
 
-        return json.loads(eventually(arrived, f"an answer to {correlation!r}", deadline_s)[0].payload)
+        payload = eventually(arrived, f"an answer to {correlation!r}", deadline_s)[0].payload
+        return json.loads(payload) if payload else None
 
     def ask(self, stream, first, payload, count, **options):
         """send() and its answer()."""

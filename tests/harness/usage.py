@@ -20,3 +20,11 @@ def wakeups(pid):
             if line.startswith("voluntary_ctxt_switches"):
                 total += int(line.split()[1])
     return total
+
+
+def peak_rss_kb(pid):
+    """The most memory it ever occupied."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    raise AssertionError(f"no VmHWM of {pid}")
