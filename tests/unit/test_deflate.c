@@ -199,7 +199,7 @@ static void test_no_more_than_is_allowed_is_inflated(void **state)
 	(void)state;
 	static char zeros[64 << 20];
 	static Bytef deflated[1 << 20];
-	static const size_t sizes[] = {MOST - 1, MOST, MOST + 1, 2 * MOST, sizeof(zeros)};
+	static const size_t sizes[] = {MOST - 1, MOST, MOST + 1, (size_t)2 * MOST, sizeof(zeros)};
 	const char *why;
 	for (size_t i = 0; i < LENGTH(sizes); i++) {
 		uLongf n = sizeof(deflated);

@@ -5,8 +5,8 @@
 #include "publisher/uplink/uplink.h"
 #include "publisher_parts.h"
 
-#define MINUTE_MS 60000
-#define HOUR_MS 3600000
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS INT64_C(3600000)
 
 struct owner {
 	uv_loop_t loop;
