@@ -8,6 +8,7 @@ what is sent (`--seeds 7` sends it again); how it is grouped is the machine's.
 import json
 import random
 import re
+import zlib
 
 import pytest
 
@@ -113,6 +114,13 @@ class Stranger:
             return self.random.randbytes(self.random.choice([1, 10, 1000, MOST_BYTES + 1]))
         return whole if self.random.random() < 0.3 else self.mutated(whole)
 
+    def deflated(self, payload):
+        """Deflated, and then perhaps not quite; now and then without end."""
+        if self.random.random() < 0.1:
+            payload = b" " * self.random.choice([MOST_BYTES, MOST_BYTES + 1, 1 << 22])
+        whole = zlib.compress(payload, self.random.randint(0, 9))
+        return whole if self.random.random() < 0.5 else self.mutated(whole)
+
     # ---- messages ----
 
     def plain(self, number):
@@ -124,6 +132,9 @@ class Stranger:
         wanted = {"v": "1", "stream": self.random.randbytes(16).hex(), "first": "1", "count": str(count)}
         if self.random.random() < 0.2:
             wanted["low"] = "1"
+        encoded = self.random.random() < 0.3
+        if encoded:
+            wanted |= {"v": "2", "encoding": "deflate"}
         true = dict(wanted)
         if self.random.random() < 0.4:
             name = self.random.choice(["v", "stream", "first", "count", "low", "clock", self.text(10)])
@@ -138,6 +149,8 @@ class Stranger:
             user=pairs,
         )
         payload = self.senml(count) if self.random.random() < 0.5 else self.payload(count)
+        if encoded:
+            payload = self.deflated(payload)
         true = pairs == list(true.items()) and NAME.fullmatch(node) is not None
         return Message(f"/data/{node}/batch", payload, properties, dict(pairs), true)
 
@@ -159,7 +172,8 @@ class Message:
         """Whether a batch may rightly be neither stored nor buried: of a version to come, without
         readings, or of a stream that belongs to another node."""
         said = self.said.get
-        return said("v", "1") != "1" or said("count") == "0" or said("stream") == GOOD_STREAM
+        known = said("v", "1") in ("1", "2") and said("encoding", "deflate") == "deflate"
+        return not known or said("count") == "0" or said("stream") == GOOD_STREAM
 
     def __repr__(self):
         return f"{self.topic[:80]!r} ({len(self.topic)}) {self.payload[:200]!r} ({len(self.payload)}) {self.said}"
