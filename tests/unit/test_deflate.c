@@ -199,7 +199,8 @@ static void test_no_more_than_is_allowed_is_inflated(void **state)
 	(void)state;
 	static char zeros[64 << 20];
 	static Bytef deflated[1 << 20];
-	static const size_t sizes[] = {MOST - 1, MOST, MOST + 1, (size_t)2 * MOST, sizeof(zeros)};
+	static const size_t sizes[] = {
+		MOST - 1, MOST, MOST + 1, (size_t)2 * MOST, sizeof(zeros)};
 	const char *why;
 	for (size_t i = 0; i < LENGTH(sizes); i++) {
 		uLongf n = sizeof(deflated);
@@ -217,6 +218,25 @@ static void test_no_more_than_is_allowed_is_inflated(void **state)
 	assert_inflates_to(deflated, n, "[1]", 3);
 }
 
+/* What cannot be had is asked for below, and not the end of the test. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+static void test_without_memory_nothing_is_left_half_made(void **state)
+{
+	(void)state;
+	char deflated[64];
+	const char *why = NULL;
+	size_t n = dp_deflate(&deflater, "[1]", 3, deflated, sizeof(deflated));
+	assert_int_equal(dp_inflate(&inflater, deflated, n, SIZE_MAX / 4, &why), -ENOMEM);
+	assert_null(why);
+	assert_null(inflater.at);
+	assert_inflates_to(deflated, n, "[1]", 3);
+}
+
 #define WITH_BOTH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -231,6 +251,7 @@ int main(void)
 		WITH_BOTH(test_what_follows_is_refused),
 		WITH_BOTH(test_a_dictionary_is_refused),
 		WITH_BOTH(test_no_more_than_is_allowed_is_inflated),
+		WITH_BOTH(test_without_memory_nothing_is_left_half_made),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
