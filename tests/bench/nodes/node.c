@@ -122,7 +122,7 @@ static bool send_one(struct node *node)
 	uint32_t count = (uint32_t)(left < batch ? left : batch);
 	size_t len = encode_batch(node, first, &count);
 	const struct flight *flight = delivery_send(
-		&node->delivery, class_of(load), 0, first, count, now_ms(load));
+		&node->delivery, class_of(load), 0, first, count, now_ms(load), 0);
 	uint64_t number = flight->number;
 	must(dp_intervals_remove(&node->waiting, first, first + count - 1));
 	int err = publish(node, first, count, len, number);
