@@ -50,9 +50,10 @@ struct dp_bus {
 	bool closing;
 	bool attempted; /* an attempt has failed since the last connection: do not log each
 			 */
-	unsigned depth; /* calls into the library under way on the loop thread */
-	int refused;	/* CONNACK's reason code */
-	char trouble[512]; /* why it is down, or what is not granted */
+	bool gathers, corked; /* corked: something was published since dp_bus_cork() */
+	unsigned depth;	      /* calls into the library under way on the loop thread */
+	int refused;	      /* CONNACK's reason code */
+	char trouble[512];    /* why it is down, or what is not granted */
 	struct dp_backoff backoff;
 	struct dp_broker_answers answers;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
@@ -489,6 +490,9 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	mosquitto_property *properties = NULL;
 	int code = dp_mqtt_properties(message, &properties);
 	int mid = 0;
+	if (bus->gathers && !bus->corked)
+		dp_mqtt_cork(bus->mosq, true);
+	bus->corked = bus->gathers;
 	bus->depth++;
 	if (code == 0)
 		code = mosquitto_publish_v5(bus->mosq, &mid, message->topic,
@@ -502,6 +506,18 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	if (bus->depth == 0 && !bus->lost)
 		update_poll(bus);
 	return dp_mqtt_error(code);
+}
+
+void dp_bus_cork(struct dp_bus *bus)
+{
+	bus->gathers = true;
+}
+
+void dp_bus_uncork(struct dp_bus *bus)
+{
+	if (bus->corked && bus->mosq != NULL)
+		dp_mqtt_cork(bus->mosq, false);
+	bus->gathers = bus->corked = false;
 }
 
 int dp_bus_subscribe(struct dp_bus *bus, const char *filter)

@@ -33,6 +33,13 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message);
 
 /**
+ * What is published until dp_bus_uncork(), in the same iteration of the loop, leaves
+ * together: each segment has a header of its own, and wakes a radio.
+ */
+void dp_bus_cork(struct dp_bus *bus);
+void dp_bus_uncork(struct dp_bus *bus);
+
+/**
  * Subscribe with QoS 1; from on_connect, as each connection begins anew. What the broker
  * refuses is logged, is trouble (below) and is asked for again from time to time.
  * @return as above

@@ -1,7 +1,10 @@
 #include "mqtt_handle.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <openssl/ssl.h>
 
@@ -39,6 +42,15 @@ int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 			(int)strlen(options->will_payload), options->will_payload, 1, true,
 			NULL);
 	return err;
+}
+
+void dp_mqtt_cork(struct mosquitto *mosq, bool corked)
+{
+	const int on = corked;
+	int fd = mosquitto_socket(mosq);
+	/* Where it fails there are more segments, and nothing else is different. */
+	if (fd >= 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
 bool dp_mqtt_wants_write(struct mosquitto *mosq)

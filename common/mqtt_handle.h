@@ -21,6 +21,9 @@
 int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 	const struct dp_mqtt_url *url, void *data);
 
+/** Hold back what is written until it fills a segment, or send it. */
+void dp_mqtt_cork(struct mosquitto *mosq, bool corked);
+
 /** Whether there is something to write that the peer will take. */
 bool dp_mqtt_wants_write(struct mosquitto *mosq);
 

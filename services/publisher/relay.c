@@ -210,6 +210,17 @@ static void finish_stop(struct relay *r)
 	dp_service_safe(r->service);
 }
 
+/* What is due goes together. */
+static void send_up(struct relay *r)
+{
+	uint64_t batches = r->uplink.sender.batches;
+	dp_bus_cork(r->uplink.bus);
+	uplink_send(&r->uplink, !queue_writes(&r->queue));
+	last_send(&r->last, r->uplink.sender.batches != batches);
+	node_stats_send(&r->node_stats, r->uplink.bus, now_ms(r));
+	dp_bus_uncork(r->uplink.bus);
+}
+
 static void relay_work(uv_prepare_t *prepare)
 {
 	struct relay *r = prepare->data;
@@ -221,11 +232,8 @@ static void relay_work(uv_prepare_t *prepare)
 		intake_date(&r->intake);
 		uplink_expire(&r->uplink);
 		last_decide(&r->last);
-		if (!r->stopping && r->uplink.bus != NULL) {
-			uplink_send(&r->uplink, !queue_writes(&r->queue));
-			last_send(&r->last);
-			node_stats_send(&r->node_stats, r->uplink.bus, now_ms(r));
-		}
+		if (!r->stopping && r->uplink.bus != NULL)
+			send_up(r);
 		/* A page that is asked for while one is on its way would be that one. */
 		struct page_want want = {.stream = NULL};
 		if (!r->stopping && !queue_busy(&r->queue))

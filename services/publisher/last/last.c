@@ -106,7 +106,7 @@ void last_output(struct last *last, const struct dp_bus_message *message)
 	known->json[message->len] = '\0';
 	known->is_output = known->json_due = true;
 	last->names.due = true;
-	last_send(last);
+	last_send(last, false);
 }
 
 void last_status(struct last *last, const struct dp_bus_message *message)
@@ -208,11 +208,12 @@ static bool only_json_waits(const struct last *last)
 	return i == last->names.n;
 }
 
-void last_send(struct last *last)
+void last_send(struct last *last, bool along)
 {
 	if (!last->names.due || !connected(last))
 		return;
-	bool soon = now_ms(last) - last->sent_ms < LAST_EVERY_MS || !last->recall.done;
+	bool soon = (now_ms(last) - last->sent_ms < LAST_EVERY_MS && !along) ||
+		    !last->recall.done;
 	bool json = now_ms(last) >= json_ms(last);
 	bool all = true;
 	size_t i = 0;

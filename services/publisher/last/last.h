@@ -60,9 +60,12 @@ void last_sampler(struct last *last, const struct dp_bus_message *message);
 
 bool last_has_outputs(const struct last *last);
 
-/** Decide what is due; tell the centre what it does not know. */
+/**
+ * Decide what is due; tell the centre what it does not know.
+ * @param along  something is sent now anyway: what would be due soon goes with it
+ */
 void last_decide(struct last *last);
-void last_send(struct last *last);
+void last_send(struct last *last, bool along);
 
 /** When either has something to do; INT64_MAX never. */
 int64_t last_deadline(const struct last *last);

@@ -220,6 +220,16 @@ bool dp_bus_congested(struct dp_bus *bus)
 	return false;
 }
 
+void dp_bus_cork(struct dp_bus *bus)
+{
+	(void)bus;
+}
+
+void dp_bus_uncork(struct dp_bus *bus)
+{
+	(void)bus;
+}
+
 void dp_bus_pause(struct dp_bus *bus, bool paused)
 {
 	(void)bus, (void)paused;
