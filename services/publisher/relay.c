@@ -307,8 +307,7 @@ struct relay *relay_start(struct dp_service *service, const struct publisher_con
 		dp_log_out_of_memory("the publisher");
 	r->service = service;
 	r->config = config;
-	last_init(&r->last, &service->loop, &service->clock, config->node_name,
-		config->send_every_ms);
+	last_init(&r->last, &service->loop, &service->clock, config);
 	node_stats_init(&r->node_stats, config->node_name, config->stats_every_ms);
 	const struct intake_options intake = {.loop = &service->loop,
 		.clock = &service->clock,

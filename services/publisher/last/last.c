@@ -9,7 +9,8 @@
 #include "log.h"
 #include "number.h"
 
-#define LAST_EVERY_MS 500
+#define APART_MS 500
+#define APART_ALONG_MS 1000 /* where batches wait for each other: with them */
 
 static int64_t now_ms(const struct last *last)
 {
@@ -22,11 +23,14 @@ static int64_t wall_us(const struct last *last)
 }
 
 void last_init(struct last *last, uv_loop_t *loop, const struct dp_clock *clock,
-	const char *node, int64_t every_ms)
+	const struct publisher_config *config)
 {
-	*last = (struct last){
-		.loop = loop, .clock = clock, .node = node, .every_ms = every_ms};
-	last->recall = (struct recall){.names = &last->names, .node = node};
+	*last = (struct last){.loop = loop,
+		.clock = clock,
+		.node = config->node_name,
+		.apart_ms = config->answer_ms > 0 ? APART_ALONG_MS : APART_MS,
+		.every_ms = config->send_every_ms};
+	last->recall = (struct recall){.names = &last->names, .node = last->node};
 	claims_init(&last->claims, &last->names);
 }
 
@@ -212,7 +216,7 @@ void last_send(struct last *last, bool along)
 {
 	if (!last->names.due || !connected(last))
 		return;
-	bool soon = (now_ms(last) - last->sent_ms < LAST_EVERY_MS && !along) ||
+	bool soon = (now_ms(last) - last->sent_ms < last->apart_ms && !along) ||
 		    !last->recall.done;
 	bool json = now_ms(last) >= json_ms(last);
 	bool all = true;
@@ -278,7 +282,7 @@ int64_t last_deadline(const struct last *last)
 	if (last->recall.under_way && last->recall.until_ms < due)
 		due = last->recall.until_ms;
 	if (last->names.due && last->recall.done) {
-		int64_t send_ms = last->sent_ms + LAST_EVERY_MS;
+		int64_t send_ms = last->sent_ms + last->apart_ms;
 		if (only_json_waits(last) && json_ms(last) > send_ms)
 			send_ms = json_ms(last);
 		if (send_ms < due)

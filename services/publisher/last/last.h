@@ -11,6 +11,7 @@
 
 #include <uv.h>
 
+#include "../settings.h"
 #include "bus.h"
 #include "claims.h"
 #include "clock.h"
@@ -27,14 +28,15 @@ struct last {
 	struct known_names names;
 	struct claims claims;
 	struct recall recall;
+	int64_t apart_ms;   /**< between two volleys of sensors\' states, at least */
 	int64_t every_ms;   /**< SEND_EVERY, of sensors' states; 0: none */
 	int64_t sent_ms;    /**< when sensors' were last sent */
 	int64_t waiting_ms; /**< since when a sensor's state waits; 0: none does */
 };
 
-/** What is passed outlives it. @param every_ms  how long sensors' states are gathered */
+/** What is passed outlives it. */
 void last_init(struct last *last, uv_loop_t *loop, const struct dp_clock *clock,
-	const char *node, int64_t every_ms);
+	const struct publisher_config *config);
 
 /** The bus to the centre is there, and stays until last_finish(). */
 void last_open(struct last *last, struct dp_bus *bus);
