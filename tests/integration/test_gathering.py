@@ -1,6 +1,7 @@
 """What arrives soon after a commit is committed together, no later than its senders allow."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from harness.peer import new_stream, readings, senml
 from harness.wait import DEADLINE_S
 
 LONG_MS = 60000  # no test waits for it: what it delays is not answered before something ends it
+LEAST_BYTES = 200  # of memory that a message takes; nothing smaller is queued
 assert LONG_MS > 1000 * DEADLINE_S
 
 
@@ -33,6 +35,15 @@ class Centre:
             f"{messages} messages are counted",
         )
         return counted["commits"]
+
+    def gathers(self, *sends):
+        """Call each, which sends a message as large as the others; wait until all are queued."""
+        sends[0]()
+        one = eventually(lambda: self.counters().get("queued_bytes"), "one is gathered")
+        for send in sends[1:]:
+            send()
+        wanted = len(sends) * one
+        eventually(lambda: self.counters()["queued_bytes"] == wanted, "all are gathered")
 
     def plain(self, value):
         self.client.publish("/data/thermometer", json.dumps({"temperature": value}))
@@ -59,13 +70,15 @@ def stored(peer):
 @pytest.mark.stores
 def test_what_follows_a_commit_waits_for_one_that_does_not(centre):
     """The first of a pause is answered at once; the others with an old node's, by one commit."""
-    new, other = Peer(centre.client, "new"), Peer(centre.client, "other")
-    old = Peer(centre.client, "old")
+    new, other = Peer(centre.client, "node1"), Peer(centre.client, "node2")
+    old = Peer(centre.client, "node3")
     streams = new_stream(), new_stream()
     assert new.batch(streams[0], 1, 1, wait=LONG_MS) == {"stored": [[streams[0], 1, 1]]}
-    for seq in range(2, 7):
-        send(new, streams[0], seq, LONG_MS)
-        send(other, streams[1], seq, LONG_MS)
+    peers = [(new, streams[0]), (other, streams[1])]
+    centre.gathers(
+        *[partial(send, *peer, seq, LONG_MS) for peer in peers for seq in range(2, 7)]
+    )
+    assert (stored(new), stored(other)) == ([1], [])
     old.batch(new_stream(), 1, 1)
     eventually(lambda: stored(new) == [1, 2, 3, 4, 5, 6], "one node hears of all")
     eventually(lambda: stored(other) == [2, 3, 4, 5, 6], "the other one as well")
@@ -80,9 +93,9 @@ def test_the_smallest_wait_ends_it(centre):
     peer = Peer(centre.client)
     stream = new_stream()
     peer.batch(stream, 1, 1, wait=LONG_MS)
-    for seq in range(2, 6):
-        send(peer, stream, seq, LONG_MS)
-    send(peer, stream, 6, 2000)
+    centre.gathers(*[partial(send, peer, stream, seq, LONG_MS) for seq in range(2, 6)])
+    assert stored(peer) == [1]
+    send(peer, stream, 6, 8000)
     eventually(lambda: stored(peer) == [1, 2, 3, 4, 5, 6], "all are answered")
     assert centre.commits(messages=6) == 2
 
@@ -107,11 +120,7 @@ def test_what_is_gathered_is_stored_at_a_stop(centre):
     peer = Peer(centre.client)
     stream = new_stream()
     peer.batch(stream, 1, 1, wait=LONG_MS)
-    send(peer, stream, 2, LONG_MS)
-    one = eventually(lambda: centre.counters().get("queued_bytes"), "it is gathered")
-    for seq in range(3, 7):
-        send(peer, stream, seq, LONG_MS)
-    eventually(lambda: centre.counters()["queued_bytes"] == 5 * one, "all are gathered")
+    centre.gathers(*[partial(send, peer, stream, seq, LONG_MS) for seq in range(2, 7)])
     assert centre.ingest.health()[0] == 0
     assert stored(peer) == [1]
     centre.ingest.stop()
@@ -121,7 +130,7 @@ def test_what_is_gathered_is_stored_at_a_stop(centre):
 
 @pytest.mark.stores
 def test_plain_messages_wait_for_each_other(lab, central):
-    """A few that come one by one after a commit share the next one, whoever ends the waiting."""
+    """Those that come after a commit are read and kept until the next one, which is for all."""
     centre = Centre(lab, central, PLAIN_WAIT="5s")
     eventually(lambda: centre.plain(0) or lab.database.count() > 0, "plain messages are taken")
     # So many without an acknowledgement: from now on the connection knows that it may be.
@@ -130,14 +139,17 @@ def test_plain_messages_wait_for_each_other(lab, central):
         centre.plain(value)
     centre.ingest.start()
     eventually(lambda: centre.temperatures()[-1] == 100, "the backlog is stored")
-    before = len(centre.temperatures())
     commits = centre.commits(messages=100)
-    for value in range(101, 106):
+    # The first is alone if it comes a PLAIN_WAIT after the backlog; it makes the next ones wait.
+    centre.plain(101)
+    eventually(lambda: centre.temperatures()[-1] == 101, "it is stored")
+    for value in range(102, 122):
         centre.plain(value)
-    eventually(lambda: centre.temperatures()[-1] == 105, "they are stored by themselves")
-    assert len(centre.temperatures()) == before + 5
-    # The first may have come a PLAIN_WAIT after the backlog.
-    assert centre.commits(messages=105) - commits <= 2
+    eventually(lambda: centre.counters()["queued_bytes"] > 20 * LEAST_BYTES, "all are gathered")
+    assert centre.temperatures()[-1] == 101
+    eventually(lambda: centre.temperatures()[-1] == 121, "they are stored by themselves")
+    assert [value for value in centre.temperatures() if value > 0] == list(range(1, 122))
+    assert centre.commits(messages=121) - commits == 2
 
 
 @pytest.mark.parametrize("in_flight_bytes", [1, 100])
