@@ -4,6 +4,7 @@
 #
 #   make -f ci/build.mk binaries [CONFIG=release|asan|tsan] [CROSS=aarch64-linux-gnu-]
 #   make -f ci/build.mk unit     [CONFIG=asan]
+#   make -f ci/build.mk unit-threads
 #
 # A folder in services/ with a main.c is a service; a tests/unit/test_*.c is a
 # unit test. Nothing is listed by hand. Programs land in build/$(CONFIG)/bin; the
@@ -52,7 +53,8 @@ POSTGRES := $(patsubst services/%/postgres/,%,$(wildcard services/*/postgres/))
 postgres_obj = $(patsubst %.c,$(OUT)/obj/%.o,\
 	$(filter-out %/main.c,$(wildcard services/$1/postgres/*.c)))
 ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(OUT)/lib/ingest-postgres.a
-TESTS := $(patsubst tests/unit/%.c,$(OUT)/test/%,$(wildcard tests/unit/test_*.c))
+UNITS ?= $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+TESTS := $(UNITS:%=$(OUT)/test/%)
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -68,7 +70,7 @@ RIG := $(OUT)/rig/init
 
 BENCHES := $(OUT)/test/noise $(OUT)/test/load $(OUT)/test/alone
 
-.PHONY: binaries clocked faked unit unit-programs fault-programs bench-programs rig FORCE
+.PHONY: binaries clocked faked unit unit-programs unit-threads fault-programs bench-programs rig FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -88,6 +90,13 @@ bench-programs: $(BENCHES)
 
 unit: $(TESTS)
 	@ci/run-unit.sh $(TESTS)
+
+# With ThreadSanitizer, which has nothing to see in a program of one thread: those that can
+# have two, found among the programs built for AddressSanitizer.
+unit-threads:
+	@$(MAKE) -f ci/build.mk unit-programs CONFIG=asan
+	@$(MAKE) -f ci/build.mk unit CONFIG=tsan \
+		UNITS="$$(ci/threaded.sh $(patsubst %,build/asan/test/%,$(UNITS)) | tr '\n' ' ')"
 
 $(OUT)/obj/%.o: %.c | $(OUT)/gen/schema.sql.h $(OUT)/gen/postgres.sql.h
 	@mkdir -p $(@D)

@@ -1,13 +1,21 @@
 #!/bin/sh
-# Run cmocka programs one after another and end in one line of totals.
-# A failing program's whole output is shown; a passing one is one line.
+# Run cmocka programs, as many at once as there are processors, and end in one line of
+# totals. A failing program's whole output is shown; a passing one is one line.
 set -u
 passed=0 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Each leaves its output and its exit status under its name.
+# shellcheck disable=SC2016 # for the inner shell
+printf '%s\n' "$@" | xargs -P "$(nproc)" -I '{}' sh -c '
+	"$1" >"$2/$(basename "$1").log" 2>&1
+	echo $? >"$2/$(basename "$1").status"' sh '{}' "$work"
+
 for program in "$@"; do
-	"$program" >"$log" 2>&1
-	status=$?
+	log=$work/$(basename "$program").log
+	# Without a status it was not even started.
+	status=$(cat "$work/$(basename "$program").status") || status=1
 	ok=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
 	bad=$(sed -n 's/^\[  FAILED  \] [^:]*: \([0-9]*\) test.*/\1/p' "$log" | tail -n 1)
 	ok=${ok:-0} bad=${bad:-0}
