@@ -2,6 +2,7 @@
 # Run a command in the toolchain image, in this folder, as this user:
 #   ci/dev.sh [--docker] COMMAND...
 # --docker lets the command use the host's engine. TOOLCHAIN=bench: see dev-image.sh.
+# CPU_SHARES=N of 1024: as much of the processors where others want them as well.
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -21,6 +22,7 @@ if [ "${2:-}" = --docker ]; then
 	options="$options -v /var/run/docker.sock:/var/run/docker.sock --network host
 		--group-add $(stat -c %g /var/run/docker.sock)"
 fi
+options="$options ${CPU_SHARES:+--cpu-shares $CPU_SHARES}"
 if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
 for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN GATHER; do options="$options -e $name"; done
 # shellcheck disable=SC2086 # a list of options

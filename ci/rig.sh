@@ -28,4 +28,6 @@ if ! build && ! { grep -q 'parent snapshot .* does not exist' "$log" && build; }
 	fail "the build of the rig's image failed (above)"
 fi
 # Its programs are this machine's, whatever the guest is.
-dk run --rm --init --network none --platform "linux/$arch" "$image" "$@"
+# CPU_SHARES as for dev.sh.
+dk run --rm --init --network none ${CPU_SHARES:+--cpu-shares "$CPU_SHARES"} \
+	--platform "linux/$arch" "$image" "$@"

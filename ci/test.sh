@@ -41,8 +41,8 @@ why() {
 	} | grep . || tail -n 15 "$log"
 }
 
-# step NAME COMMAND...: run it, show its output when it has ended, note its totals. Two run
-# side by side at most, each with a log of its own: $lane says whose.
+# step NAME COMMAND...: run it, show its output when it has ended, note its totals. Each of
+# the lanes that run side by side has a log of its own: $lane says whose.
 step() {
 	local name=$1 status=0 ok bad start
 	shift
@@ -110,7 +110,7 @@ short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t; }
 # Everything that several parts need is built before they run side by side.
 builds() {
 	prepare "programs with AddressSanitizer and UBSan" make_in_dev binaries clocked faked fault-programs unit-programs CONFIG=asan &&
-		prepare "programs with ThreadSanitizer" make_in_dev binaries unit-programs CONFIG=tsan &&
+		prepare "programs with ThreadSanitizer" make_in_dev binaries CONFIG=tsan &&
 		prepare "an ingest to come" next_ingest
 }
 
@@ -121,7 +121,7 @@ run_part() {
 		;;
 	unit)
 		step "unit tests, AddressSanitizer and UBSan" make_in_dev unit CONFIG=asan || :
-		step "unit tests, ThreadSanitizer" make_in_dev unit CONFIG=tsan || :
+		step "unit tests, ThreadSanitizer" make_in_dev unit-threads || :
 		;;
 	integration)
 		BIN=build/asan/bin step "integration tests, AddressSanitizer and UBSan" \
@@ -157,14 +157,16 @@ lane() {
 	done
 }
 
-# Those that mostly compute beside those that mostly wait.
+# Those that mostly compute beside those that mostly wait, and only with what these leave of
+# the processors: what waits has deadlines.
 lane=main
 case " $parts " in
 *" unit "* | *" integration "* | *" fault "* | *" fault-full "*) builds || built=no ;;
 esac
 if [ -z "${built:-}" ]; then
-	lane computing lint unit rig e2e &
-	lane waiting integration fault fault-full &
+	CPU_SHARES=128 lane computing lint unit rig &
+	lane services integration e2e &
+	lane faults fault fault-full &
 	wait
 fi
 
