@@ -11,6 +11,7 @@
 
 #include "log.h"
 #include "random.h"
+#include "timer.h"
 #include "topic.h"
 #include "trim.h"
 #include "version.h"
@@ -181,7 +182,7 @@ void dp_service_stop(struct dp_service *service, int exit_code)
 	uv_close((uv_handle_t *)&service->sighup, NULL);
 	if (service->answers)
 		dp_health_stop(&service->health);
-	uv_timer_start(&service->patience, out_of_patience, STOP_PATIENCE_MS, 0);
+	timer_start(&service->patience, out_of_patience, STOP_PATIENCE_MS);
 	service->on_stop(service->data);
 }
 
@@ -224,10 +225,9 @@ int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
 	watch_signal(service, &service->sigterm, SIGTERM);
 	watch_signal(service, &service->sigint, SIGINT);
 	watch_signal(service, &service->sighup, SIGHUP);
-	uv_timer_init(&service->loop, &service->patience);
-	service->patience.data = service;
+	timer_init(&service->loop, &service->patience, service);
 	uv_unref((uv_handle_t *)&service->patience);
-	uv_timer_start(&service->patience, on_started, TRIM_AFTER_MS, 0);
+	timer_start(&service->patience, on_started, TRIM_AFTER_MS);
 	dp_health_path(path, service->config->run_dir, service->info->name,
 		service->config->instance);
 	int err = dp_health_start(&service->health, &service->loop, path, check, data);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "timer.h"
 
 void dp_stats_publish(struct dp_stats *stats)
 {
@@ -40,11 +41,10 @@ void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,
 	const char *topic, const struct dp_stat *table, size_t n, int64_t period_s)
 {
 	*stats = (struct dp_stats){.stats = table, .n = n, .topic = topic, .bus = bus};
-	uv_timer_init(loop, &stats->timer);
-	stats->timer.data = stats;
 	uint64_t period_ms = (uint64_t)period_s * 1000;
-	uv_timer_start(
-		&stats->timer, on_period, period_ms - uv_now(loop) % period_ms, period_ms);
+	timer_init(loop, &stats->timer, stats);
+	timer_repeat(&stats->timer, on_period, period_ms - uv_now(loop) % period_ms,
+		period_ms);
 }
 
 void dp_stats_stop(struct dp_stats *stats)

@@ -14,6 +14,7 @@
 #include "prune.h"
 #include "stats.h"
 #include "stride.h"
+#include "timer.h"
 
 #define LEASE_TTL_US 60000000
 #define STANDBY_MS 30000
@@ -131,9 +132,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void wait_ms(struct pruner *p, int64_t ms)
 {
-	int err = uv_timer_start(&p->timer, on_timer, (uint64_t)ms, 0);
-	assert(err == 0); /* as above, or a timer that is closed */
-	(void)err;
+	timer_start(&p->timer, on_timer, (uint64_t)ms);
 }
 
 static void note_result(struct pruner *p)
@@ -381,8 +380,7 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 	p->lease = (struct dp_lease){
 		.name = "prune", .holder = p->holder, .ttl_us = LEASE_TTL_US};
 	open_bus(p);
-	uv_timer_init(&service->loop, &p->timer);
-	p->timer.data = p;
+	timer_init(&service->loop, &p->timer, p);
 	wait_ms(p, 0);
 	return p;
 }

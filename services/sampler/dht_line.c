@@ -11,6 +11,7 @@
 #include "log.h"
 #include "pins.h"
 #include "spec.h"
+#include "timer.h"
 #include "topic.h"
 
 /*
@@ -142,7 +143,7 @@ static void finish(struct dht_line *d, const struct dht_frame *frame)
 static void wait_ms(struct dht_line *d, int64_t ms, uv_timer_cb then)
 {
 	uv_update_time(d->timer.loop);
-	uv_timer_start(&d->timer, then, (uint64_t)ms + 1, 0);
+	timer_start(&d->timer, then, (uint64_t)ms + 1);
 }
 
 /* @return how many falling edges, or a negative errno */
@@ -219,7 +220,7 @@ static void start_in_time(struct dht_line *d)
 	int64_t now_ms = (int64_t)uv_now(d->timer.loop);
 	int64_t at_ms = d->read_ms == 0 ? now_ms : d->read_ms + d->interval_ms;
 	if (at_ms > now_ms)
-		uv_timer_start(&d->timer, on_interval_over, (uint64_t)(at_ms - now_ms), 0);
+		timer_start(&d->timer, on_interval_over, (uint64_t)(at_ms - now_ms));
 	else
 		start(d);
 }
@@ -270,8 +271,7 @@ int dht_line_open(struct driver_instance *out, const struct driver_host *host,
 		free(d);
 		return err;
 	}
-	uv_timer_init(host->loop, &d->timer);
-	d->timer.data = d;
+	timer_init(host->loop, &d->timer, d);
 	out->state = d;
 	out->interval_ms = d->interval_ms;
 	return 0;

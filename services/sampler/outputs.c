@@ -8,6 +8,7 @@
 #include "command.h"
 #include "log.h"
 #include "number.h"
+#include "timer.h"
 #include "topic.h"
 #include "version.h"
 
@@ -182,7 +183,7 @@ static int command_level(struct output *output, const struct command *command)
 	output->pulsing = true;
 	output->pulsed = command->value;
 	uv_update_time(output->all->options.loop);
-	uv_timer_start(&output->pulse, on_pulse_over, (uint64_t)command->for_ms, 0);
+	timer_start(&output->pulse, on_pulse_over, (uint64_t)command->for_ms);
 	return level;
 }
 
@@ -204,8 +205,8 @@ static void note_publisher(struct outputs *outputs, bool there)
 		if (there)
 			uv_timer_stop(&output->lost);
 		else if (output->spec->lost != OUTPUT_KEEP)
-			uv_timer_start(&output->lost, on_lost,
-				(uint64_t)output->spec->lost_after_ms, 0);
+			timer_start(&output->lost, on_lost,
+				(uint64_t)output->spec->lost_after_ms);
 	}
 }
 
@@ -414,9 +415,8 @@ static int open_output(
 	if (err != 0)
 		return err;
 	outputs->n++;
-	uv_timer_init(outputs->options.loop, &output->pulse);
-	uv_timer_init(outputs->options.loop, &output->lost);
-	output->pulse.data = output->lost.data = output;
+	timer_init(outputs->options.loop, &output->pulse, output);
+	timer_init(outputs->options.loop, &output->lost, output);
 	drive(output, spec->initial); /* a device that is not there may come */
 	return 0;
 }
@@ -428,9 +428,8 @@ int outputs_open(struct outputs *outputs, const struct outputs_options *options,
 	outputs->options = *options;
 	if (options->list->n == 0)
 		return 0;
-	uv_timer_init(options->loop, &outputs->check);
-	outputs->check.data = outputs;
-	uv_timer_start(&outputs->check, on_check, CHECK_MS, CHECK_MS);
+	timer_init(options->loop, &outputs->check, outputs);
+	timer_repeat(&outputs->check, on_check, CHECK_MS, CHECK_MS);
 	outputs->publisher = true; /* and gone now: its time begins */
 	for (size_t i = 0; i < options->list->n && err == 0; i++)
 		err = open_output(outputs, &options->list->specs[i], why, why_size);

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "pins.h"
+#include "timer.h"
 
 #define PATIENCE_MS 15000
 
@@ -156,7 +157,7 @@ static void ask_all(struct probing *p, const struct sensor_list *list)
 	fputs(list->n > 0 ? "Sensors:\n" : "Sensors: none, SENSORS is not set\n", p->out);
 	for (size_t i = 0; i < list->n; i++)
 		ask(p, &host, &list->specs[i]);
-	uv_timer_start(&p->patience, on_patience, PATIENCE_MS, 0);
+	timer_start(&p->patience, on_patience, PATIENCE_MS);
 	p->waiting++; /* until each has been asked */
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->asked[i].open)
@@ -177,8 +178,7 @@ int probe(const struct settings *settings, FILE *out)
 	p->out = out;
 	p->pins.board = board;
 	uv_loop_init(&p->loop);
-	uv_timer_init(&p->loop, &p->patience);
-	p->patience.data = p;
+	timer_init(&p->loop, &p->patience, p);
 	print_chips(p);
 	fprintf(out, "Board: %s\n",
 		board != NULL ? board_name(board)

@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "service.h"
+#include "timer.h"
 
 #define FAILURES_UNAVAILABLE 3 /* in a row, or the last attempt of a long period */
 #define FAILURES_PER_LOG 10
@@ -21,7 +22,7 @@ static int64_t now_ms(const struct sensor *sensor)
 static void schedule(struct sensor *sensor, bool failed)
 {
 	int64_t now = now_ms(sensor), at = pace_next(&sensor->pace, now, failed);
-	uv_timer_start(&sensor->timer, on_due, (uint64_t)(at - now), 0);
+	timer_start(&sensor->timer, on_due, (uint64_t)(at - now));
 }
 
 static void set_available(struct sensor *sensor, bool available)
@@ -100,14 +101,14 @@ static void on_stuck(uv_timer_t *timer)
 	struct sensor *sensor = timer->data;
 	sensor->failures += FAILURES_UNAVAILABLE;
 	note_failure(sensor, &stuck);
-	uv_timer_start(timer, on_stuck, STUCK_MS, 0);
+	timer_start(timer, on_stuck, STUCK_MS);
 }
 
 static void on_due(uv_timer_t *timer)
 {
 	struct sensor *sensor = timer->data;
 	/* A driver that answers late misses deadlines of its own and delays nobody. */
-	uv_timer_start(timer, on_stuck, STUCK_MS, 0);
+	timer_start(timer, on_stuck, STUCK_MS);
 	pace_tried(&sensor->pace, now_ms(sensor));
 	sensor->spec->driver->read(sensor->instance.state);
 }
@@ -130,8 +131,7 @@ static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t 
 	if (err != 0)
 		return err;
 	sensors->n++;
-	uv_timer_init(options->host.loop, &sensor->timer);
-	sensor->timer.data = sensor;
+	timer_init(options->host.loop, &sensor->timer, sensor);
 	int64_t period = spec->period_ms > 0 ? spec->period_ms : options->period_ms;
 	/*
 	 * Spread over the period, so that the sensors do not all fire at once. But whether
@@ -144,7 +144,7 @@ static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t 
 	pace_init(&sensor->pace, period, sensor->instance.interval_ms,
 		sensor->instance.retries,
 		now_ms(sensor) + (first < turn ? turn - period : turn));
-	uv_timer_start(&sensor->timer, on_due, (uint64_t)first, 0);
+	timer_start(&sensor->timer, on_due, (uint64_t)first);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "number.h"
 #include "random.h"
+#include "timer.h"
 #include "topic.h"
 #include "version.h"
 
@@ -26,7 +27,7 @@ static void arm_resend(struct uplink *up)
 	if (up->stopping)
 		return;
 	if (up->ring.in_flight > 0)
-		uv_timer_start(&up->resend, on_resend, up->resend_ms, 0);
+		timer_start(&up->resend, on_resend, up->resend_ms);
 	else
 		uv_timer_stop(&up->resend);
 }
@@ -347,8 +348,7 @@ int uplink_init(struct uplink *up, const struct uplink_options *options)
 void uplink_start(struct uplink *up, struct dp_bus *bus)
 {
 	up->bus = bus;
-	uv_timer_init(up->options.loop, &up->resend);
-	up->resend.data = up;
+	timer_init(up->options.loop, &up->resend, up);
 }
 
 /* What the publisher may still wait with is wanted now: its answer to one brings all. */
@@ -370,7 +370,7 @@ void uplink_stop(struct uplink *up)
 	if (up->ring.low == up->ring.next || !dp_bus_connected(up->bus))
 		empty(up);
 	else
-		uv_timer_start(&up->resend, on_stop_timeout, STOP_WAIT_MS, 0);
+		timer_start(&up->resend, on_stop_timeout, STOP_WAIT_MS);
 }
 
 void uplink_finish(struct uplink *up)

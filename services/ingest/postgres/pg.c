@@ -14,11 +14,11 @@
 
 #include <libpq-fe.h>
 
-#include "../timer.h"
 #include "hosts.h"
 #include "log.h"
 #include "postgres.h"
 #include "random.h"
+#include "timer.h"
 #include "watch.h"
 
 #define BACKOFF_FIRST_MS 100

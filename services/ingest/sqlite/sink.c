@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../timer.h"
 #include "log.h"
 #include "service.h"
 #include "sqlite_store.h"
 #include "store.h"
+#include "timer.h"
 #include "url.h"
 
 /* One thread for transactions, two for buses that connect meanwhile. More threads would

@@ -21,6 +21,7 @@
 #include "sampler/gpio_trouble.h"
 #include "sampler/pins.h"
 #include "sampler/spec.h"
+#include "timer.h"
 #include "topic.h"
 
 #define EDGES_AT_ONCE 16
@@ -168,7 +169,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	if (n >= 0 && status == 0) {
 		take_edges(in, edges, n);
 		uv_poll_stop(poll);
-		uv_timer_start(&in->pause, on_paused, PAUSE_MS, 0);
+		timer_start(&in->pause, on_paused, PAUSE_MS);
 		return;
 	}
 	struct driver_outcome outcome;
@@ -218,8 +219,7 @@ static int gpio_in_open(struct driver_instance *out, const struct driver_host *h
 		free(in);
 		return err;
 	}
-	uv_timer_init(host->loop, &in->pause);
-	in->pause.data = in;
+	timer_init(host->loop, &in->pause, in);
 	out->state = in;
 	return 0;
 }

@@ -1,0 +1,38 @@
+/*
+ * Timers of the loop, on its thread. libuv refuses a caller's bug only (no callback, a
+ * timer that is being closed), so that it takes them is asserted and nothing is handed
+ * back.
+ */
+#ifndef DP_TIMER_H
+#define DP_TIMER_H
+
+#include <assert.h>
+
+#include <uv.h>
+
+/** @param timer  the caller's, until uv_close() has called back  @param data  timer->data
+ */
+static inline void timer_init(uv_loop_t *loop, uv_timer_t *timer, void *data)
+{
+	int err = uv_timer_init(loop, timer);
+	assert(err == 0);
+	(void)err;
+	timer->data = data;
+}
+
+/** Call first after ms and then each every_ms, whatever it was to call before. */
+static inline void timer_repeat(
+	uv_timer_t *timer, uv_timer_cb call, uint64_t ms, uint64_t every_ms)
+{
+	int err = uv_timer_start(timer, call, ms, every_ms);
+	assert(err == 0);
+	(void)err;
+}
+
+/** Call once after ms, whatever it was to call before. */
+static inline void timer_start(uv_timer_t *timer, uv_timer_cb call, uint64_t ms)
+{
+	timer_repeat(timer, call, ms, 0);
+}
+
+#endif
