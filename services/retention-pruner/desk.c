@@ -91,7 +91,7 @@ static void subscribe(struct desk *desk, const char *topic)
 			strerror(-err));
 }
 
-void desk_connected(void *data)
+static void on_connect(void *data)
 {
 	struct desk *desk = data;
 	subscribe(desk, RUN_TOPIC);
@@ -154,7 +154,7 @@ static struct desk_order read_order(const struct dp_bus_message *message)
 	return order;
 }
 
-void desk_message(void *data, const struct dp_bus_message *message)
+static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct desk *desk = data;
 	if (strcmp(message->topic, ANSWERED_TOPIC) == 0)
@@ -170,6 +170,50 @@ void desk_message(void *data, const struct dp_bus_message *message)
 	/* Also one that cannot be read: the others have it as well. */
 	desk->next[desk->n++] = order;
 	desk->on_order(desk->data);
+}
+
+static void on_disconnect(void *data)
+{
+	(void)data; /* it prunes without a broker as well */
+}
+
+void desk_open(struct desk *desk, uv_loop_t *loop, const struct desk_options *options)
+{
+	*desk = (struct desk){.name = options->name,
+		.on_order = options->on_order,
+		.data = options->data};
+	const struct dp_bus_options bus = {
+		.url = options->url,
+		.ca_file = options->ca_file,
+		.client_id = options->name,
+		.clean_start = true,
+		.data = desk,
+		.on_connect = on_connect,
+		.on_disconnect = on_disconnect,
+		.on_message = on_message,
+	};
+	if (dp_bus_open(&desk->bus, loop, &bus) != 0)
+		dp_log_out_of_memory("the bus");
+}
+
+void desk_close(struct desk *desk)
+{
+	dp_bus_close(desk->bus, NULL);
+}
+
+const char *desk_health(const struct desk *desk)
+{
+	return dp_bus_health(desk->bus);
+}
+
+bool desk_taken(const struct desk *desk)
+{
+	return desk->taken;
+}
+
+bool desk_waits(const struct desk *desk)
+{
+	return desk->n > 0;
 }
 
 struct order desk_take(struct desk *desk)

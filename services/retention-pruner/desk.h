@@ -1,10 +1,15 @@
-/* The pruner's side of MQTT: orders come in on retention/run, reports go out. */
+/*
+ * The pruner's side of MQTT: orders come in on retention/run, reports go out. All of it on
+ * the loop's thread; the struct is the caller's, and only these calls write it.
+ */
 #ifndef PRUNER_DESK_H
 #define PRUNER_DESK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <uv.h>
 
 #include "bus.h"
 #include "order.h"
@@ -30,7 +35,6 @@ struct desk_order {
 struct desk {
 	struct dp_bus *bus;
 	const char *name; /**< of this pruner, to the others */
-	bool active;	  /**< it had the lease when it last asked */
 	bool taken;	  /**< `current` is, and not yet answered */
 	struct desk_order current;
 	unsigned n; /**< orders that wait */
@@ -46,9 +50,24 @@ struct desk {
 	void *data;
 };
 
-/** The bus's callbacks, with the desk as their data. */
-void desk_connected(void *desk);
-void desk_message(void *desk, const struct dp_bus_message *message);
+/** Strings outlive the desk. */
+struct desk_options {
+	const char *url;
+	const char *ca_file;	      /**< or NULL */
+	const char *name;	      /**< of this pruner: the client id */
+	void (*on_order)(void *data); /**< one more waits */
+	void *data;
+};
+
+/** Connect, and keep connecting. Ends the process when there is no memory. */
+void desk_open(struct desk *desk, uv_loop_t *loop, const struct desk_options *options);
+
+/** Disconnect. on_order() is not called after this. */
+void desk_close(struct desk *desk);
+
+/** @return NULL while orders can come in and reports go out; else what is wrong, in words
+ */
+const char *desk_health(const struct desk *desk);
 
 /**
  * Take the order that waits, unless one is taken and not answered: it stays at hand until
@@ -56,6 +75,12 @@ void desk_message(void *desk, const struct dp_bus_message *message);
  * @return what is ordered; nothing special when nobody has ordered anything
  */
 struct order desk_take(struct desk *desk);
+
+/** Whether an order is taken and not answered yet. */
+bool desk_taken(const struct desk *desk);
+
+/** Whether orders wait to be taken. */
+bool desk_waits(const struct desk *desk);
 
 /** Since when the oldest order is not answered, by uv_hrtime(); 0: there is none. */
 uint64_t desk_owes_since(const struct desk *desk);
@@ -69,7 +94,7 @@ void desk_report(struct desk *desk, const struct prune_report *report,
 /** Answer all that was taken or waits: it is not done. Harmless without. */
 void desk_refuse(struct desk *desk, const char *why);
 
-/** Another pruner answers what was taken and what waits. */
+/** Forget what was taken and what waits: another pruner answers it. */
 void desk_leave(struct desk *desk);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bus.h"
 #include "desk.h"
 #include "log.h"
 #include "policies.h"
@@ -45,6 +44,7 @@ struct pruner {
 	enum task task;
 	bool working, stopping, running, done;
 	bool ordered;		/* the run under way is */
+	bool active;		/* it had the lease when it last asked */
 	int result, last_error; /* of the call under way, of the one before */
 	char why[256];		/* of the last error, in words */
 	int64_t rows, took_us;
@@ -198,7 +198,7 @@ static int64_t next_wait_ms(struct pruner *p)
 {
 	if (!p->done)
 		return stride_pause_ms(p->took_us, p->config->pause_ms);
-	return p->desk.n > 0 ? 0 : p->config->interval_s * 1000;
+	return desk_waits(&p->desk) ? 0 : p->config->interval_s * 1000;
 }
 
 static void release_or_end(struct pruner *p)
@@ -206,14 +206,14 @@ static void release_or_end(struct pruner *p)
 	if (p->lease.held)
 		start_task(p, TASK_RELEASE);
 	else
-		dp_bus_close(p->desk.bus, NULL);
+		desk_close(&p->desk);
 }
 
 /* With the lease: only now is an order taken. */
 static void begin_run(struct pruner *p)
 {
 	const struct order order = desk_take(&p->desk);
-	p->ordered = p->desk.taken;
+	p->ordered = desk_taken(&p->desk);
 	const struct dp_clock *clock = &p->service->clock;
 	int64_t now_us = clock->wall_us(clock->data);
 	struct prune_run run = {.policies = &p->policies,
@@ -238,7 +238,7 @@ static void begin_run(struct pruner *p)
 static bool waited_long(const struct pruner *p)
 {
 	uint64_t since_ns = desk_owes_since(&p->desk);
-	uint64_t most_ns = p->desk.active ? ORDER_WAIT_NS : ORDER_WAIT_NS + STANDBY_WAIT_NS;
+	uint64_t most_ns = p->active ? ORDER_WAIT_NS : ORDER_WAIT_NS + STANDBY_WAIT_NS;
 	return since_ns != 0 && uv_hrtime() >= since_ns + most_ns;
 }
 
@@ -264,7 +264,7 @@ static void stand_by(struct pruner *p)
 	if (p->running)
 		desk_refuse(&p->desk, "another pruner has taken over; order it again");
 	p->running = false;
-	p->desk.active = false;
+	p->active = false;
 	p->other_ns = uv_hrtime();
 	if (waited_long(p))
 		desk_leave(&p->desk);
@@ -285,7 +285,7 @@ static void work_done(uv_work_t *work, int status)
 	(void)status;
 	p->working = false;
 	if (p->task == TASK_RELEASE) {
-		dp_bus_close(p->desk.bus, NULL);
+		desk_close(&p->desk);
 		return;
 	}
 	note_result(p);
@@ -299,7 +299,7 @@ static void work_done(uv_work_t *work, int status)
 		return;
 	}
 	/* Another pruner has answered meanwhile: it was not for us. */
-	if (p->running && p->ordered && !p->desk.taken)
+	if (p->running && p->ordered && !desk_taken(&p->desk))
 		p->running = false;
 	if (p->result != 0) {
 		try_again(p);
@@ -309,7 +309,7 @@ static void work_done(uv_work_t *work, int status)
 	} else if (!p->lease.held) {
 		stand_by(p);
 	} else if (p->task == TASK_BEGIN) {
-		p->desk.active = true;
+		p->active = true;
 		begin_run(p);
 	} else {
 		note_step(p);
@@ -317,11 +317,6 @@ static void work_done(uv_work_t *work, int status)
 			end_run(p);
 		wait_ms(p, next_wait_ms(p));
 	}
-}
-
-static void on_disconnect(void *data)
-{
-	(void)data; /* it prunes without a broker as well */
 }
 
 static void on_order(void *data)
@@ -334,27 +329,20 @@ static void on_order(void *data)
 		wait_ms(p, 0);
 }
 
-static void open_bus(struct pruner *p)
+static void open_desk(struct pruner *p)
 {
 	const char *instance = p->config->service.instance;
 	snprintf(p->client_id, sizeof(p->client_id), "dewpoint-pruner-%s", instance);
 	snprintf(p->stats_topic, sizeof(p->stats_topic), "stats/%s/retention-pruner/%s",
 		p->config->node_name, instance);
-	p->desk.name = p->client_id;
-	p->desk.on_order = on_order;
-	p->desk.data = p;
-	const struct dp_bus_options options = {
+	const struct desk_options options = {
 		.url = p->config->mqtt_url,
 		.ca_file = p->config->service.tls_ca_file,
-		.client_id = p->client_id,
-		.clean_start = true,
-		.data = &p->desk,
-		.on_connect = desk_connected,
-		.on_disconnect = on_disconnect,
-		.on_message = desk_message,
+		.name = p->client_id,
+		.on_order = on_order,
+		.data = p,
 	};
-	if (dp_bus_open(&p->desk.bus, &p->service->loop, &options) != 0)
-		dp_log_out_of_memory("the bus");
+	desk_open(&p->desk, &p->service->loop, &options);
 	const struct dp_stat table[STATS] = {{"runs", &p->runs}, {"steps", &p->steps},
 		{"deleted", &p->deleted}, {"counted", &p->counted},
 		{"longest_step_us", &p->longest_step_us}};
@@ -379,7 +367,7 @@ struct pruner *pruner_start(struct dp_service *service, const struct pruner_conf
 	snprintf(p->holder, sizeof(p->holder), "pruner-%s", config->service.instance);
 	p->lease = (struct dp_lease){
 		.name = "prune", .holder = p->holder, .ttl_us = LEASE_TTL_US};
-	open_bus(p);
+	open_desk(p);
 	timer_init(&service->loop, &p->timer, p);
 	wait_ms(p, 0);
 	return p;
@@ -392,7 +380,7 @@ void pruner_stop(void *data)
 	dp_stats_stop(&p->stats);
 	uv_close((uv_handle_t *)&p->timer, NULL);
 	/* Unless another pruner was seen to have the lease, and so the order. */
-	if (p->desk.active || p->other_ns < desk_owes_since(&p->desk))
+	if (p->active || p->other_ns < desk_owes_since(&p->desk))
 		desk_refuse(&p->desk, "the pruner is stopped; order it again");
 	desk_leave(&p->desk);
 	/* Nothing is lost with a step; a lease given back saves the next one a minute. */
@@ -409,7 +397,7 @@ const char *pruner_health(void *data)
 	if (p->last_error != 0)
 		return p->why;
 	/* It prunes without a broker, but nobody hears of it. */
-	return dp_bus_health(p->desk.bus);
+	return desk_health(&p->desk);
 }
 
 void pruner_destroy(struct pruner *p)
