@@ -53,7 +53,7 @@ struct dp_bus {
 	bool gathers, corked; /* corked: something was published since dp_bus_cork() */
 	unsigned depth;	      /* calls into the library under way on the loop thread */
 	int refused;	      /* CONNACK's reason code */
-	char trouble[512];    /* why it is down, or what is not granted */
+	char unhealthy[512];  /* why it is down, or what is not granted; empty: it is well */
 	struct dp_backoff backoff;
 	struct dp_broker_answers answers;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
@@ -68,10 +68,10 @@ struct dp_bus {
 static void begin_connect(struct dp_bus *bus);
 static void settle(struct dp_bus *bus);
 
-static void set_trouble(struct dp_bus *bus, const char *what, const char *detail)
+static void set_unhealthy(struct dp_bus *bus, const char *what, const char *detail)
 {
-	snprintf(bus->trouble, sizeof(bus->trouble), "%s at %s:%d%s%s", what, bus->url.host,
-		bus->url.port, detail[0] != '\0' ? ": " : "", detail);
+	snprintf(bus->unhealthy, sizeof(bus->unhealthy), "%s at %s:%d%s%s", what,
+		bus->url.host, bus->url.port, detail[0] != '\0' ? ": " : "", detail);
 }
 
 static bool reads(const struct dp_bus *bus)
@@ -118,7 +118,7 @@ static void retry_later(struct dp_bus *bus)
 		dp_log(DP_LOG_WARN,
 			was_up ? "connection lost, trying again"
 			       : "cannot connect, trying again",
-			"reason=\"%s\"", bus->trouble);
+			"reason=\"%s\"", bus->unhealthy);
 	bus->attempted = true;
 	int64_t up_ms = was_up ? (int64_t)uv_now(bus->loop) - bus->up_since_ms : 0;
 	int64_t wait_ms = dp_backoff_wait(&bus->backoff, up_ms, &bus->random);
@@ -196,7 +196,7 @@ static void check_result(struct dp_bus *bus, int code)
 	if (code == MOSQ_ERR_SUCCESS)
 		return;
 	if (!bus->lost && bus->refused == 0)
-		set_trouble(bus, "connection lost",
+		set_unhealthy(bus, "connection lost",
 			code == MOSQ_ERR_ERRNO ? strerror(errno)
 					       : mosquitto_strerror(code));
 	bus->lost = true;
@@ -240,15 +240,10 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- what the broker says to SUBSCRIBE and PUBLISH ---- */
 
-const char *dp_bus_reason(int reason)
-{
-	return mosquitto_reason_string(reason);
-}
-
 /* What is not granted keeps us from working, as long as the connection itself is well. */
 static void note_lacking(struct dp_bus *bus)
 {
-	dp_broker_answers_lacking(&bus->answers, bus->trouble, sizeof(bus->trouble));
+	dp_broker_answers_lacking(&bus->answers, bus->unhealthy, sizeof(bus->unhealthy));
 }
 
 static int send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
@@ -309,7 +304,7 @@ static void on_housekeeping(uv_timer_t *timer)
 static void on_handshake_timeout(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;
-	set_trouble(bus, "no answer to CONNECT", "");
+	set_unhealthy(bus, "no answer to CONNECT", "");
 	bus->lost = true;
 	settle(bus);
 }
@@ -321,14 +316,14 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	(void)mosq, (void)flags, (void)properties;
 	if (code != 0) {
 		bus->refused = code;
-		set_trouble(bus, "refused", mosquitto_reason_string(code));
+		set_unhealthy(bus, "refused", mosquitto_reason_string(code));
 		bus->lost = true;
 		return;
 	}
 	bus->state = BUS_UP;
 	bus->up_since_ms = (int64_t)uv_now(bus->loop);
 	bus->attempted = false;
-	bus->trouble[0] = '\0';
+	bus->unhealthy[0] = '\0';
 	dp_subscriptions_begin(&bus->answers.subscriptions);
 	uv_timer_start(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
 	dp_log(DP_LOG_INFO, "connected", "broker=%s:%d", bus->url.host, bus->url.port);
@@ -360,9 +355,10 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	if (!bus->lost)
-		set_trouble(bus,
+		set_unhealthy(bus,
 			code >= 128 ? "the broker ended the connection" : "connection lost",
-			code >= 128 ? dp_bus_reason(code) : mosquitto_strerror(code));
+			code >= 128 ? mosquitto_reason_string(code)
+				    : mosquitto_strerror(code));
 	bus->lost = true;
 	/* A held connection changes hands with its lease: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
@@ -405,14 +401,14 @@ static void on_connect_done(void *data, int code, int error)
 			code == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(code);
 		if (code == MOSQ_ERR_ERRNO && error == EINTR)
 			detail = "no answer within 10 s";
-		set_trouble(bus, "no connection", detail);
+		set_unhealthy(bus, "no connection", detail);
 		bus->lost = true;
 		settle(bus);
 		return;
 	}
 	int err = dp_watch(bus->loop, mosquitto_socket(bus->mosq), bus, &bus->poll);
 	if (err != 0) {
-		set_trouble(bus, "cannot watch the socket", uv_strerror(err));
+		set_unhealthy(bus, "cannot watch the socket", uv_strerror(err));
 		bus->lost = true;
 	} else {
 		uv_timer_start(&bus->timer, on_handshake_timeout, HANDSHAKE_TIMEOUT_MS, 0);
@@ -436,7 +432,7 @@ static void begin_connect(struct dp_bus *bus)
 	bus->refused = 0;
 	int err = make_handle(bus);
 	if (err != 0) {
-		set_trouble(bus, "cannot prepare a connection", mosquitto_strerror(err));
+		set_unhealthy(bus, "cannot prepare a connection", mosquitto_strerror(err));
 		retry_later(bus);
 		return;
 	}
@@ -474,7 +470,7 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	bus->yield_ms = YIELD_FIRST_MS;
 	dp_random(&bus->random, sizeof(bus->random));
 	bus->random |= 1;
-	set_trouble(bus, "not connected yet", "");
+	set_unhealthy(bus, "not connected yet", "");
 	uv_timer_init(loop, &bus->timer);
 	bus->timer.data = bus;
 	uv_timer_start(&bus->timer, on_backoff, 0, 0);
@@ -552,14 +548,9 @@ bool dp_bus_congested(struct dp_bus *bus)
 	return dp_bus_connected(bus) && dp_mqtt_wants_write(bus->mosq);
 }
 
-const char *dp_bus_trouble(const struct dp_bus *bus)
-{
-	return bus->trouble;
-}
-
 const char *dp_bus_health(const struct dp_bus *bus)
 {
-	return dp_bus_connected(bus) && bus->trouble[0] == '\0' ? NULL : bus->trouble;
+	return dp_bus_connected(bus) && bus->unhealthy[0] == '\0' ? NULL : bus->unhealthy;
 }
 
 void dp_bus_pause(struct dp_bus *bus, bool paused)

@@ -41,7 +41,8 @@ void dp_bus_uncork(struct dp_bus *bus);
 
 /**
  * Subscribe with QoS 1; from on_connect, as each connection begins anew. What the broker
- * refuses is logged, is trouble (below) and is asked for again from time to time.
+ * refuses is logged, is a matter of health (below) and is asked for again from time to
+ * time.
  * @return as above
  */
 int dp_bus_subscribe(struct dp_bus *bus, const char *filter);
@@ -52,16 +53,11 @@ int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter);
 bool dp_bus_connected(const struct dp_bus *bus);
 
 /**
- * What keeps it from working, for health and logs: it is down, or a subscription is
- * refused or not granted yet. Empty while all is well.
+ * What keeps it from working, in words: it is down, or a subscription is refused or not
+ * granted yet. They are the bus's and change with it.
+ * @return NULL while all is well
  */
-const char *dp_bus_trouble(const struct dp_bus *bus);
-
-/** The same for a service's health: NULL while all is well. */
 const char *dp_bus_health(const struct dp_bus *bus);
-
-/** An MQTT reason code in words, such as "not authorized". */
-const char *dp_bus_reason(int reason);
 
 /** Whether the broker is slow to take what was published: it waits in memory. */
 bool dp_bus_congested(struct dp_bus *bus);

@@ -93,11 +93,6 @@ const char *dp_bus_health(const struct dp_bus *bus)
 	return bus->up ? NULL : "the broker is away";
 }
 
-const char *dp_bus_reason(int reason)
-{
-	return reason == 0x87 ? "not authorized" : "refused";
-}
-
 void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 {
 	(void)closed;

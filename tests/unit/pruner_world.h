@@ -173,12 +173,6 @@ bool dp_bus_connected(const struct dp_bus *bus)
 	return world.broker;
 }
 
-const char *dp_bus_trouble(const struct dp_bus *bus)
-{
-	(void)bus;
-	return "away";
-}
-
 const char *dp_bus_health(const struct dp_bus *bus)
 {
 	(void)bus;

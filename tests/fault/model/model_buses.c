@@ -203,17 +203,6 @@ const char *dp_bus_health(const struct dp_bus *bus)
 	return bus->up ? NULL : "the broker is away";
 }
 
-const char *dp_bus_reason(int reason)
-{
-	(void)reason;
-	return "refused";
-}
-
-const char *dp_bus_trouble(const struct dp_bus *bus)
-{
-	return bus->up ? "" : "the broker is away";
-}
-
 bool dp_bus_congested(struct dp_bus *bus)
 {
 	(void)bus;
