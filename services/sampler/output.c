@@ -17,17 +17,9 @@ static const struct output_driver *const drivers[] = {&gpio_out_driver};
 
 static const char *const common_options[] = {"initial", "exit", "lost", "lost-after", NULL};
 
-static const struct output_driver *find_driver(
-	const struct spec *spec, char *why, size_t why_size)
+static const char *driver_name(size_t i)
 {
-	const char *names[DRIVERS] = {NULL};
-	for (size_t i = 0; i < DRIVERS; i++) {
-		names[i] = drivers[i]->name;
-		if (strcmp(names[i], spec->driver) == 0)
-			return drivers[i];
-	}
-	spec_unknown_driver(spec, names, DRIVERS, why, why_size);
-	return NULL;
+	return drivers[i]->name;
 }
 
 static int take_level(const struct spec *spec, const char *name, enum output_level *level,
@@ -75,17 +67,20 @@ static int check_names(const struct output_spec *output, char *why, size_t why_s
 	return 0;
 }
 
-static int add_output(
-	struct output_list *list, const struct spec *spec, char *why, size_t why_size)
+static int add_output(void *data, struct spec *spec, char *why, size_t why_size)
 {
+	struct output_list *list = data;
 	struct output_spec *output = &list->specs[list->n];
+	int driver = spec_driver(spec, driver_name, DRIVERS, why, why_size);
+	if (driver < 0)
+		return driver;
 	*output = (struct output_spec){.spec = spec,
-		.driver = find_driver(spec, why, why_size),
+		.driver = drivers[driver],
 		.initial = OUTPUT_OFF,
 		.exit = OUTPUT_OFF,
 		.lost = OUTPUT_KEEP,
 		.lost_after_ms = LOST_AFTER_MS};
-	int err = output->driver == NULL ? -EINVAL : check_names(output, why, why_size);
+	int err = check_names(output, why, why_size);
 	if (err == 0)
 		err = take_options(output, why, why_size);
 	list->n += err == 0;
@@ -96,10 +91,7 @@ int output_list_parse(
 	struct output_list *list, const char *text, char *why, size_t why_size)
 {
 	*list = (struct output_list){.n = 0};
-	int err = spec_list_parse(&list->list, text, why, why_size);
-	for (size_t i = 0; i < list->list.n && err == 0; i++)
-		err = add_output(list, &list->list.at[i], why, why_size);
-	return err;
+	return spec_list_parse(&list->list, text, add_output, list, why, why_size);
 }
 
 void output_list_finish(struct output_list *list)

@@ -28,11 +28,6 @@ static int64_t retry_at(const struct pace *pace, int64_t now_ms)
 	return at + pace->interval_ms <= pace->deadline_ms + pace->period_ms ? at : 0;
 }
 
-bool pace_last(const struct pace *pace, int64_t now_ms)
-{
-	return retry_at(pace, now_ms) == 0;
-}
-
 int64_t pace_next(struct pace *pace, int64_t now_ms, bool failed)
 {
 	int64_t at = failed ? retry_at(pace, now_ms) : 0;

@@ -32,7 +32,4 @@ void pace_tried(struct pace *pace, int64_t now_ms);
  */
 int64_t pace_next(struct pace *pace, int64_t now_ms, bool failed);
 
-/** Whether the attempts of this period are used up, after a failed one. */
-bool pace_last(const struct pace *pace, int64_t now_ms);
-
 #endif

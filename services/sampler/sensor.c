@@ -34,16 +34,9 @@ void sensor_correct(const struct sensor_spec *spec, struct driver_outcome *outco
 	}
 }
 
-static const struct driver *find_driver(const struct spec *spec, char *why, size_t why_size)
+static const char *driver_name(size_t i)
 {
-	const char *names[DRIVERS] = {NULL};
-	for (size_t i = 0; i < DRIVERS; i++) {
-		names[i] = drivers[i]->name;
-		if (strcmp(names[i], spec->driver) == 0)
-			return drivers[i];
-	}
-	spec_unknown_driver(spec, names, DRIVERS, why, why_size);
-	return NULL;
+	return drivers[i]->name;
 }
 
 /*
@@ -103,15 +96,15 @@ static int add_correction(struct sensor_spec *sensor, const struct spec_option *
 	return -EINVAL;
 }
 
-static int add_sensor(
-	struct sensor_list *list, struct spec *spec, char *why, size_t why_size)
+static int add_sensor(void *data, struct spec *spec, char *why, size_t why_size)
 {
+	struct sensor_list *list = data;
 	struct sensor_spec *sensor = &list->specs[list->n];
-	*sensor = (struct sensor_spec){
-		.spec = spec, .driver = find_driver(spec, why, why_size)};
-	int err = sensor->driver == NULL
-			  ? -EINVAL
-			  : take_period(sensor, spec->argument, why, why_size);
+	int driver = spec_driver(spec, driver_name, DRIVERS, why, why_size);
+	if (driver < 0)
+		return driver;
+	*sensor = (struct sensor_spec){.spec = spec, .driver = drivers[driver]};
+	int err = take_period(sensor, spec->argument, why, why_size);
 	for (size_t i = 0; i < spec->n_options && err == 0; i++) {
 		err = add_correction(sensor, &spec->options[i], why, why_size);
 		if (err != 1)
@@ -129,10 +122,7 @@ int sensor_list_parse(
 	struct sensor_list *list, const char *text, char *why, size_t why_size)
 {
 	*list = (struct sensor_list){.n = 0};
-	int err = spec_list_parse(&list->list, text, why, why_size);
-	for (size_t i = 0; i < list->list.n && err == 0; i++)
-		err = add_sensor(list, &list->list.at[i], why, why_size);
-	return err;
+	return spec_list_parse(&list->list, text, add_sensor, list, why, why_size);
 }
 
 void sensor_list_finish(struct sensor_list *list)

@@ -1,5 +1,6 @@
 #include "spec.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,9 +89,16 @@ int spec_unknown_option(const struct spec *spec, const char *name,
 	return -EINVAL;
 }
 
-int spec_unknown_driver(const struct spec *spec, const char *const *names, size_t n,
-	char *why, size_t why_size)
+int spec_driver(const struct spec *spec, const char *(*name)(size_t i), size_t n, char *why,
+	size_t why_size)
 {
+	const char *names[SPEC_DRIVERS_MAX];
+	assert(n <= SPEC_DRIVERS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		names[i] = name(i);
+		if (strcmp(names[i], spec->driver) == 0)
+			return (int)i;
+	}
 	const char *close = dp_nearest(spec->driver, names, n);
 	if (close != NULL) {
 		snprintf(why, why_size, "there is no driver %.40s; did you mean %s?",
@@ -154,7 +162,8 @@ static int add_option(struct spec_list *list, char *token, char *why, size_t why
 	return 0;
 }
 
-int spec_list_parse(struct spec_list *list, const char *text, char *why, size_t why_size)
+int spec_list_parse(struct spec_list *list, const char *text, spec_add add, void *data,
+	char *why, size_t why_size)
 {
 	*list = (struct spec_list){.text = strdup(text)};
 	if (list->text == NULL) {
@@ -171,7 +180,10 @@ int spec_list_parse(struct spec_list *list, const char *text, char *why, size_t 
 		if (err != 0)
 			return err;
 	}
-	return 0;
+	int err = 0;
+	for (size_t i = 0; i < list->n && err == 0; i++)
+		err = add(data, &list->at[i], why, why_size);
+	return err;
 }
 
 void spec_list_finish(struct spec_list *list)

@@ -1,4 +1,7 @@
-/* Settings of the form `name=driver@argument[,option=value...],...` taken apart. Pure. */
+/*
+ * Settings of the form `name=driver@argument[,option=value...],...` taken apart. Pure: on
+ * any thread. `why` is the caller's, filled on failure: what is wrong, in words.
+ */
 #ifndef SAMPLER_SPEC_H
 #define SAMPLER_SPEC_H
 
@@ -8,6 +11,7 @@
 
 #define SPECS_MAX 32
 #define SPEC_OPTIONS_MAX 24
+#define SPEC_DRIVERS_MAX 16
 
 struct spec_option {
 	const char *name;
@@ -29,12 +33,16 @@ struct spec_list {
 	char *text; /* what the strings point into */
 };
 
+/** What a list is made for: checks one spec and notes it. @return 0; -EINVAL with `why` */
+typedef int (*spec_add)(void *data, struct spec *spec, char *why, size_t why_size);
+
 /**
- * Take a setting apart; an empty one holds no spec.
- * @param why  filled on failure: what is wrong, in words
+ * Take a setting apart and hand each spec to add, in order, until one is wrong; an empty
+ * setting holds no spec.
  * @return 0; -EINVAL; free with spec_list_finish() in either case
  */
-int spec_list_parse(struct spec_list *list, const char *text, char *why, size_t why_size);
+int spec_list_parse(struct spec_list *list, const char *text, spec_add add, void *data,
+	char *why, size_t why_size);
 void spec_list_finish(struct spec_list *list);
 
 /** An option's value, or NULL. */
@@ -65,8 +73,12 @@ bool spec_names(const char *const *names, const char *name);
 int spec_unknown_option(const struct spec *spec, const char *name,
 	const char *const *options, char *why, size_t why_size);
 
-/** `there is no driver dth22; did you mean dht22?` @return -EINVAL */
-int spec_unknown_driver(const struct spec *spec, const char *const *names, size_t n,
-	char *why, size_t why_size);
+/**
+ * Which of n drivers the spec names.
+ * @param name  of the i-th of them
+ * @return its index; -EINVAL: `there is no driver dth22; did you mean dht22?`
+ */
+int spec_driver(const struct spec *spec, const char *(*name)(size_t i), size_t n, char *why,
+	size_t why_size);
 
 #endif
