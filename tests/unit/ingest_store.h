@@ -39,6 +39,15 @@ static inline void store_open_with(
 	assert_int_equal(sqlite_store_open(&store->sqlite, &all, NOW_US), 0);
 }
 
+/* It prints what it stores, which is caught. */
+static inline void store_open_printing(
+	void **state, struct store *store, struct capture *capture)
+{
+	const struct sink_options options = {.print = true};
+	store_open_with(state, store, &options);
+	capture_begin(capture, STDOUT_FILENO);
+}
+
 static inline void store_open(void **state, struct store *store)
 {
 	const struct sink_options options = {.print = false};

@@ -165,9 +165,7 @@ static void test_stored_readings_are_printed_in_the_papers_form(void **state)
 	struct store store;
 	struct capture capture;
 	char text[1024];
-	const struct sink_options options = {.print = true};
-	store_open_with(state, &store, &options);
-	capture_begin(&capture, STDOUT_FILENO);
+	store_open_printing(state, &store, &capture);
 	store_values(&store, 1, TEMPERATURE "},{" HUMIDITY);
 	store_values(&store, 1, TEMPERATURE "},{" HUMIDITY); /* again: stored once */
 	store_values(&store, 2, "\"n\":\"pressure\",\"u\":\"hPa\",\"v\":1013.25");

@@ -391,9 +391,7 @@ static void test_a_wide_reading_is_printed_as_one_line(void **state)
 	struct store store;
 	struct capture capture;
 	char text[1024];
-	const struct sink_options options = {.print = true};
-	store_open_with(state, &store, &options);
-	capture_begin(&capture, STDOUT_FILENO);
+	store_open_printing(state, &store, &capture);
 	store_wide(&store, OURS, 1, &(struct wide){1, 0, 8}, 1);
 	capture_end(&capture, text, sizeof(text));
 	assert_string_equal(text, "Topic=/data/n, q0=1000V, q1=1001V, q2=1002V, q3=1003V,"
