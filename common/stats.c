@@ -8,7 +8,7 @@
 #include "log.h"
 #include "timer.h"
 
-void dp_stats_publish(struct dp_stats *stats)
+static void publish(struct dp_stats *stats)
 {
 	char json[2048];
 	size_t len = 0;
@@ -34,7 +34,7 @@ void dp_stats_publish(struct dp_stats *stats)
 
 static void on_period(uv_timer_t *timer)
 {
-	dp_stats_publish(timer->data);
+	publish(timer->data);
 }
 
 void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,

@@ -1,4 +1,7 @@
-/* Counters and gauges of a service, published as one flat JSON object. */
+/*
+ * Counters and gauges of a service, published as one flat JSON object. On the loop's
+ * thread.
+ */
 #ifndef DP_STATS_H
 #define DP_STATS_H
 
@@ -24,14 +27,14 @@ struct dp_stats {
 
 /**
  * Publish every period_s from now on, while the bus is up; when the loop's clock is at a
- * multiple of it, so that what else is sent each so many seconds goes with it.
+ * multiple of it, so that what else is sent each so many seconds goes with it. Bus, topic
+ * and table outlive it. A time at which the bus is down is left out; what else keeps it
+ * from publishing is logged.
  */
 void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,
 	const char *topic, const struct dp_stat *table, size_t n, int64_t period_s);
 
-/** Publish now: what is counted changed in a way that should be seen at once. */
-void dp_stats_publish(struct dp_stats *stats);
-
+/** The memory is the loop's until it has closed the timer. */
 void dp_stats_stop(struct dp_stats *stats);
 
 #endif

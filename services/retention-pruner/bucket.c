@@ -22,7 +22,7 @@ static void add(struct bucket *bucket, double value)
 	bucket->sum = sum;
 }
 
-/* As bucket_merge() with a bucket of one value, which takes longer. */
+/* As merge() with a bucket of one value, which takes longer. */
 void bucket_add(struct bucket *bucket, int64_t ts_us, double value)
 {
 	if (bucket->count++ == 0) {
@@ -47,7 +47,8 @@ void bucket_add(struct bucket *bucket, int64_t ts_us, double value)
 	}
 }
 
-void bucket_merge(struct bucket *into, const struct bucket *other)
+/* What another has counted; it came after what is there already. */
+static void merge(struct bucket *into, const struct bucket *other)
 {
 	if (into->count == 0) {
 		*into = *other;
@@ -96,7 +97,7 @@ static int close_level(struct fold *fold, unsigned level)
 		err = fold->emit(fold->data, fold->sizes_us[level], column, bucket);
 		if (err == 0 && level + 1 < fold->n) {
 			struct bucket *wider = &fold->open[level + 1][column];
-			bucket_merge(wider, bucket);
+			merge(wider, bucket);
 			wider->start_us =
 				bucket_start(bucket->start_us, fold->sizes_us[level + 1]);
 		}

@@ -26,9 +26,6 @@ int64_t bucket_start(int64_t ts_us, int64_t size_us);
 /** A value. Of two at one instant, the one that is added later is the last. */
 void bucket_add(struct bucket *bucket, int64_t ts_us, double value);
 
-/** What another has counted; it came after what is there already. */
-void bucket_merge(struct bucket *into, const struct bucket *other);
-
 /**
  * Whether a value may be added: a number, and not one whose sums are none. Others are of no
  * sensor; they are not counted.

@@ -25,7 +25,7 @@ static enum wire_type element_type(enum wire_type array)
 	}
 }
 
-void wire_bytes(struct wire *wire, const void *bytes, size_t len)
+static void put(struct wire *wire, const void *bytes, size_t len)
 {
 	if (wire->size - wire->len < len) {
 		size_t size = wire->size + wire->size / 4 + len + 256;
@@ -43,19 +43,19 @@ void wire_bytes(struct wire *wire, const void *bytes, size_t len)
 void wire_int16(struct wire *wire, int16_t value)
 {
 	uint16_t net = htobe16((uint16_t)value);
-	wire_bytes(wire, &net, sizeof(net));
+	put(wire, &net, sizeof(net));
 }
 
 void wire_int32(struct wire *wire, int32_t value)
 {
 	uint32_t net = htobe32((uint32_t)value);
-	wire_bytes(wire, &net, sizeof(net));
+	put(wire, &net, sizeof(net));
 }
 
-void wire_int64(struct wire *wire, int64_t value)
+static void put_int64(struct wire *wire, int64_t value)
 {
 	uint64_t net = htobe64((uint64_t)value);
-	wire_bytes(wire, &net, sizeof(net));
+	put(wire, &net, sizeof(net));
 }
 
 void wire_null_field(struct wire *wire)
@@ -78,7 +78,7 @@ void wire_int32_field(struct wire *wire, int32_t value)
 void wire_int64_field(struct wire *wire, int64_t value)
 {
 	wire_int32(wire, sizeof(value));
-	wire_int64(wire, value);
+	put_int64(wire, value);
 }
 
 void wire_double_field(struct wire *wire, double value)
@@ -91,7 +91,7 @@ void wire_double_field(struct wire *wire, double value)
 void wire_bytes_field(struct wire *wire, const void *bytes, size_t len)
 {
 	wire_int32(wire, (int32_t)len);
-	wire_bytes(wire, bytes, len);
+	put(wire, bytes, len);
 }
 
 void wire_text_field(struct wire *wire, const char *text)
@@ -109,7 +109,7 @@ void wire_copy_begin(struct wire *wire)
 	/* Signature, flags, length of a header extension. */
 	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 	wire->len = 0;
-	wire_bytes(wire, header, sizeof(header));
+	put(wire, header, sizeof(header));
 }
 
 void wire_copy_end(struct wire *wire)

@@ -22,7 +22,7 @@ enum wire_type {
 	WIRE_TIMESTAMPTZ_ARRAY = 1185,
 };
 
-/** All zero is empty. */
+/** Grows as it is filled; without memory for that the process ends. All zero is empty. */
 struct wire {
 	char *at; /**< freed by its owner */
 	size_t len, size;
@@ -30,8 +30,6 @@ struct wire {
 
 void wire_int16(struct wire *wire, int16_t value);
 void wire_int32(struct wire *wire, int32_t value);
-void wire_int64(struct wire *wire, int64_t value);
-void wire_bytes(struct wire *wire, const void *bytes, size_t len);
 
 /** A field of a row or element of an array: its length, then itself. */
 void wire_null_field(struct wire *wire);
