@@ -99,5 +99,9 @@ class Client:
         return eventually(arrived, f"a message on {topic}")[0]
 
     def close(self):
+        """Harmless when it is closed."""
+        if self._mqtt is None:
+            return
         self._mqtt.disconnect()
         self._mqtt.loop_stop()
+        self._mqtt = None  # it keeps two descriptors for as long as it is there
