@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fnv.h"
+
 #define OTHERS (SERIES_COLUMNS - SERIES_RESERVED) /* of a part, for any quantity */
 /* The newest; what is not found there is kept twice. More than a sensor can have, so that
  * sensors of one kind share theirs. */
@@ -13,19 +15,11 @@
 _Static_assert(CHANNELS_SEARCHED > SERIES_PARTS * SERIES_COLUMNS - 1,
 	"a sensor's quantities would be kept again whenever they are read");
 
-static uint32_t hash_bytes(uint32_t hash, const char *bytes, size_t len)
-{
-	/* FNV-1a, 32 bits. */
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (unsigned char)bytes[i]) * 16777619u;
-	return hash;
-}
-
 static uint32_t hash_key(const char *topic, struct dp_slice name)
 {
 	/* The NUL keeps ("a", "bc") apart from ("ab", "c"). */
-	uint32_t hash = hash_bytes(2166136261u, topic, strlen(topic) + 1);
-	return hash_bytes(hash, name.at, name.len);
+	uint32_t hash = dp_fnv(DP_FNV_BASIS, topic, strlen(topic) + 1);
+	return dp_fnv(hash, name.at, name.len);
 }
 
 static bool is(const struct series *series, const char *topic, struct dp_slice name)

@@ -3,37 +3,22 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fnv.h"
 #include "sqlite.h"
-
-#define FNV_BASIS 2166136261u
-#define FNV_PRIME 16777619u
-
-static uint32_t add_to_sum(uint32_t sum, const void *at, size_t len)
-{
-	const uint8_t *bytes = at;
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ bytes[i]) * FNV_PRIME;
-	return sum;
-}
 
 int64_t outbox_sum_head(const struct outbox_reading *reading)
 {
-	/* By value, so that a file of a board of the other byte order has the same. */
 	const uint64_t numbers[] = {(uint64_t)reading->row, reading->seq,
 		(uint64_t)reading->clock, (uint64_t)reading->boottime_ns};
-	uint32_t sum = FNV_BASIS;
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		uint8_t bytes[8];
-		for (unsigned k = 0; k < sizeof(bytes); k++)
-			bytes[k] = (uint8_t)(numbers[i] >> 8 * k);
-		sum = add_to_sum(sum, bytes, sizeof(bytes));
-	}
+	uint32_t sum = DP_FNV_BASIS;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		sum = dp_fnv_number(sum, numbers[i]);
 	return sum & INT32_MAX; /* the whole is a positive number */
 }
 
 int64_t outbox_sum_json(const struct outbox_reading *reading)
 {
-	return add_to_sum(FNV_BASIS, reading->json, reading->len);
+	return dp_fnv(DP_FNV_BASIS, reading->json, reading->len);
 }
 
 bool outbox_column_has_sum(sqlite3_stmt *statement, int column, int64_t sum, unsigned shift)
