@@ -113,7 +113,7 @@ FORCE:
 
 # Each migration of a schema becomes a C string literal, without its comments. A test builds
 # services of a version to come with one more: tests/fault/test_upgrade.py.
-MIGRATIONS ?= common/schema.sql common/schema_2.sql common/schema_3.sql
+MIGRATIONS ?= $(addprefix common/,schema.sql schema_2.sql schema_3.sql schema_4.sql)
 $(OUT)/gen/schema.sql.h: $(MIGRATIONS)
 $(OUT)/gen/postgres.sql.h: services/ingest/postgres/schema.sql services/ingest/postgres/schema_2.sql services/ingest/postgres/schema_3.sql
 $(OUT)/gen/%.sql.h:

@@ -96,7 +96,7 @@ prepare() {
 # The fault tests run an ingest of a version to come beside today's.
 next_ingest() {
 	make_in_dev "build/next/bin/ingest" CONFIG=asan OUT=build/next \
-		MIGRATIONS="common/schema.sql common/schema_2.sql common/schema_3.sql tests/fault/schema_next.sql"
+		MIGRATIONS="common/schema.sql common/schema_2.sql common/schema_3.sql common/schema_4.sql tests/fault/schema_next.sql"
 }
 make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
 # Most of the time these tests wait: so many at once, in a folder whose name is short, as

@@ -73,8 +73,15 @@ static size_t each_beside(struct scene *scene, const char *pattern, bool delete)
 	return n;
 }
 
+static void end_look(struct scene *scene)
+{
+	sqlite3_close(scene->db);
+	scene->db = NULL;
+}
+
 void scene_clear(struct scene *scene)
 {
+	end_look(scene);
 	each_beside(scene, "*", true);
 	memset(scene->accepted, 0, sizeof(scene->accepted));
 	scene->trouble = 0;
@@ -185,6 +192,7 @@ int scene_run(struct scene *scene, int tries)
 	struct sqlite_store *insert = NULL;
 	uint64_t gaps;
 	int from = 0, err, left = tries;
+	end_look(scene);
 	do
 		err = sqlite_store_open(&insert, &options, SCENE_NOW_US);
 	while (err != 0 && --left > 0);
@@ -216,41 +224,70 @@ static sqlite3 *look(const char *path)
 	return NULL;
 }
 
-static int64_t ask(const char *path, const char *sql)
+static int64_t ask_open(sqlite3 *db, const char *sql)
 {
-	sqlite3 *db = look(path);
 	sqlite3_stmt *statement = NULL;
 	int64_t value = -1;
 	if (db != NULL && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
 		sqlite3_step(statement) == SQLITE_ROW)
 		value = sqlite3_column_int64(statement, 0);
-	sqlite3_finalize(statement);
+	if (sqlite3_finalize(statement) != SQLITE_OK)
+		value = -1;
+	return value;
+}
+
+static int64_t ask(const char *path, const char *sql)
+{
+	sqlite3 *db = look(path);
+	int64_t value = ask_open(db, sql);
 	sqlite3_close(db);
 	return value;
 }
 
-int64_t scene_ask(const struct scene *scene, const char *sql)
+int64_t scene_ask(struct scene *scene, const char *sql)
 {
-	return ask(scene->path, sql);
+	if (scene->db == NULL)
+		scene->db = look(scene->path);
+	return ask_open(scene->db, sql);
 }
 
+enum kind { READING, PLAIN, DEAD_LETTER };
+
+static const char *const kinds[] = {
+	"an accepted reading", "a plain message", "a dead letter"};
+
 /* Whether it is there once. */
-static int64_t count(const struct scene *scene, const char *sql)
+static int64_t count(struct scene *scene, const char *sql)
 {
-	int64_t n = ask(scene->path, sql);
+	int64_t n = scene_ask(scene, sql);
 	if (n != 0 || scene->aside[0] == '\0')
 		return n;
 	n = ask(scene->aside, sql);
 	return n < 0 ? 1 : n;
 }
 
-static void judge_one(struct scene *scene, const char *sql, const char *what, bool once)
+/* What a page of the damaged table has. */
+static bool forgive(struct scene_damage *damage, enum kind kind)
+{
+	bool forgiven = kind == DEAD_LETTER || damage->in_readings;
+	damage->altered = damage->altered || forgiven;
+	return forgiven;
+}
+
+static void judge_one(struct scene *scene, const char *sql, enum kind kind, bool once)
 {
 	char text[96];
 	int64_t n = count(scene, sql);
-	snprintf(text, sizeof(text), "%s is %s", what, n < 1 ? "missing" : "there twice");
-	if (n < 1 || (n > 1 && once))
-		scene_wrong(scene, text, n);
+	if (n == 1 || (n > 1 && !once))
+		return;
+	if (scene->damage != NULL) {
+		scene->damage->unread = scene->damage->unread || n < 0;
+		if (n < 0 || forgive(scene->damage, kind))
+			return;
+	}
+	snprintf(text, sizeof(text), "%s is %s", kinds[kind],
+		n < 1 ? "missing" : "there twice");
+	scene_wrong(scene, text, n);
 }
 
 static void judge_message(struct scene *scene, const struct sent *sent)
@@ -260,7 +297,7 @@ static void judge_message(struct scene *scene, const struct sent *sent)
 		snprintf(sql, sizeof(sql),
 			"SELECT count(*) FROM dead_letter WHERE topic = '%s'",
 			sent->stream == 0 ? "/data/plain" : "/data/n/batch");
-		judge_one(scene, sql, "a dead letter", !scene->again);
+		judge_one(scene, sql, DEAD_LETTER, !scene->again);
 		return;
 	}
 	if (sent->stream == 0) {
@@ -268,7 +305,7 @@ static void judge_message(struct scene *scene, const struct sent *sent)
 			"SELECT count(*) FROM reading JOIN sensor ON sensor.id = sensor"
 			" WHERE topic = '/data/plain' AND v2 = %" PRIu64,
 			sent->first);
-		judge_one(scene, sql, "a plain message", !scene->again);
+		judge_one(scene, sql, PLAIN, !scene->again);
 		return;
 	}
 	for (uint64_t seq = sent->first; seq < sent->first + sent->count; seq++) {
@@ -277,7 +314,7 @@ static void judge_message(struct scene *scene, const struct sent *sent)
 			" WHERE name = 's%u' AND ts = %" PRIu64
 			"000000 AND temperature = 20",
 			sent->stream, BASE_S + seq);
-		judge_one(scene, sql, "an accepted reading", true);
+		judge_one(scene, sql, READING, true);
 	}
 }
 
@@ -319,6 +356,26 @@ void scene_judge(struct scene *scene, bool all)
 		if (value != facts[i].value)
 			scene_wrong(scene, facts[i].sql, value);
 	}
+}
+
+struct scene_damage scene_judge_damaged(struct scene *scene, bool in_readings)
+{
+	static const char fresh[] =
+		"SELECT max(id) < (SELECT reading FROM next_id) FROM reading";
+	/* Plain messages were sent again, and are there twice. */
+	static const int64_t rows = 15 + 10 + 4 + 2 * 9 + 2 * 3;
+	struct scene_damage damage = {.in_readings = in_readings};
+	scene->damage = &damage;
+	scene_judge(scene, false);
+	scene->damage = NULL;
+	int64_t n = scene_ask(scene, "SELECT count(*) FROM reading");
+	damage.unread = damage.unread || n < 0;
+	damage.altered = damage.altered || (in_readings && n != rows);
+	if (n >= 0 && n != rows && !in_readings)
+		scene_wrong(scene, "more or fewer rows than were stored", n - rows);
+	if (n >= 0 && scene_ask(scene, fresh) != 1)
+		scene_wrong(scene, "a number that was used comes next", 0);
+	return damage;
 }
 
 /* ---- files ---- */

@@ -15,12 +15,21 @@
 #define SCENE_MESSAGES 14
 #define SCENE_NOW_US INT64_C(1800000000000000)
 
+/* What may come of a damaged file that was taken for whole. */
+struct scene_damage {
+	bool in_readings; /* a page of `reading`, which has no checksums, is damaged */
+	bool altered; /* readings of that page, or a dead letter, are not what they were */
+	bool unread;  /* some of it cannot be read: whoever tries hears of it */
+};
+
 struct scene {
+	struct sqlite3 *db; /* looks at the file; or NULL */
 	char path[256], url[272];
 	char aside[320];	       /* what was set aside counts as well; or empty */
 	bool accepted[SCENE_MESSAGES]; /* answered as stored, or acknowledged */
-	bool again;  /* all was sent before: what has no number may be there twice */
-	int trouble; /* the last error of a call that was not tried again */
+	bool again; /* all was sent before: what has no number may be there twice */
+	struct scene_damage *damage; /* not NULL: this is forgiven */
+	int trouble;		     /* the last error of a call that was not tried again */
 	unsigned failures;
 	char what[256]; /* the run at hand, for messages */
 };
@@ -49,11 +58,17 @@ int scene_run(struct scene *scene, int tries);
  */
 void scene_judge(struct scene *scene, bool all);
 
+/**
+ * Everything was sent again to a damaged file that was taken for whole: all is there,
+ * nothing twice, but for what is returned.
+ */
+struct scene_damage scene_judge_damaged(struct scene *scene, bool in_readings);
+
 /** Read or write a whole file; exits when it cannot. */
 uint8_t *scene_read(const char *path, size_t *size);
 void scene_write(const char *path, const uint8_t *bytes, size_t size);
 
 /** One integer of the database; -1 when it cannot be read. */
-int64_t scene_ask(const struct scene *scene, const char *sql);
+int64_t scene_ask(struct scene *scene, const char *sql);
 
 #endif

@@ -9,7 +9,7 @@ PROGRAM = BIN.parent / "test/store_flips"
 
 
 def test_store_flips(tmp_path, request):
-    """Unaffected, set aside or refused with a reason; never a signal, never without end."""
+    """Unaffected, set aside or refused with a reason; altered only where the bit was; never without end."""
     every = 1 if request.config.getoption("--full") else 151
     done = subprocess.run(
         [str(PROGRAM), str(tmp_path), str(every)],

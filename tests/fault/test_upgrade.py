@@ -25,7 +25,7 @@ def test_a_replica_with_a_newer_schema_beside_an_older_one(run):
         new.start(healthy=False)
         ended(old, "a newer version of a service has changed the database")
     run.finish()
-    assert run.lab.database.query("PRAGMA user_version") == [(4,)]
+    assert run.lab.database.query("PRAGMA user_version") == [(5,)]
     # A step back is refused, and changes nothing.
     old.command[0] = today
     before = run.lab.database.rows()

@@ -89,7 +89,7 @@ static void make_intervals(const struct store *store, int first, int n)
 	snprintf(sql, sizeof(sql),
 		"WITH RECURSIVE k (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM k WHERE i + "
 		"1 < %d)"
-		"INSERT OR IGNORE INTO stream_interval"
+		"INSERT OR IGNORE INTO stream_interval (stream, first, last)"
 		" SELECT stream.id, %d + 2 * i, %d + 2 * i FROM k, stream",
 		n, first, first);
 	db_exec(store->path, sql);

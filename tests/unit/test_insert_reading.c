@@ -153,7 +153,7 @@ static void test_a_file_that_has_lost_its_next_id_is_not_written(void **state)
 		-ENODATA);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
 	/* The failed transaction is over: the file can be mended, and written. */
-	db_exec(store.path, "INSERT INTO next_id VALUES (7)");
+	db_exec(store.path, "INSERT INTO next_id (reading) VALUES (7)");
 	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 1}),
 		"#0 stored 1+1");
 	assert_db_text(store.path, "SELECT id FROM reading", "7");

@@ -5,9 +5,11 @@ static void add_stream(const char *path, int id, int64_t seen_us)
 {
 	char sql[512];
 	snprintf(sql, sizeof(sql),
-		"INSERT INTO stream VALUES (%d, CAST(printf('%%016d', %d) AS BLOB), 'n', "
+		"INSERT INTO stream (id, stream, node, created, seen, lost)"
+		" VALUES (%d, CAST(printf('%%016d', %d) AS BLOB), 'n', "
 		"0, %lld, 1);"
-		"INSERT INTO stream_interval VALUES (%d, 1, 5), (%d, 9, 9);"
+		"INSERT INTO stream_interval (stream, first, last) VALUES (%d, 1, 5), (%d, "
+		"9, 9);"
 		"INSERT INTO lost VALUES (%d, 2, 1, 0)",
 		id, id, (long long)seen_us, id, id, id);
 	db_exec(path, sql);
@@ -326,9 +328,9 @@ static void test_many_streams_go_in_several_steps(void **state)
 	db_exec(path, "WITH RECURSIVE k (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k "
 		      "WHERE i < 1234)"
 		      "INSERT INTO stream SELECT i, CAST(printf('%016d', i) AS BLOB), 'n', "
-		      "0, i, 0"
+		      "0, i, 0, NULL"
 		      " FROM k;"
-		      "INSERT INTO stream_interval SELECT id, 1, 2 FROM stream");
+		      "INSERT INTO stream_interval SELECT id, 1, 2, NULL FROM stream");
 	begin(prune, 0, 1201);
 	assert_int_equal(run(prune), 2400);
 	assert_db_text(path, "SELECT count(*), min(id) FROM stream", "34|1201");

@@ -46,7 +46,7 @@ static void test_the_database_is_as_its_readers_expect_it(void **state)
 	char path[PATH_SIZE];
 	struct dp_store store = open_store(state, path);
 	dp_store_close(&store);
-	assert_int_equal(db_int(path, "PRAGMA user_version"), 3);
+	assert_int_equal(db_int(path, "PRAGMA user_version"), 4);
 	assert_int_equal(db_int(path, "PRAGMA application_id"), 0x44506277);
 	assert_db_text(path,
 		"SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' ORDER "

@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #include "late.h"
+#include "log.h"
+#include "sums.h"
 
 #define NEXT_ID_MAX (INT64_MAX / 2)
 #define PART_MAX 1000000 /* far more than there can be */
@@ -156,13 +158,37 @@ static int flush(struct readings *readings)
 	return err;
 }
 
+/*
+ * The next id is not what was written: a bit was flipped, or somebody has been at the
+ * table. An id that was used already would be taken for a reading that the pruner has
+ * counted.
+ */
+static int look_up_next_id(struct readings *readings)
+{
+	sqlite3_stmt *statement = readings->statements->at[LARGEST_ID];
+	int64_t largest = 0, found = readings->next_id;
+	int code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		largest = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	if (code != SQLITE_ROW)
+		return dp_sqlite_error(code);
+	if (found <= largest || found > NEXT_ID_MAX)
+		readings->next_id = largest + 1;
+	dp_log(DP_LOG_WARN, "the number of the next row was changed; it was looked up anew",
+		"found=%lld next=%lld", (long long)found, (long long)readings->next_id);
+	return 0;
+}
+
 int readings_begin(struct readings *readings)
 {
 	sqlite3_stmt *statement = readings->statements->at[NEXT_ID];
+	bool changed = false;
 	rows_clear(&readings->rows);
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
 		readings->next_id = sqlite3_column_int64(statement, 0);
+		changed = !sum_is(statement, 2, sum_of_next_id(readings->next_id));
 		readings->first_id = readings->next_id;
 		readings->counted_until_us = sqlite3_column_int64(statement, 1);
 	}
@@ -170,10 +196,10 @@ int readings_begin(struct readings *readings)
 	/* Somebody has changed the tables: not damage, for which the file is set aside. */
 	if (code == SQLITE_DONE)
 		return -ENODATA;
-	if (code == SQLITE_ROW &&
-		(readings->next_id < 1 || readings->next_id > NEXT_ID_MAX))
+	int err = changed ? look_up_next_id(readings) : dp_sqlite_error(code);
+	if (err == 0 && (readings->next_id < 1 || readings->next_id > NEXT_ID_MAX))
 		return -EUCLEAN;
-	return dp_sqlite_error(code);
+	return err;
 }
 
 int readings_find_place(struct readings *readings, const char *topic,
@@ -212,7 +238,8 @@ int readings_end(struct readings *readings)
 	int err = flush(readings);
 	if (err != 0 || readings->next_id == readings->first_id)
 		return err;
-	return statements_write(readings->statements, SET_NEXT_ID, 1, &readings->next_id);
+	const int64_t row[] = {readings->next_id, sum_of_next_id(readings->next_id)};
+	return statements_write(readings->statements, SET_NEXT_ID, 2, row);
 }
 
 void readings_forget(struct readings *readings)

@@ -12,6 +12,7 @@
 #include "statements.h"
 #include "store.h"
 #include "stream.h"
+#include "verify.h"
 
 struct sqlite_store {
 	struct sink_options options;
@@ -29,7 +30,9 @@ struct sqlite_store {
 
 static int prepare_all(struct sqlite_store *store)
 {
-	int err = rows_register(store->file.db, &store->readings.rows);
+	int err = verify_tables(store->file.db, store->file.path);
+	if (err == 0)
+		err = rows_register(store->file.db, &store->readings.rows);
 	return err != 0 ? err : statements_prepare(&store->statements, store->file.db);
 }
 

@@ -14,17 +14,17 @@ static const char *const sql[STATEMENTS] = {
 		"INSERT INTO channel (sensor, col, quantity, unit) VALUES (?, ?, ?, ?)",
 	[ADD_READINGS] = ROWS_INSERT(ROWS_COLUMNS),
 	[ADD_WIDE_READINGS] = ROWS_INSERT(ROWS_COLUMNS ROWS_MORE),
-	[FIND_STREAM] = "SELECT id, node, seen, first, last FROM stream"
+	[FIND_STREAM] = "SELECT id, node, seen, first, last, run.sum, stream.sum"
+			" FROM stream"
 			" LEFT JOIN stream_interval AS run ON run.stream = stream.id"
 			" WHERE stream.stream = ? ORDER BY first",
-	[ADD_STREAM] =
-		"INSERT INTO stream (stream, node, created, seen) VALUES (?, ?, ?3, ?3)"
-		" RETURNING id",
-	[SEEN_STREAM] = "UPDATE stream SET seen = ? WHERE id = ?",
+	[ADD_STREAM] = "INSERT INTO stream (stream, node, created, seen, sum)"
+		       " VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
+	[SEEN_STREAM] = "UPDATE stream SET seen = ?2, sum = ?3 WHERE id = ?1",
 	[LOST_STREAM] = "UPDATE stream SET lost = lost + ? WHERE id = ?",
-	[ADD_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?)",
-	[SET_INTERVAL] =
-		"UPDATE stream_interval SET last = ?3 WHERE stream = ?1 AND first = ?2",
+	[ADD_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?, ?)",
+	[SET_INTERVAL] = "UPDATE stream_interval SET last = ?3, sum = ?4"
+			 " WHERE stream = ?1 AND first = ?2",
 	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
 	/* There is a gap before each interval, unless it begins with number 1. */
 	[COUNT_GAPS] = "SELECT count(*) FROM stream_interval WHERE first > 1",
@@ -41,9 +41,11 @@ static const char *const sql[STATEMENTS] = {
 		      "    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter))"
 		      " ORDER BY place, id DESC LIMIT -1 OFFSET ?)",
 	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
-	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention) FROM next_id",
+	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention), sum"
+		    " FROM next_id",
+	[LARGEST_ID] = "SELECT max(id) FROM reading", /* looks through all */
 	[ADD_LATE] = "INSERT INTO late VALUES (?, ?, ?, ?, 0, ?)",
-	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?",
+	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?, sum = ?",
 };
 
 int statements_prepare(struct statements *statements, sqlite3 *db)

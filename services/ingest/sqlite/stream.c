@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sums.h"
+
 static int add_stream(struct sqlite_stream *stream, const struct context *c)
 {
 	sqlite3_stmt *statement = stream->statements->at[ADD_STREAM];
@@ -11,6 +13,8 @@ static int add_stream(struct sqlite_stream *stream, const struct context *c)
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 2, c->in->node, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(statement, 3, c->now_us);
+	sqlite3_bind_int64(statement, 4,
+		sum_of_stream(&c->in->identity.stream, c->in->node, strlen(c->in->node)));
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
 		stream->id = sqlite3_column_int64(statement, 0);
@@ -34,16 +38,21 @@ static int read_interval(struct sqlite_stream *stream, sqlite3_stmt *statement)
 			(uint64_t)from <= stream->set.at[stream->set.n - 1].last))
 		return -EUCLEAN;
 	uint64_t first = (uint64_t)from, last = (uint64_t)until;
+	if (!sum_is(statement, 5, sum_of_interval(stream->id, first, last)))
+		return -EUCLEAN;
 	int err = dp_intervals_add(&stream->set, first, last);
 	return err != 0 ? err : dp_intervals_add(&stream->before, first, last);
 }
 
-static int read_stream(struct sqlite_stream *stream, sqlite3_stmt *statement)
+static int read_stream(struct sqlite_stream *stream, sqlite3_stmt *statement,
+	const struct dp_stream_id *wanted)
 {
 	const char *node = (const char *)sqlite3_column_text(statement, 1);
+	size_t len = (size_t)sqlite3_column_bytes(statement, 1);
 	int64_t seen = sqlite3_column_int64(statement, 2);
 	stream->id = sqlite3_column_int64(statement, 0);
-	if (stream->id < 1 || node == NULL)
+	if (stream->id < 1 || node == NULL ||
+		!sum_is(statement, 6, sum_of_stream(wanted, node, len)))
 		return -EUCLEAN;
 	snprintf(stream->row.node, sizeof(stream->row.node), "%s", node);
 	stream->row.seen = stream->seen = seen > 0 ? seen : 0;
@@ -60,7 +69,7 @@ static int load_stream(struct sqlite_stream *stream, const struct context *c)
 		statement, 1, c->in->identity.stream.bytes, DP_STREAM_BYTES, SQLITE_STATIC);
 	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		if (stream->id == 0)
-			err = read_stream(stream, statement);
+			err = read_stream(stream, statement, &c->in->identity.stream);
 		if (err == 0)
 			err = read_interval(stream, statement);
 	}
@@ -84,9 +93,11 @@ static int save_intervals(struct sqlite_stream *stream)
 		bool same = i < before->n && before->at[i].first == set->at[j].first;
 		if (!same || before->at[i].last != set->at[j].last) {
 			const int64_t row[] = {stream->id, (int64_t)set->at[j].first,
-				(int64_t)set->at[j].last};
+				(int64_t)set->at[j].last,
+				sum_of_interval(
+					stream->id, set->at[j].first, set->at[j].last)};
 			err = statements_write(stream->statements,
-				same ? SET_INTERVAL : ADD_INTERVAL, 3, row);
+				same ? SET_INTERVAL : ADD_INTERVAL, 4, row);
 		}
 		i += same;
 		j++;
@@ -110,8 +121,10 @@ int sqlite_stream_end(struct sqlite_stream *stream)
 		err = statements_write(stream->statements, LOST_STREAM, 2, row);
 	}
 	if (err == 0 && stream->row.seen != stream->seen) {
-		const int64_t row[] = {stream->row.seen, stream->id};
-		err = statements_write(stream->statements, SEEN_STREAM, 2, row);
+		const char *node = stream->row.node;
+		const int64_t row[] = {stream->id, stream->row.seen,
+			sum_of_stream(&stream->stream, node, strlen(node))};
+		err = statements_write(stream->statements, SEEN_STREAM, 3, row);
 	}
 	stream->id = 0;
 	return err;

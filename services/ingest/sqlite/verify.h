@@ -1,0 +1,14 @@
+/* What SQLite does not notice by itself, looked for when a file is opened. */
+#ifndef INGEST_SQLITE_VERIFY_H
+#define INGEST_SQLITE_VERIFY_H
+
+#include "sqlite.h"
+
+/**
+ * Look through the tables by which readings are told apart: sensors, columns, streams and
+ * their numbers. Readings themselves are not looked through.
+ * @return 0; -EUCLEAN they are damaged, logged; as dp_sqlite_error()
+ */
+int verify_tables(sqlite3 *db, const char *path);
+
+#endif
