@@ -13,6 +13,7 @@
 
 #include "aside.h"
 #include "log.h"
+#include "schema_check.h"
 #include "sqlite.h"
 
 #define SCHEME "sqlite://"
@@ -135,6 +136,8 @@ static int open_locked(struct dp_store *store, enum dp_file_state state)
 		store->device = status.st_dev;
 		store->inode = status.st_ino;
 	}
+	if (err == 0)
+		err = dp_schema_check(store->db, &schema, store->path);
 	/* 12 MB of log: pages that are written again and again reach the file once. */
 	if (err == 0)
 		err = dp_sqlite_exec(store->db, "PRAGMA wal_autocheckpoint=3000");

@@ -15,7 +15,9 @@ static inline int note_opened(
 	sqlite3 *db, char **error, const struct sqlite3_api_routines *api)
 {
 	(void)error, (void)api;
-	opened = db;
+	/* Not the one in memory, to which the schema is compared. */
+	if (*sqlite3_db_filename(db, "main") != '\0')
+		opened = db;
 	return SQLITE_OK;
 }
 

@@ -16,7 +16,9 @@ static sqlite3 *opened; /* what the store opened last */
 static int note_opened(sqlite3 *db, char **error, const struct sqlite3_api_routines *api)
 {
 	(void)error, (void)api;
-	opened = db;
+	/* Not the one in memory, to which the schema is compared. */
+	if (*sqlite3_db_filename(db, "main") != '\0')
+		opened = db;
 	return SQLITE_OK;
 }
 
