@@ -48,6 +48,34 @@ def test_what_is_not_allowed_is_not_asked_again(tmp_path):
     assert (code, n) == (1, 1)
 
 
+def bake(tmp_path, says, well_at):
+    """How often the images are built with an engine that says this and succeeds at that attempt."""
+    engine, count = tmp_path / "docker", tmp_path / "count"
+    engine.write_text(
+        f'#!/bin/sh\necho "$@" >>{count}; echo "{says}"; [ "$(wc -l <{count})" -ge {well_at} ]\n', encoding="utf-8"
+    )
+    engine.chmod(0o755)
+    known = {"VERSION": "1", "REVISION": "1", "SOURCE_DATE_EPOCH": "1", "SOURCE": "s"}
+    code, _ = shell("ci/images.sh 2>&1", DOCKER=str(engine), DOCKER_HOST="none", PLATFORMS="linux/amd64", **known)
+    calls = count.read_text(encoding="utf-8").splitlines()
+    assert all(call.startswith("buildx bake") for call in calls), calls
+    return code, len(calls)
+
+
+def test_a_layer_that_the_engine_has_tidied_away_is_built_again(tmp_path):
+    lost = "failed to stat: parent snapshot sha256:12 does not exist: not found"
+    assert bake(tmp_path, lost, 2) == (0, 2)
+
+
+def test_an_engine_that_loses_layers_again_is_given_up(tmp_path):
+    lost = "failed to stat: parent snapshot sha256:12 does not exist: not found"
+    assert bake(tmp_path, lost, 99) == (1, 2)
+
+
+def test_what_cannot_be_built_is_built_once(tmp_path):
+    assert bake(tmp_path, "cc: error: no such file", 99) == (1, 1)
+
+
 def uninstall(tmp_path, systemctl):
     """Remove an installation of one unit, with this in place of systemctl."""
     unit = tmp_path / "usr/lib/systemd/system/dewpoint-sampler.service"

@@ -22,8 +22,9 @@ struct fake_sent {
 
 struct dp_bus {
 	struct dp_bus_options options;
-	bool up;
-	int refuse_with; /* what dp_bus_publish() returns instead of 0 */
+	bool up, paused;
+	unsigned opened, released; /* how often; acknowledgements that were held back */
+	int refuse_with;	   /* what dp_bus_publish() returns instead of 0 */
 	struct fake_sent sent[FAKE_SENT];
 	size_t n;
 	char filters[512]; /* each with a blank behind it */
@@ -42,6 +43,7 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 {
 	(void)loop;
 	fake_bus.options = *options;
+	fake_bus.opened++;
 	*out = &fake_bus;
 	return 0;
 }
@@ -97,6 +99,16 @@ void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 {
 	(void)closed;
 	bus->up = false;
+}
+
+void dp_bus_release(struct dp_bus *bus)
+{
+	bus->released++;
+}
+
+void dp_bus_pause(struct dp_bus *bus, bool pause)
+{
+	bus->paused = pause;
 }
 
 static inline void fake_bus_set_up(bool up)

@@ -144,6 +144,19 @@ static void test_a_stream_that_its_index_does_not_have(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
+static void test_an_interval_that_changes_while_the_file_is_open(void **state)
+{
+	struct store store;
+	store_open(state, &store);
+	store_batch(&store, &(struct batch){.first = 1, .count = 3});
+	db_exec(store.path, "UPDATE stream_interval SET last = 2");
+	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 3}),
+		"#0 stored 1+3");
+	assert_int_equal(set_aside(&store), 1);
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 3);
+	sqlite_store_close(store.sqlite);
+}
+
 /* Rows of an older version have no checksums; they get them when they are written. */
 static void test_rows_without_checksums_get_them(void **state)
 {
@@ -284,6 +297,7 @@ int main(void)
 		IN_DIRECTORY(test_a_stream_whose_checksum_is_text),
 		IN_DIRECTORY(test_a_row_and_its_index_that_differ),
 		IN_DIRECTORY(test_a_stream_that_its_index_does_not_have),
+		IN_DIRECTORY(test_an_interval_that_changes_while_the_file_is_open),
 		IN_DIRECTORY(test_rows_without_checksums_get_them),
 		IN_DIRECTORY(test_names_that_people_change_are_no_damage),
 		IN_DIRECTORY(test_a_next_number_that_was_changed_is_looked_up),
