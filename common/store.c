@@ -57,6 +57,10 @@ static int open_lock(struct dp_store *store)
 static int lock(struct dp_store *store, int how)
 {
 	int waited = 0;
+	/* It was closed, because what was at its path could not be used. */
+	int err = store->lock < 0 ? open_lock(store) : 0;
+	if (err != 0)
+		return err;
 	while (flock(store->lock, how | LOCK_NB) != 0) {
 		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
 			return errno == EWOULDBLOCK ? -EBUSY : -errno;

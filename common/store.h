@@ -45,7 +45,7 @@ int dp_store_open(struct dp_store *store, const char *url);
 void dp_store_close(struct dp_store *store);
 
 /**
- * Close it and open what is at its path now.
+ * Close it, unless it is closed, and open what is at its path now.
  * @return as dp_store_open()
  */
 int dp_store_reopen(struct dp_store *store);

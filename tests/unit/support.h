@@ -101,6 +101,17 @@ static inline void write_file(const char *path, const void *bytes, size_t len)
 	require(n == (ssize_t)len);
 }
 
+/* Another file comes to be where a database is, as when a backup is put there. */
+static inline void replace_file(const char *path, const char *with)
+{
+	char beside[PATH_SIZE + 8];
+	for (int i = 0; i < 2; i++) {
+		snprintf(beside, sizeof(beside), "%s%s", path, i == 0 ? "-wal" : "-shm");
+		unlink(beside);
+	}
+	require(rename(with, path) == 0);
+}
+
 /* A connection beside the one under test. */
 static inline sqlite3 *db_open(const char *path)
 {

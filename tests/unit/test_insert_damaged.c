@@ -1,6 +1,7 @@
 #include "ingest_store.h"
 
 #include <glob.h>
+#include <sys/file.h>
 
 /* What no check of SQLite's finds, written into the file of a store that was closed. */
 static void damage(struct store *store, const char *sql)
@@ -157,6 +158,47 @@ static void test_an_interval_that_changes_while_the_file_is_open(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
+/* A replica that is in a transaction keeps the file where it is; then it is tried again. */
+static void test_a_damaged_file_that_is_used_is_set_aside_later(void **state)
+{
+	char lock[PATH_SIZE];
+	struct store store;
+	store_open(state, &store);
+	store_batch(&store, &(struct batch){.first = 1, .count = 3});
+	db_exec(store.path, "UPDATE stream_interval SET last = 2");
+	int fd = open(path_in(state, "broker.db-lock", lock), O_RDWR | O_CLOEXEC);
+	require(fd >= 0 && flock(fd, LOCK_SH) == 0);
+	struct incoming *in = batch_message(&(struct batch){.first = 1, .count = 3});
+	assert_int_equal(store_commit(&store, in, NOW_US), -EBUSY);
+	close(fd);
+	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 3}),
+		"#0 stored 1+3");
+	assert_int_equal(set_aside(&store), 1);
+	sqlite_store_close(store.sqlite);
+}
+
+/* The file that was put there lacks a table, until somebody mends it. */
+static void test_a_file_that_cannot_be_used_yet_is_tried_again(void **state)
+{
+	char other[PATH_SIZE], sql[PATH_SIZE + 32];
+	struct store store;
+	store_open(state, &store);
+	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", path_in(state, "other.db", other));
+	db_exec(store.path, sql);
+	db_exec(other, "ALTER TABLE lost RENAME TO kept");
+	replace_file(store.path, other);
+	for (int i = 0; i < 2; i++) {
+		struct incoming *in =
+			batch_message(&(struct batch){.first = 1, .count = 3});
+		assert_int_equal(store_commit(&store, in, NOW_US), -EIO);
+	}
+	db_exec(store.path, "ALTER TABLE kept RENAME TO lost");
+	assert_string_equal(store_batch(&store, &(struct batch){.first = 1, .count = 3}),
+		"#0 stored 1+3");
+	assert_int_equal(set_aside(&store), 0);
+	sqlite_store_close(store.sqlite);
+}
+
 /* Rows of an older version have no checksums; they get them when they are written. */
 static void test_rows_without_checksums_get_them(void **state)
 {
@@ -298,6 +340,8 @@ int main(void)
 		IN_DIRECTORY(test_a_row_and_its_index_that_differ),
 		IN_DIRECTORY(test_a_stream_that_its_index_does_not_have),
 		IN_DIRECTORY(test_an_interval_that_changes_while_the_file_is_open),
+		IN_DIRECTORY(test_a_damaged_file_that_is_used_is_set_aside_later),
+		IN_DIRECTORY(test_a_file_that_cannot_be_used_yet_is_tried_again),
 		IN_DIRECTORY(test_rows_without_checksums_get_them),
 		IN_DIRECTORY(test_names_that_people_change_are_no_damage),
 		IN_DIRECTORY(test_a_next_number_that_was_changed_is_looked_up),

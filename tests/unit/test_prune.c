@@ -304,6 +304,26 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	prune_close(prune);
 }
 
+/* The file that was put there lacks a table, until somebody mends it. */
+static void test_a_file_that_cannot_be_used_yet_is_tried_again(void **state)
+{
+	char path[PATH_SIZE], other[PATH_SIZE], sql[PATH_SIZE + 32];
+	struct prune *prune = open_pruner(state, path);
+	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
+	add_readings(path, 1, 10, 0, 1);
+	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", path_in(state, "other.db", other));
+	db_exec(path, sql);
+	db_exec(other, "ALTER TABLE late RENAME TO kept");
+	replace_file(path, other);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(prune_lease(prune, &own, 5), -EIO);
+	db_exec(path, "ALTER TABLE kept RENAME TO late");
+	assert_int_equal(prune_lease(prune, &own, 6), 0);
+	begin(prune, BEFORE_US, 0);
+	assert_int_equal(run(prune), 10);
+	prune_close(prune);
+}
+
 static void test_what_the_schema_does_not_allow_is_survived(void **state)
 {
 	char path[PATH_SIZE];
@@ -451,6 +471,7 @@ int main(void)
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
 		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
 		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
+		IN_DIRECTORY(test_a_file_that_cannot_be_used_yet_is_tried_again),
 		IN_DIRECTORY(test_what_the_schema_does_not_allow_is_survived),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),
 		IN_DIRECTORY(test_free_pages_go_back_to_the_file_system),

@@ -71,7 +71,14 @@ static int open_again(struct sqlite_store *store)
 	store->wal_pages = store->wal_seen = 0;
 	store->stuck_us = 0;
 	int err = dp_store_reopen(&store->file);
-	return err != 0 ? err : sql_prepare(store);
+	if (err == 0)
+		err = sql_prepare(store);
+	/* Not half open: the next attempt opens it anew. */
+	if (err != 0) {
+		sql_finalize(store);
+		dp_store_close(&store->file);
+	}
+	return err;
 }
 
 static int lease_store(void *data, struct dp_lease *lease, int64_t now_us, bool *replaced)
@@ -106,7 +113,9 @@ static void tell_ingest(struct sqlite_store *store)
 		err == 0 ? "the database is damaged; ingest will set it aside"
 			 : "the database is damaged, and ingest could not be told",
 		"file=%s error=\"%s\"", store->file.path,
-		err == 0 ? sqlite3_errmsg(store->file.db) : strerror(-err));
+		err != 0		 ? strerror(-err)
+		: store->file.db != NULL ? sqlite3_errmsg(store->file.db)
+					 : "it cannot be opened");
 }
 
 static int failed(void *data, int err)
