@@ -373,7 +373,7 @@ struct scene_damage scene_judge_damaged(struct scene *scene, bool in_readings)
 	damage.altered = damage.altered || (in_readings && n != rows);
 	if (n >= 0 && n != rows && !in_readings)
 		scene_wrong(scene, "more or fewer rows than were stored", n - rows);
-	if (n >= 0 && scene_ask(scene, fresh) != 1)
+	if (n >= 0 && !in_readings && scene_ask(scene, fresh) != 1)
 		scene_wrong(scene, "a number that was used comes next", 0);
 	return damage;
 }
