@@ -104,28 +104,54 @@ static int count_span(struct counting *counting, struct span *span)
 
 /* ---- what is counted for the first time ---- */
 
+/* Nobody wants to know any more. @return whether there is something to forget, or an error
+ */
+static int forgettable(struct sqlite_store *store, const struct sqlite_state *state)
+{
+	const int64_t any[] = {INT64_MIN, INT64_MIN};
+	int64_t late[6];
+	return state->since_us != state->until_us
+		       ? 1
+		       : sql_row(store, NEXT_LATE, 2, any, 6, late);
+}
+
+/* @return whether there are readings between the last mark and ours, or an error */
+static int markable(struct sqlite_store *store, const struct sqlite_state *state)
+{
+	const int64_t span[] = {state->until_us, store->job->mark_us};
+	int64_t one;
+	if (state->since_us != state->until_us || span[1] <= span[0])
+		return 0;
+	/* Most probably, when there are any that the last mark did not know. */
+	return state->next_id != state->before_id
+		       ? 1
+		       : sql_row(store, UNCOUNTED, 2, span, 1, &one);
+}
+
+static int set_mark(struct sqlite_store *store, const struct sqlite_state *state)
+{
+	bool forget = store->job->all->n == 0;
+	int due = forget ? forgettable(store, state) : markable(store, state);
+	if (due <= 0)
+		return due;
+	const int64_t mark[] = {state->until_us,
+		forget ? state->until_us : store->job->mark_us,
+		forget ? state->before_id : state->next_id};
+	sql_bind(store, SET_MARK, 3, mark);
+	int err = sql_run(store, SET_MARK);
+	return err == 0 && forget ? sql_run(store, FORGET_LATE) : err;
+}
+
 int rollup_mark(void *data)
 {
 	struct sqlite_store *store = data;
-	const struct policy *policy = store->job->all;
 	struct sqlite_state state;
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;
 	err = sql_state(store, &state);
-	if (err == 0 && policy->n == 0 && state.until_us != 0) {
-		/* Nobody wants to know any more. */
-		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
-		sql_bind(store, SET_MARK, 3, mark);
-		err = sql_run(store, SET_MARK);
-		if (err == 0)
-			err = sql_run(store, FORGET_LATE);
-	} else if (err == 0 && policy->n > 0 && state.since_us == state.until_us) {
-		const int64_t mark[] = {state.until_us, store->job->mark_us, state.next_id};
-		sql_bind(store, SET_MARK, 3, mark);
-		if (store->job->mark_us > state.until_us)
-			err = sql_run(store, SET_MARK);
-	}
+	if (err == 0)
+		err = set_mark(store, &state);
 	err = sql_end(store, err);
 	return err != 0 ? err : 1;
 }
@@ -188,12 +214,13 @@ int rollup_count(void *data)
 	struct sqlite_store *store = data;
 	struct sqlite_state state;
 	const struct prune_report report = store->job->report;
-	bool over = true;
+	bool over = true, marked;
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;
 	err = sql_state(store, &state);
-	if (err == 0 && state.since_us < state.until_us) {
+	marked = err == 0 && state.since_us < state.until_us;
+	if (marked) {
 		int found = count_some(store, &state);
 		err = found < 0 ? found : 0;
 		over = found == 0;
@@ -210,7 +237,7 @@ int rollup_count(void *data)
 		return err;
 	}
 	/* An earlier run's mark is reached: now for ours. */
-	if (over && store->job->mark_us > state.until_us)
+	if (marked && over && store->job->mark_us > state.until_us)
 		return STEP_TO(PHASE_MARK);
 	return over;
 }

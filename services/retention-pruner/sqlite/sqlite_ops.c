@@ -103,6 +103,7 @@ static void begin(void *data)
 {
 	struct sqlite_store *store = data;
 	store->gain = (struct cut_gain){.begun = false};
+	store->changes = sqlite3_total_changes64(store->file.db);
 }
 
 /* What ingest has not met. It sets the file aside when it renews its lease next. */

@@ -19,6 +19,7 @@ enum sqlite_statement {
 	SET_CURSOR,
 	SET_RUN,
 	ADD_REMOVED,
+	UNCOUNTED,
 	WIDTH,
 	SCAN,
 	SCAN_WIDE,
@@ -63,6 +64,7 @@ struct sqlite_store {
 	int wal_seen;  /* when it was last written into the file */
 
 	struct job *job;	       /* the run's */
+	int64_t changes;	       /* of rows on this connection, before the run */
 	int64_t uncounted;	       /* the sensor with which counting failed */
 	char uncounted_why[128];       /* in SQLite's words: a rollback forgets them */
 	int64_t sensor;		       /* at hand, 0 before the first */

@@ -20,6 +20,8 @@ static const char *const sql[SQLITE_STATEMENTS] = {
 	[SET_CURSOR] = "UPDATE retention SET sensor = ?, ts = ?, id = ?",
 	[SET_RUN] = "UPDATE retention SET run_wall = ?, run_boot_us = ?, run_boot_id = ?",
 	[ADD_REMOVED] = "UPDATE retention SET removed = removed + ?",
+	[UNCOUNTED] = "SELECT 1 FROM sensor s CROSS JOIN reading r ON r.sensor = s.id"
+		      " AND r.ts >= ? AND r.ts < ? LIMIT 1",
 	[WIDTH] = "SELECT max(col) FROM channel WHERE sensor = ?",
 	[SCAN] = "SELECT ts, id, temperature, humidity FROM reading" KEYED,
 	[SCAN_WIDE] = "SELECT ts, id, temperature, humidity, v2, v3, v4, v5, v6, v7"

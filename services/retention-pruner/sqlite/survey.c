@@ -1,11 +1,15 @@
 #include "survey.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "planner.h"
 #include "room.h"
 #include "statements.h"
 #include "walk.h"
+
+#define NOTED_US INT64_C(86400000000)
 
 int survey_first(void *data, struct last_run *last)
 {
@@ -68,6 +72,29 @@ int survey_count_kept(void *store, int64_t from_us, int64_t enough, int64_t *n)
 	return count(store, COUNT_KEPT, COUNT_ROLLUPS_KEPT, from_us, enough, n);
 }
 
+/*
+ * A run that has changed nothing is noted once a day: an idle centre writes nothing. The
+ * last run is there for the clock alone (jump.h), and one of the same boot and a day ago
+ * says as much of that, unless this one was told to go on over a step of the clock.
+ */
+static bool notable(struct sqlite_store *store, const struct sqlite_state *state)
+{
+	const struct prune_run *run = &store->job->run;
+	int64_t since_us = run->now_us - state->run_wall_us;
+	return run->confirmed ||
+	       sqlite3_total_changes64(store->file.db) != store->changes ||
+	       strcmp(state->run_boot_id, store->job->boot) != 0 || since_us < 0 ||
+	       since_us >= NOTED_US;
+}
+
+static int note_run(struct sqlite_store *store)
+{
+	const int64_t when[] = {store->job->run.now_us, store->job->run.boot_us};
+	sqlite3_bind_text(
+		sql_bind(store, SET_RUN, 2, when), 3, store->job->boot, -1, SQLITE_STATIC);
+	return sql_run(store, SET_RUN);
+}
+
 /* What the run comes to, and that there was one. */
 int survey_end(void *data)
 {
@@ -78,20 +105,16 @@ int survey_end(void *data)
 	int err = dp_store_begin(&store->file);
 	if (err != 0)
 		return err;
-	const int64_t when[] = {store->job->run.now_us, store->job->run.boot_us};
-	if (report->outcome == PRUNE_DID) {
-		sqlite3_bind_text(sql_bind(store, SET_RUN, 2, when), 3, store->job->boot,
-			-1, SQLITE_STATIC);
-		err = sql_run(store, SET_RUN);
-	}
-	if (err == 0)
-		err = sql_state(store, &state);
+	err = sql_state(store, &state);
+	bool note = err == 0 && report->outcome == PRUNE_DID && notable(store, &state);
+	if (note)
+		err = note_run(store);
 	if (err == 0)
 		err = room_sizes(store, &used, &report->bytes_after);
 	if (err == 0)
 		err = sql_row(store, OLDEST, 0, NULL, 1, &report->oldest_us);
 	report->rows_after = state.next_id - 1 - state.removed;
-	if (err >= 0 && report->outcome == PRUNE_DID)
+	if (err >= 0 && note)
 		err = planner_tell(store, report->rows_after);
 	err = sql_end(store, err < 0 ? err : 0);
 	return err != 0 ? err : 1;
