@@ -214,7 +214,7 @@ $(OUT)/test/store_flips: $(OUT)/obj/tests/fault/store_flips.o $(STORE_SCENE)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # The store's own calls of the system, beside SQLite's.
-LADDER_CALLS := open flock rename unlink fsync pwrite
+LADDER_CALLS := open flock fcntl rename unlink fsync pwrite
 $(OUT)/obj/tests/fault/store_ladder.o: $(OUT)/gen/schema.sql.h
 $(OUT)/test/store_ladder: $(OUT)/obj/tests/fault/store_ladder.o $(OUT)/obj/tests/fault/fail_vfs.o $(STORE_SCENE)
 	@mkdir -p $(@D)

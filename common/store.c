@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "aside.h"
@@ -54,11 +53,39 @@ static int open_lock(struct dp_store *store)
 	return store->lock >= 0 ? 0 : -errno;
 }
 
+static void close_lock(struct dp_store *store)
+{
+	if (store->lock >= 0)
+		close(store->lock);
+	store->lock = -1;
+}
+
+/* Whether the lock file that is open is the one that others open. */
+static bool same_lock(const struct dp_store *store)
+{
+	char path[PATH_MAX];
+	struct stat there, ours;
+	snprintf(path, sizeof(path), "%s-lock", store->path);
+	return store->lock >= 0 && stat(path, &there) == 0 &&
+	       fstat(store->lock, &ours) == 0 && there.st_dev == ours.st_dev &&
+	       there.st_ino == ours.st_ino;
+}
+
+/* A lock in a file that was deleted keeps nobody away, and frees no lease. */
+static int follow_lock(struct dp_store *store)
+{
+	if (same_lock(store))
+		return 0;
+	if (store->lock >= 0)
+		dp_log(DP_LOG_WARN, "the lock file was deleted or replaced", "file=%s-lock",
+			store->path);
+	close_lock(store);
+	return open_lock(store);
+}
+
 static int lock(struct dp_store *store, int how)
 {
-	int waited = 0;
-	/* It was closed, because what was at its path could not be used. */
-	int err = store->lock < 0 ? open_lock(store) : 0;
+	int waited = 0, err = follow_lock(store);
 	if (err != 0)
 		return err;
 	while (flock(store->lock, how | LOCK_NB) != 0) {
@@ -181,9 +208,7 @@ int dp_store_open(struct dp_store *store, const char *url)
 void dp_store_close(struct dp_store *store)
 {
 	close_database(store);
-	if (store->lock >= 0)
-		close(store->lock);
-	store->lock = -1;
+	close_lock(store);
 }
 
 /* With the lock held alone: a database that was deleted leaves nothing to the next. */
@@ -278,6 +303,8 @@ static int check_version(struct dp_store *store)
 
 int dp_store_begin(struct dp_store *store)
 {
+	if (!same_lock(store))
+		return -ESTALE;
 	int err = lock(store, LOCK_SH);
 	if (err != 0)
 		return err;
@@ -310,127 +337,4 @@ void dp_store_rollback(struct dp_store *store)
 	if (sqlite3_get_autocommit(store->db) == 0)
 		dp_sqlite_exec(store->db, "ROLLBACK");
 	unlock(store);
-}
-
-/* ---- leases ---- */
-
-/*
- * A wall clock that stands still, or was set back, says nothing about who is alive: every
- * renewal changes the row, so one that has not changed for a ttl has no holder any more.
- */
-static int stands_still(sqlite3 *db, struct dp_lease *lease, bool *still)
-{
-	struct timespec now;
-	sqlite3_stmt *statement = NULL;
-	*still = false;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	int64_t now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-	int code = sqlite3_prepare_v2(db,
-		"SELECT number, expires FROM lease WHERE name = ?1", -1, &statement, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
-		code = sqlite3_step(statement);
-	}
-	if (code == SQLITE_ROW) {
-		int64_t number = sqlite3_column_int64(statement, 0);
-		int64_t expires = sqlite3_column_int64(statement, 1);
-		if (lease->held || lease->seen_ns == 0 || number != lease->seen_number ||
-			expires != lease->seen_expires)
-			lease->seen_ns = now_ns;
-		lease->seen_number = number;
-		lease->seen_expires = expires;
-		*still = now_ns - lease->seen_ns > lease->ttl_us * 1000;
-	}
-	sqlite3_finalize(statement);
-	return dp_sqlite_error(code);
-}
-
-static int renew(sqlite3 *db, struct dp_lease *lease, int64_t now_us, bool *held)
-{
-	static const char sql[] =
-		"INSERT INTO lease (name, holder, number, expires) VALUES (?1, ?2, 1, ?3 + "
-		"?4)"
-		" ON CONFLICT (name) DO UPDATE SET"
-		"  number = CASE typeof(number) WHEN 'integer' THEN number ELSE 0 END"
-		"   + (holder IS NOT ?2), holder = ?2,"
-		/* Of one instant twice: it changes nevertheless. */
-		"  expires = CASE WHEN holder = ?2 AND typeof(expires) = 'integer'"
-		"   AND expires BETWEEN ?3 + ?4 AND ?3 + 2 * ?4 THEN expires + 1 ELSE ?3 + "
-		"?4 "
-		"END"
-		" WHERE holder = ?2 OR expires < ?3 OR expires > ?3 + 2 * ?4"
-		"  OR typeof(expires) <> 'integer' OR ?5"
-		" RETURNING number";
-	sqlite3_stmt *statement = NULL;
-	bool still;
-	*held = false;
-	int err = stands_still(db, lease, &still);
-	if (err != 0)
-		return err;
-	int code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
-		sqlite3_bind_text(statement, 2, lease->holder, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(statement, 3, now_us);
-		sqlite3_bind_int64(statement, 4, lease->ttl_us);
-		sqlite3_bind_int(statement, 5, still);
-		code = sqlite3_step(statement);
-	}
-	if (code == SQLITE_ROW) {
-		lease->number = sqlite3_column_int64(statement, 0);
-		code = sqlite3_step(statement);
-		*held = code == SQLITE_DONE;
-	}
-	sqlite3_finalize(statement);
-	return dp_sqlite_error(code);
-}
-
-int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us)
-{
-	bool held;
-	int err = dp_store_begin(store);
-	if (err != 0)
-		return err;
-	/* Once in a while is enough; who replaces it has a lease as well. */
-	err = dp_is_suspect(store->path, store->device, store->inode)
-		      ? -EUCLEAN
-		      : renew(store->db, lease, now_us, &held);
-	if (err == 0)
-		err = dp_store_commit(store);
-	else
-		dp_store_rollback(store);
-	if (err == 0)
-		lease->held = held;
-	return err;
-}
-
-static int release(sqlite3 *db, const struct dp_lease *lease)
-{
-	sqlite3_stmt *statement = NULL;
-	int code = sqlite3_prepare_v2(db,
-		"UPDATE lease SET expires = 0 WHERE name = ?1 AND holder = ?2 AND number = "
-		"?3",
-		-1, &statement, NULL);
-	if (code == SQLITE_OK) {
-		sqlite3_bind_text(statement, 1, lease->name, -1, SQLITE_STATIC);
-		sqlite3_bind_text(statement, 2, lease->holder, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(statement, 3, lease->number);
-		code = sqlite3_step(statement);
-	}
-	sqlite3_finalize(statement);
-	return dp_sqlite_error(code);
-}
-
-int dp_lease_release(struct dp_store *store, struct dp_lease *lease)
-{
-	lease->held = false;
-	int err = dp_store_begin(store);
-	if (err != 0)
-		return err;
-	err = release(store->db, lease);
-	if (err != 0) {
-		dp_store_rollback(store);
-		return err;
-	}
-	return dp_store_commit(store);
 }

@@ -1,11 +1,13 @@
 /*
- * The broker's database: opening it, its transactions, its leases. ingest inserts, the
- * pruner deletes; both do so with statements of their own on the handle from here.
+ * The broker's database: opening it, its transactions. ingest inserts, the pruner
+ * deletes; both do so with statements of their own on the handle from here. Its leases are
+ * in store_lease.h.
  *
  * The file may be damaged. ingest then sets it aside and begins a new one, and nobody
  * may go on with the old: who writes holds a lock (a file beside the database) shared
  * for the length of a transaction and looks, inside it, whether the file is still the
- * one at the path; who sets it aside holds the lock alone.
+ * one at the path; who sets it aside holds the lock alone. The lock file stays; if somebody
+ * deletes it, all go over to the one that is made next.
  */
 #ifndef DP_STORE_H
 #define DP_STORE_H
@@ -14,8 +16,6 @@
 #include <stdint.h>
 
 #include <sqlite3.h>
-
-#include "lease.h"
 
 /** What STORE_URL may be, when the value is none; else NULL. For config tables. */
 const char *dp_check_store_url(const char *value);
@@ -65,7 +65,8 @@ int dp_store_suspect(struct dp_store *store);
 
 /**
  * Begin a transaction that may write.
- * @return 0; -ESTALE the file at the path is another one now: dp_store_reopen();
+ * @return 0; -ESTALE the file at the path, or the lock file, is another one now:
+ *         dp_store_reopen();
  *         -EPROTO a newer version has been there meanwhile, logged; -EBUSY; otherwise as
  *         dp_sqlite_error()
  */
@@ -74,18 +75,5 @@ int dp_store_begin(struct dp_store *store);
 /** End it. @return 0, or as dp_sqlite_error() with nothing done */
 int dp_store_commit(struct dp_store *store);
 void dp_store_rollback(struct dp_store *store);
-
-/**
- * Take a lease that is free or over, or renew one's own. In a transaction of its own.
- * It is over when its time has passed, lies too far ahead, or the one who asks has seen
- * its row unchanged for a ttl of the boot clock: the wall clock may stand still.
- * @param now_us  wall clock; a holder's clock may differ by less than the ttl
- * @return 0 with lease->held saying who has it; otherwise as dp_store_begin(), with
- *         held as it was: who writes under a lease checks its number in the transaction
- */
-int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us);
-
-/** Give it up, so that the next one need not wait. @return as dp_store_begin() */
-int dp_lease_release(struct dp_store *store, struct dp_lease *lease);
 
 #endif

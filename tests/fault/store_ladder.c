@@ -34,6 +34,8 @@ int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __real_flock(int fd, int how);
 int __wrap_flock(int fd, int how);
+int __real_fcntl(int fd, int how, void *lock);
+int __wrap_fcntl(int fd, int how, void *lock);
 int __real_rename(const char *from, const char *to);
 int __wrap_rename(const char *from, const char *to);
 int __real_unlink(const char *path);
@@ -64,6 +66,12 @@ int __wrap_flock(int fd, int how)
 {
 	/* Unlocking does not fail. */
 	return how != LOCK_UN && refuse("flock", EWOULDBLOCK) ? -1 : __real_flock(fd, how);
+}
+
+/* For byte locks alone. */
+int __wrap_fcntl(int fd, int how, void *lock)
+{
+	return refuse("fcntl", ENOLCK) ? -1 : __real_fcntl(fd, how, lock);
 }
 
 int __wrap_rename(const char *from, const char *to)

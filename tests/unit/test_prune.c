@@ -1,5 +1,5 @@
 #include "prune_file.h"
-#include "store.h"
+#include "store_lease.h"
 
 static void add_stream(const char *path, int id, int64_t seen_us)
 {

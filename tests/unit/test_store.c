@@ -4,7 +4,6 @@
 #include "store.h"
 #include "support.h"
 
-#define TTL_US INT64_C(30000000)
 #define NOW_US INT64_C(1800000000000000)
 
 /* A database of the store in the test's directory. */
@@ -16,17 +15,6 @@ static struct dp_store open_store(void **state, char path[PATH_SIZE])
 	assert_null(dp_check_store_url(url));
 	assert_int_equal(dp_store_open(&store, url), 0);
 	return store;
-}
-
-static struct dp_lease lease_of(const char *holder)
-{
-	return (struct dp_lease){.name = "plain", .holder = holder, .ttl_us = TTL_US};
-}
-
-static bool renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us)
-{
-	assert_int_equal(dp_lease_renew(store, lease, now_us), 0);
-	return lease->held;
 }
 
 static void test_a_store_is_an_absolute_file(void **state)
@@ -73,182 +61,6 @@ static void test_the_papers_query_shows_readings_in_the_order_they_came(void **s
 	assert_db_text(path, "SELECT * FROM dht",
 		"1|/data/raspberrypi4|25.0|72.0 14|/data/orangepi0|25.7|59.8 "
 		"15|/data/raspberrypi4|NULL|70.5");
-}
-
-static void test_a_free_lease_is_taken_and_renewed(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease lease = lease_of("a");
-	assert_true(renew(&store, &lease, NOW_US));
-	assert_int_equal(lease.number, 1);
-	assert_true(renew(&store, &lease, NOW_US + TTL_US / 2));
-	assert_int_equal(lease.number, 1);
-	assert_true(
-		db_int(path, "SELECT expires FROM lease") == NOW_US + TTL_US / 2 + TTL_US);
-	/* Its holder may come late, as long as nobody else has come. */
-	assert_true(renew(&store, &lease, NOW_US + 10 * TTL_US));
-	assert_int_equal(lease.number, 1);
-	dp_store_close(&store);
-}
-
-static void test_a_held_lease_is_not_given_to_another(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_false(renew(&store, &b, NOW_US));
-	assert_false(renew(&store, &b, NOW_US + TTL_US));
-	assert_db_text(path, "SELECT holder, number FROM lease", "a|1");
-	dp_store_close(&store);
-}
-
-static void test_a_lease_that_is_over_changes_hands_with_a_new_number(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_true(renew(&store, &b, NOW_US + TTL_US + 1));
-	assert_int_equal(b.number, 2);
-	/* The former holder wakes up: it has nothing, and cannot take it back. */
-	assert_false(renew(&store, &a, NOW_US + TTL_US + 2));
-	assert_true(renew(&store, &b, NOW_US + TTL_US + 3));
-	assert_true(renew(&store, &a, NOW_US + 3 * TTL_US));
-	assert_int_equal(a.number, 3);
-	dp_store_close(&store);
-}
-
-static void test_a_released_lease_can_be_taken_at_once(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_int_equal(dp_lease_release(&store, &a), 0);
-	assert_false(a.held);
-	assert_true(renew(&store, &b, NOW_US));
-	assert_int_equal(b.number, 2);
-	dp_store_close(&store);
-}
-
-static void test_only_its_holder_can_release_a_lease(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b"), c = lease_of("c");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_true(renew(&store, &b, NOW_US + 2 * TTL_US));
-	assert_int_equal(dp_lease_release(&store, &a), 0);
-	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
-	/* Nor can an earlier holding of the same one. */
-	b.number--;
-	assert_int_equal(dp_lease_release(&store, &b), 0);
-	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
-	assert_int_equal(dp_lease_release(&store, &c), 0);
-	assert_false(renew(&store, &c, NOW_US + 2 * TTL_US));
-	dp_store_close(&store);
-}
-
-static void test_a_holder_whose_clock_was_far_ahead_does_not_keep_the_lease_for_ever(
-	void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US + 1000 * TTL_US));
-	assert_true(renew(&store, &b, NOW_US));
-	assert_int_equal(b.number, 2);
-	dp_store_close(&store);
-}
-
-static void test_a_holder_whose_clock_is_a_little_ahead_keeps_the_lease(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US + TTL_US));
-	assert_false(renew(&store, &b, NOW_US));
-	dp_store_close(&store);
-}
-
-/* As if it had been seen so a ttl ago. */
-static void let_pass(struct dp_lease *lease)
-{
-	assert_true(lease->seen_ns > 0);
-	lease->seen_ns -= TTL_US * 1000 + 1;
-}
-
-static void test_a_lease_whose_holder_is_gone_is_free_though_the_clock_stands_still(
-	void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_false(renew(&store, &b, NOW_US));
-	assert_false(renew(&store, &b, NOW_US));
-	let_pass(&b);
-	assert_true(renew(&store, &b, NOW_US));
-	assert_int_equal(b.number, 2);
-	/* The former holder wakes up and has to wait as long. */
-	assert_false(renew(&store, &a, NOW_US));
-	assert_true(renew(&store, &b, NOW_US));
-	dp_store_close(&store);
-}
-
-static void test_a_lease_that_is_renewed_is_held_though_the_clock_stands_still(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease a = lease_of("a"), b = lease_of("b");
-	assert_true(renew(&store, &a, NOW_US));
-	assert_false(renew(&store, &b, NOW_US));
-	for (int i = 0; i < 5; i++) {
-		let_pass(&b);
-		for (int j = 0; j <= i; j++)
-			assert_true(renew(&store, &a, NOW_US));
-		assert_int_equal(a.number, 1);
-		assert_false(renew(&store, &b, NOW_US));
-	}
-	dp_store_close(&store);
-}
-
-static void test_leases_of_different_names_are_independent(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease plain = lease_of("a"), prune = lease_of("b");
-	prune.name = "prune";
-	assert_true(renew(&store, &plain, NOW_US));
-	assert_true(renew(&store, &prune, NOW_US));
-	assert_int_equal(prune.number, 1);
-	assert_int_equal(dp_lease_release(&store, &prune), 0);
-	struct dp_lease other = lease_of("c");
-	assert_false(renew(&store, &other, NOW_US));
-	dp_store_close(&store);
-}
-
-static void test_a_lease_that_cannot_be_renewed_now_stays_as_it_was(void **state)
-{
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	struct dp_lease lease = lease_of("a"), none = lease_of("b");
-	assert_true(renew(&store, &lease, NOW_US));
-	sqlite3 *other = db_open(path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_busy_timeout(store.db, 0);
-	assert_int_equal(dp_lease_renew(&store, &lease, NOW_US), -EBUSY);
-	assert_true(lease.held);
-	assert_int_equal(lease.number, 1);
-	assert_int_equal(dp_lease_renew(&store, &none, NOW_US), -EBUSY);
-	assert_false(none.held);
-	assert_int_equal(dp_lease_release(&store, &lease), -EBUSY);
-	sqlite3_close(other);
-	assert_true(renew(&store, &lease, NOW_US));
-	dp_store_close(&store);
 }
 
 /* ---- transactions, and a file that is replaced under them ---- */
@@ -378,6 +190,43 @@ static void test_a_file_in_a_transaction_is_not_set_aside(void **state)
 	dp_store_close(&b);
 }
 
+/* A lock in a file that is gone would keep nobody away. */
+static void test_a_lock_file_that_was_deleted_is_made_anew(void **state)
+{
+	char path[PATH_SIZE], lock[PATH_SIZE];
+	struct stat status;
+	struct dp_store a = open_store(state, path), b = again(&a);
+	assert_int_equal(unlink(path_in(state, "broker.db-lock", lock)), 0);
+	assert_int_equal(write_one(&a), -ESTALE);
+	assert_int_equal(dp_store_reopen(&a), 0);
+	assert_int_equal(dp_store_begin(&a), 0);
+	/* The other one comes to the same file, and finds it locked. */
+	assert_int_equal(dp_store_replace(&b, NOW_US), -EBUSY);
+	assert_int_equal(dp_store_commit(&a), 0);
+	assert_int_equal(dp_store_reopen(&b), 0);
+	assert_int_equal(write_one(&b), 0);
+	/* It says again that the database was in use. */
+	assert_int_equal(stat(lock, &status), 0);
+	assert_true(status.st_size > 0);
+	dp_store_close(&a);
+	dp_store_close(&b);
+}
+
+static void test_a_store_that_was_closed_can_be_opened_again(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	dp_store_close(&store);
+	assert_int_equal(dp_store_begin(&store), -ESTALE);
+	assert_int_equal(dp_store_reopen(&store), 0);
+	assert_int_equal(write_one(&store), 0);
+	dp_store_close(&store);
+	assert_int_equal(dp_store_replace(&store, NOW_US), 0);
+	assert_int_equal(set_aside(state), 1);
+	assert_int_equal(write_one(&store), 0);
+	dp_store_close(&store);
+}
+
 static void test_damage_is_found_when_opening(void **state)
 {
 	static const struct {
@@ -504,6 +353,8 @@ int main(void)
 		IN_DIRECTORY(test_a_database_that_was_deleted_leaves_nothing),
 		IN_DIRECTORY(test_of_two_only_one_sets_a_damaged_file_aside),
 		IN_DIRECTORY(test_a_file_in_a_transaction_is_not_set_aside),
+		IN_DIRECTORY(test_a_lock_file_that_was_deleted_is_made_anew),
+		IN_DIRECTORY(test_a_store_that_was_closed_can_be_opened_again),
 		IN_DIRECTORY(test_damage_is_found_when_opening),
 		IN_DIRECTORY(test_a_database_without_content_was_damaged),
 		IN_DIRECTORY(test_a_newer_version_at_work_is_noticed),
@@ -511,20 +362,6 @@ int main(void)
 		IN_DIRECTORY(test_what_people_do_to_the_schema_is_left_to_them),
 		IN_DIRECTORY(test_the_database_is_as_its_readers_expect_it),
 		IN_DIRECTORY(test_the_papers_query_shows_readings_in_the_order_they_came),
-		IN_DIRECTORY(test_a_free_lease_is_taken_and_renewed),
-		IN_DIRECTORY(test_a_held_lease_is_not_given_to_another),
-		IN_DIRECTORY(test_a_lease_that_is_over_changes_hands_with_a_new_number),
-		IN_DIRECTORY(test_a_released_lease_can_be_taken_at_once),
-		IN_DIRECTORY(test_only_its_holder_can_release_a_lease),
-		IN_DIRECTORY(
-			test_a_holder_whose_clock_was_far_ahead_does_not_keep_the_lease_for_ever),
-		IN_DIRECTORY(test_a_holder_whose_clock_is_a_little_ahead_keeps_the_lease),
-		IN_DIRECTORY(
-			test_a_lease_whose_holder_is_gone_is_free_though_the_clock_stands_still),
-		IN_DIRECTORY(
-			test_a_lease_that_is_renewed_is_held_though_the_clock_stands_still),
-		IN_DIRECTORY(test_leases_of_different_names_are_independent),
-		IN_DIRECTORY(test_a_lease_that_cannot_be_renewed_now_stays_as_it_was),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

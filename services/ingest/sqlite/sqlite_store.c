@@ -10,7 +10,7 @@
 #include "log.h"
 #include "readings.h"
 #include "statements.h"
-#include "store.h"
+#include "store_lease.h"
 #include "stream.h"
 #include "verify.h"
 
@@ -206,7 +206,9 @@ static int write_all(struct sqlite_store *store, const struct incoming *list,
 static bool mend(struct sqlite_store *store, int err, int64_t now_us, int *result)
 {
 	if (err == -ESTALE)
-		dp_log(DP_LOG_WARN, "another file is at the database's path now, using it",
+		dp_log(DP_LOG_WARN,
+			"the database or its lock file was replaced, using what is "
+			"there now",
 			"file=%s", store->file.path);
 	store->damaged = store->damaged || err == -EUCLEAN;
 	*result = err;

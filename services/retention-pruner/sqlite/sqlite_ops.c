@@ -9,6 +9,7 @@
 #include "room.h"
 #include "rows.h"
 #include "statements.h"
+#include "store_lease.h"
 #include "survey.h"
 #include "url.h"
 #include "walk.h"
