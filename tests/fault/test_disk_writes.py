@@ -1,11 +1,15 @@
-"""While the link is up, a node writes nothing to disk for its readings: SD cards wear out."""
+"""SD cards wear out: while the link is up a node writes nothing to disk for its readings, and
+a centre with nothing to store writes nothing at all."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import eventually
+from fault.run import MOSQUITTO
+from harness import Peer, eventually
+from harness.peer import new_stream, senml
+from harness.pruning import DAY_S, at
 from harness.service import ROOT
 
 CAPTURE = ROOT / "tests/data/am2301_1mhz.csv"
@@ -62,6 +66,30 @@ def test_the_counter_sees_an_outbox(lab):
     assert stored >= 3
     assert written["publisher"] > 4096 * stored, words(written)
     assert (written["sampler"], written["mosquitto"]) == (0, 0)
+
+
+# What mosquitto may write in a day: its state is saved every ten minutes, changed or not.
+BROKER_DAY_BYTES = 20_000_000
+
+
+def test_an_idle_centre_writes_nothing(lab, window_s, capsys):
+    """Two ingests, a pruner that runs every second, nothing to store: no byte but the broker's."""
+    central = lab.broker(settings=MOSQUITTO / "broker.conf")
+    ingests = [lab.ingest(central) for _ in range(2)]
+    peer = Peer(lab.client(central))
+    assert "stored" in peer.ask(new_stream(), 1, senml([at(2 * DAY_S, 7)]), 1)
+    pruner = lab.pruner(central, PRUNE_INTERVAL_S=1, LOG_LEVEL="info")
+    eventually(lambda: lab.database.query("SELECT 1 FROM rollup"), "the reading is counted")
+    eventually(lambda: lab.database.query("SELECT 1 FROM retention WHERE run_wall > 0"), "a run is over")
+    eventually(lambda: lab.database.lease("plain"), "one replica holds the lease")
+    pids = {"first": ingests[0].pid, "second": ingests[1].pid, "pruner": pruner.pid}
+    written, stored = measure(lab, {**pids, "mosquitto": central.process.pid}, window_s)
+    with capsys.disabled():
+        print(f"\nidle-centre seconds={window_s} stored={stored} " + words(written), flush=True)
+    # A save is due every ten minutes: the window has one more than its share at most.
+    broker = written.pop("mosquitto")
+    assert broker <= BROKER_DAY_BYTES * (window_s + 600) / 86400
+    assert written == {"first": 0, "second": 0, "pruner": 0}
 
 
 def words(written):
