@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from fault.postgres_proxy import PostgresProxy
 from harness import eventually
 from harness.pruning import (
     DAY_S,
@@ -214,6 +215,25 @@ def test_a_schema_of_version_1_with_rows(lab, central, postgres):
     assert len(said(pruner, CANNOT)) == len(said(pruner, AGAIN)) == 1
     assert temperatures(lab) == [3]
     assert minutes(lab) == minutes(lab, "reading_1h") == [(1, 3, 3, 3, 3, 3)] * 3
+
+
+@pytest.mark.parametrize("step", [b"SET lock_timeout", b"to_regclass", b"encode(id"])
+def test_a_session_that_could_not_be_prepared_is_replaced(lab, central, postgres, step):
+    """Not used half prepared: the next one gets its limits and its store's name as well."""
+    store(lab, central, [at(0, 1)])
+    counting = PostgresProxy(postgres.port, "refuse", 1_000_000, b"SET lock_timeout")
+    refusing = PostgresProxy(counting.port, "refuse", 1, step)
+    url = postgres.url().replace(f":{postgres.port}/", f":{refusing.port}/") + "?sslmode=disable"
+    client = watching(lab, central)
+    pruner = lab.pruner(central, healthy=False, RETENTION="raw:2d", STORE_URL=url)
+    eventually(lambda: reports(client), "a run")
+    assert refusing.spoiled and len(said(pruner, CANNOT)) == len(said(pruner, AGAIN)) == 1
+    # What was refused at the first proxy did not come to the second one.
+    assert counting.count == (1 if step == b"SET lock_timeout" else 2)
+    pruner.wait_healthy()
+    pruner.stop()
+    refusing.close()
+    counting.close()
 
 
 def test_a_newer_schema_is_refused(lab, central, postgres):
