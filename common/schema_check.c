@@ -100,6 +100,9 @@ int dp_schema_check(sqlite3 *db, const struct dp_schema *schema, const char *pat
 		err = dp_sqlite_error(code);
 	if (err == 0)
 		err = check_pages(db, path);
+	if (err != 0 && err != -EUCLEAN && err != -EBUSY)
+		dp_log(DP_LOG_ERROR, "the schema cannot be looked at",
+			"file=%s error=\"%s\"", path, strerror(-err));
 	sqlite3_finalize(found);
 	sqlite3_finalize(expected);
 	sqlite3_close(memory);
