@@ -2,8 +2,8 @@
  * One bit of the broker's database is flipped, of each byte in turn: what ingest then does
  * with it. It stores on as if nothing were wrong, sets the file aside, or refuses it with a
  * reason; and what it accepts of readings is stored, once. It does not crash and does not
- * hang. Only what has no checksum may be another afterwards: readings of the page in which the
- * bit was flipped, or a dead letter.
+ * hang. Only what has no checksum may be another afterwards: readings of the page in which
+ * the bit was flipped, or a dead letter.
  *
  *     store_flips DIRECTORY EVERY [FROM [UNTIL]]
  *

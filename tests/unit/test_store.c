@@ -281,69 +281,6 @@ static void test_a_newer_version_at_work_is_noticed(void **state)
 	dp_store_close(&store);
 }
 
-static int open_again(struct dp_store *store, const char *path)
-{
-	char url[PATH_SIZE + 16];
-	snprintf(url, sizeof(url), "sqlite://%s", path);
-	int err = dp_store_open(store, url);
-	dp_store_close(store);
-	return err;
-}
-
-static void change_schema(
-	const char *path, const char *name, const char *from, const char *to)
-{
-	char sql[256];
-	snprintf(sql, sizeof(sql),
-		"PRAGMA writable_schema=1; UPDATE sqlite_schema SET sql ="
-		" replace(sql, '%s', '%s') WHERE name = '%s' RETURNING 1",
-		from, to, name);
-	db_exec(path, sql);
-}
-
-/* SQLite takes all of these: a key that is no key, another name, another query. */
-static void test_a_flipped_bit_in_the_schema_is_damage(void **state)
-{
-	static const struct {
-		const char *name, *from, *to;
-	} flips[] = {
-		{"sensor", "INTEGER PRIMARY KEY", "INTEGES PRIMARY KEY"},
-		{"reading", "clock ", "cloci "},
-		{"channel", "unit ", "uniu "},
-		{"stream_interval", "sum INTEGER", "sul INTEGER"},
-		{"dht", "topic, temp,", "topic, temq,"},
-		{"reading_1h", "3600", "3601"},
-	};
-	for (size_t i = 0; i < LENGTH(flips); i++) {
-		char path[PATH_SIZE];
-		struct dp_store store = open_store(state, path);
-		dp_store_close(&store);
-		change_schema(path, flips[i].name, flips[i].from, flips[i].to);
-		assert_int_equal(open_again(&store, path), -EUCLEAN);
-		assert_int_equal(unlink(path), 0);
-		char lock[PATH_SIZE];
-		assert_int_equal(unlink(path_in(state, "broker.db-lock", lock)), 0);
-	}
-}
-
-static void test_what_people_do_to_the_schema_is_left_to_them(void **state)
-{
-	static const char *const changes[] = {
-		"CREATE TABLE sensor_2 (id INTEGER PRIMARY KEY, room TEXT);"
-		"CREATE INDEX reading_by_time ON reading (ts);"
-		"CREATE VIEW dht2 AS SELECT * FROM dht",
-		"ALTER TABLE sensor ADD COLUMN room TEXT",
-		"DROP VIEW dht; CREATE VIEW dht AS SELECT id, ts FROM reading",
-		"DROP VIEW reading_1h", "ANALYZE"};
-	char path[PATH_SIZE];
-	struct dp_store store = open_store(state, path);
-	dp_store_close(&store);
-	for (size_t i = 0; i < LENGTH(changes); i++) {
-		db_exec(path, changes[i]);
-		assert_int_equal(open_again(&store, path), 0);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,8 +295,6 @@ int main(void)
 		IN_DIRECTORY(test_damage_is_found_when_opening),
 		IN_DIRECTORY(test_a_database_without_content_was_damaged),
 		IN_DIRECTORY(test_a_newer_version_at_work_is_noticed),
-		IN_DIRECTORY(test_a_flipped_bit_in_the_schema_is_damage),
-		IN_DIRECTORY(test_what_people_do_to_the_schema_is_left_to_them),
 		IN_DIRECTORY(test_the_database_is_as_its_readers_expect_it),
 		IN_DIRECTORY(test_the_papers_query_shows_readings_in_the_order_they_came),
 	};
