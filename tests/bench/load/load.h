@@ -17,7 +17,8 @@
 
 struct options {
 	const char *host;
-	uint64_t port, nodes, readings, batch, sensors, window, rate, seconds, expect;
+	uint64_t port, nodes, readings, batch, sensors, window, rate, seconds, expect,
+		wait_ms;
 	bool pubacks; /**< the broker's acknowledgement is enough, nobody answers */
 	bool count;
 };

@@ -192,6 +192,7 @@ static void print_help(void)
 	       "  --window N      messages of a node without an answer (64)\n"
 	       "  --rate N        readings a second of all nodes; 0: as fast as may be "
 	       "(0)\n"
+	       "  --wait N        milliseconds that an answer may take (0)\n"
 	       "  --seconds N     send for so long, whatever --readings says\n"
 	       "  --pubacks       nobody answers: the broker's acknowledgement is enough\n"
 	       "  --count N       no nodes: subscribe, and end after so many batches\n\n"
@@ -220,7 +221,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{"window", required_argument, NULL, 'w'},
 		{"rate", required_argument, NULL, 'R'},
 		{"seconds", required_argument, NULL, 'S'},
-		{"pubacks", no_argument, NULL, 'a'},
+		{"wait", required_argument, NULL, 'W'}, {"pubacks", no_argument, NULL, 'a'},
 		{"count", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0}};
 	*o = (struct options){.host = "127.0.0.1",
@@ -249,6 +250,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 			err = parse(optarg, 100000000, &o->rate);
 		else if (c == 'S')
 			err = parse(optarg, 86400, &o->seconds);
+		else if (c == 'W')
+			err = parse(optarg, DP_WAIT_MAX_MS, &o->wait_ms);
 		else if (c == 'c')
 			err = parse(optarg, UINT32_MAX, &o->expect);
 		else if (c == 'a')

@@ -116,6 +116,7 @@ bool node_send(struct node *node)
 		.low = node->oldest * payload->count + 1,
 		.number = node->next,
 		.count = payload->count,
+		.wait_ms = load->options.wait_ms,
 		.id = (uint16_t)(node->next % UINT16_MAX + 1),
 	};
 	set_time(payload, load->base_s + (int64_t)node->next);

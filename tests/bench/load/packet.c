@@ -117,6 +117,8 @@ size_t packet_batch(uint8_t *buf, const struct packet_batch *batch, size_t paylo
 	n += put_number(properties + n, "first", batch->first);
 	n += put_number(properties + n, "count", batch->count);
 	n += put_number(properties + n, "low", batch->low);
+	if (batch->wait_ms != 0)
+		n += put_number(properties + n, "wait", batch->wait_ms);
 
 	len += put_text(body + len, batch->topic);
 	len += put_u16(body + len, batch->id);

@@ -24,6 +24,7 @@ struct packet_batch {
 	const char *topic, *response_topic;
 	const char *stream; /**< hexadecimal */
 	uint64_t first, low, number;
+	uint64_t wait_ms; /**< 0: the answer is wanted at once */
 	uint32_t count;
 	uint16_t id;
 };
