@@ -1,5 +1,6 @@
 /*
- * Setting a damaged database file aside: nothing is overwritten, nothing thrown away.
+ * Setting a damaged database file aside: nothing is overwritten, nothing thrown away. All
+ * of it waits for the disk: not on the loop's thread.
  */
 #ifndef DP_ASIDE_H
 #define DP_ASIDE_H
@@ -33,10 +34,10 @@ int dp_remove_shm(const char *path);
  */
 int dp_suspect(const char *path, uint64_t device, uint64_t inode);
 
-/** Whether that was noted of this file, and not of one that was there before. */
+/** Whether dp_suspect() has noted exactly this file, not one that had the path before. */
 bool dp_is_suspect(const char *path, uint64_t device, uint64_t inode);
 
-/** It is replaced. */
+/** Remove the note: the file is replaced. */
 void dp_suspect_clear(const char *path);
 
 /** A file as its lock file knows it. */

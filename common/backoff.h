@@ -1,7 +1,7 @@
 /*
  * How long to wait before the next attempt to connect. Pure. A connection that is lost
- * soon counts as a failed attempt: a server that accepts and hangs up is met more and
- * more seldom, like one that is away.
+ * soon after it was made counts as a failed attempt: a server that accepts and hangs up is
+ * tried less and less often, like one that is away.
  */
 #ifndef DP_BACKOFF_H
 #define DP_BACKOFF_H
@@ -10,7 +10,7 @@
 
 #define DP_BACKOFF_FIRST_MS 250
 #define DP_BACKOFF_LIMIT_MS 10000
-#define DP_BACKOFF_PROVEN_MS 5000 /**< a connection that lasted is no failed attempt */
+#define DP_BACKOFF_PROVEN_MS 5000 /**< a connection that lasted so long did not fail */
 
 struct dp_backoff {
 	int64_t next_ms; /**< without jitter */

@@ -1,6 +1,6 @@
 /*
- * Time, passed in: no other file asks the kernel what time it is, so that tests
- * can say so instead.
+ * Time, passed in: only clock_system.c asks the kernel what time it is, so that a test can
+ * give its own. A clock may be asked on any thread; a watch belongs to one.
  */
 #ifndef DP_CLOCK_H
 #define DP_CLOCK_H
@@ -55,16 +55,17 @@ enum dp_clock_mark dp_clock_mark(
  *     server may lie;
  *   - the doubt ends at once when the clock is back at the known instant (which follows
  *     smaller corrections), and
- *   - it ends with a new known instant when the clock has kept to that one, synchronised
- *     whenever it was looked at, for DP_CLOCK_CONFIRM_NS.
+ *   - it ends as well when the clock has stayed at its new instant for
+ *     DP_CLOCK_CONFIRM_NS and was synchronised at each look: that instant is then the
+ *     known one.
  *
  * With DP_CLOCK_TRUST_ALWAYS nothing is doubted.
  */
 struct dp_clock_watch {
 	bool known, doubted;
 	int64_t boot_us;  /**< the known instant, microseconds since 1970 */
-	int64_t doubt_us; /**< the one in doubt, */
-	int64_t since_ns; /**< which the clock has kept to since then, in time since boot */
+	int64_t doubt_us; /**< the instant that the clock shows instead, in doubt */
+	int64_t since_ns; /**< time since boot from which on it has shown that one */
 };
 
 /** One look at a clock. */

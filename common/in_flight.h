@@ -1,6 +1,6 @@
 /*
- * Which topic a QoS 1 publish on its way was for: a PUBACK names only its number. Pure.
- * Bounded: of the publishes without an answer the latest are remembered.
+ * The topic of each QoS 1 publish that is not acknowledged yet, by its packet id, as a
+ * PUBACK names nothing else. Pure. Bounded: the latest DP_IN_FLIGHT_SLOTS are remembered.
  */
 #ifndef DP_IN_FLIGHT_H
 #define DP_IN_FLIGHT_H

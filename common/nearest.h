@@ -4,10 +4,15 @@
 
 #include <stddef.h>
 
-/** Letters to add, drop, change or swap with their neighbour; words beyond 31 are far. */
+/**
+ * How many letters have to be added, dropped, changed or swapped with their neighbour to
+ * turn one word into the other. A word of more than 31 letters is far from every other.
+ */
 unsigned dp_nearest_distance(const char *a, const char *b);
 
-/** The candidate that is closest, if it is close: one letter in each three. Or NULL. */
+/**
+ * @return the closest candidate, if no more than one letter in three differs; else NULL
+ */
 const char *dp_nearest(const char *word, const char *const *candidates, size_t n);
 
 #endif

@@ -1,4 +1,6 @@
-/* Publishes that the broker refused: counted, and said once an hour for each kind of topic.
+/*
+ * Publishes that the broker refused: counted, and logged once an hour for each kind of
+ * topic. Pure.
  */
 #ifndef DP_REFUSALS_H
 #define DP_REFUSALS_H
@@ -18,7 +20,10 @@ struct dp_refusals {
 	size_t n;
 };
 
-/** Count one. @return 0, or how many there were since the last time it is to be said */
+/**
+ * Count one.
+ * @return 0: not to be logged now; otherwise how many there were since it last was
+ */
 uint64_t dp_refusals_note(struct dp_refusals *refusals, const char *topic, int64_t now_ms);
 
 #endif

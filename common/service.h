@@ -1,6 +1,6 @@
 /*
  * What every service's main does alike: arguments, settings, loop, signals,
- * health, exit.
+ * health, exit. On the main thread, which is the loop's.
  */
 #ifndef DP_SERVICE_H
 #define DP_SERVICE_H
@@ -115,8 +115,8 @@ int dp_service_abandon(struct dp_service *service, int exit_code);
 void dp_service_stop(struct dp_service *service, int exit_code);
 
 /**
- * All that must not be lost is saved. A stop that then still waits, say for a name
- * server, may be cut short and counts as clean.
+ * Everything that must not be lost is saved. If the stop goes on to wait for something
+ * else, such as a name server, it may be cut short and still counts as clean.
  */
 void dp_service_safe(struct dp_service *service);
 

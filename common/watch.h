@@ -20,7 +20,7 @@ int dp_watch(uv_loop_t *loop, int fd, void *data, uv_poll_t **out);
 /** Close a watcher with its descriptor, and set `*poll` to NULL; NULL is fine. */
 void dp_unwatch(uv_poll_t **poll);
 
-/** Read and forget what is there. @return whether the peer has hung up */
+/** Read what has arrived and discard it. @return whether the peer has hung up */
 bool dp_watch_drain(uv_poll_t *poll);
 
 #endif

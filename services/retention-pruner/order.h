@@ -31,16 +31,19 @@ struct order_times {
 };
 
 /**
- * @param text  ORDER_REPORT_MAX bytes. @return its length; of the reason, what JSON would
- * not take as it is becomes something similar
+ * What a run came to. In the reason, characters that JSON would have to escape become
+ * similar ones.
+ * @param text  ORDER_REPORT_MAX bytes
+ * @return its length
  */
 size_t order_report(
 	const struct prune_report *report, const struct order_times *times, char *text);
 
 /**
  * That nothing came of an order.
- * @param why   anything: what JSON would not take as it is becomes something similar
- * @param text  ORDER_REPORT_MAX bytes. @return its length
+ * @param why   any text, treated as the reason above
+ * @param text  ORDER_REPORT_MAX bytes
+ * @return its length
  */
 size_t order_refusal(const char *why, char *text);
 

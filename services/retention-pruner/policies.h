@@ -38,9 +38,9 @@ int policies_load(
 void policies_finish(struct policies *policies);
 
 /**
- * Before a run, for each sensor of the table: note which overrides its names match. One
- * that matches two nodes, or two sensors, or a node and a sensor of another, is ambiguous,
- * which is logged once: it may keep longer what it matches, and shortens nothing.
+ * Before a run, for each sensor of the table: note which overrides its names match. An
+ * override that matches two nodes, two sensors, or a node and another node's sensor is
+ * ambiguous, which is logged once. It may lengthen what it matches, never shorten it.
  */
 void policies_note(struct policies *policies, const char *topic, const char *sensor);
 

@@ -27,18 +27,23 @@ struct policy {
 int policy_parse(const char *text, const struct policy *base, struct policy *policy,
 	const char **why);
 
-/** Which of its sizes this is, from 1, or one more than it has; 0 for readings, size 0. */
+/**
+ * Where a size stands among the policy's rollups, from 1; 0 for readings (size 0); one more
+ * than there are for a size that it does not have.
+ */
 unsigned policy_level(const struct policy *policy, int64_t size_us);
 
 /** The age at which they go; 0: it has no such size. */
 int64_t policy_age_us(const struct policy *policy, int64_t size_us);
 
-/** What is counted, and only that, may go, if anything is to be counted: the earlier one.
+/**
+ * The time before which readings may go: before_us, or where the policy has rollups
+ * counted_us, up to which they are counted, if that is earlier.
  */
 int64_t policy_counted_us(
 	const struct policy *policy, int64_t counted_us, int64_t before_us);
 
-/** Of each age the longer one counts. Both have the same sizes. */
+/** Raise each age to the other's where that is longer. Both have the same sizes. */
 void policy_keep_longer(struct policy *policy, const struct policy *other);
 
 #endif

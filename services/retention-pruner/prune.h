@@ -21,8 +21,8 @@ int prune_open(struct prune **out, const struct prune_ops *ops, const char *stor
 void prune_close(struct prune *prune); /**< NULL is fine */
 
 /**
- * The process is about to end: from here on calls take no longer than half a second
- * together, if it is up to somebody else. On the loop, also while a call is under way.
+ * The process is about to end: from here on, calls wait for others (a lock, a server) no
+ * longer than half a second in all. On the loop's thread, also while a call is under way.
  */
 void prune_hurry(struct prune *prune);
 

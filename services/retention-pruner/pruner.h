@@ -1,4 +1,7 @@
-/* The pruner: removes readings that are older than the policy says, bit by bit. */
+/*
+ * The pruner: removes readings that are older than the policy says, bit by bit. Called on
+ * the loop's thread; the store is asked on the work queue, one call at a time.
+ */
 #ifndef PRUNER_PRUNER_H
 #define PRUNER_PRUNER_H
 
@@ -24,7 +27,7 @@ struct pruner;
 /** The store is opened later: until it could be, health says why not. Never NULL. */
 struct pruner *pruner_start(struct dp_service *service, const struct pruner_config *config);
 
-/** As dp_service_run() wants it. */
+/** As dp_service_run() wants them; health is NULL, or in words what is wrong. */
 void pruner_stop(void *pruner);
 const char *pruner_health(void *pruner);
 

@@ -13,7 +13,8 @@ struct stride {
 	int64_t ceiling; /**< more was ended as it took too long; 0: nothing was */
 };
 
-/** Begin anew with what is initial, but for what is known to take too long. */
+/** Begin again with the initial amount, or below it where that is known to take too long.
+ */
 void stride_begin(struct stride *stride, const struct stride *initial);
 
 /** After a step of this amount took so long, whatever the reason. */
@@ -25,10 +26,13 @@ void stride_took(struct stride *stride, int64_t took_us);
  */
 void stride_gave_up(struct stride *stride);
 
-/** A step had time left by far: if it was at the ceiling, that is a little higher now. */
+/** A step took far less than it may: a ceiling that it had reached is raised a little. */
 void stride_raise(struct stride *stride);
 
-/** The pause after it: what the others get is never less than four times as much. */
+/**
+ * The pause after a step, for the others: four times as long as the step up to a limit, and
+ * at least least_ms.
+ */
 int64_t stride_pause_ms(int64_t took_us, int64_t least_ms);
 
 #endif

@@ -23,7 +23,7 @@ struct ledger {
 /** @return 0 or a negative errno; path NULL opens none */
 int ledger_open(struct ledger *ledger, const char *path, const char *stream);
 void ledger_reading(struct ledger *ledger, uint64_t seq, const struct dp_reading *reading);
-/** word: "accepted", "dropped", "unaccepted" */
+/** @param word  "accepted", "dropped" or "unaccepted" */
 void ledger_range(struct ledger *ledger, const char *word, uint64_t first, uint64_t count);
 void ledger_close(struct ledger *ledger);
 

@@ -1,6 +1,6 @@
 /*
  * The outputs at work: taken at the start, set by commands, let go at the end. What is
- * published is the level that was read back.
+ * published is the level that was read back. On the loop's thread.
  *
  * The rule of what drives a line:
  * - `wanted` is the level without a pulse. It is what initial= says, then the last command

@@ -1,7 +1,8 @@
 /*
  * Which sensors and outputs can be used now, told to the publisher: retained `online` or
  * `offline` on local/status/<name>, with the sampler it belongs to as a user property. The
- * sampler's own last will is on local/sampler/<instance>.
+ * sampler's own last will is on local/sampler/<instance>. On the loop's thread; what the
+ * bus refuses is logged, unless it is down.
  */
 #ifndef SAMPLER_PRESENCE_H
 #define SAMPLER_PRESENCE_H
@@ -27,7 +28,8 @@ void presence_begin(struct presence *presence);
  */
 void presence_listen(struct presence *presence);
 
-/** @return whether the message says so: begin again */
+/** @return whether the message says that the sampler is away: call presence_begin() again
+ */
 bool presence_is_denied(
 	const struct presence *presence, const struct dp_bus_message *message);
 

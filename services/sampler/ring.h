@@ -1,6 +1,6 @@
 /*
  * What was sampled and is not accepted yet: a bounded ring, indexed by sequence
- * number. When it is full the oldest go. Pure.
+ * number. When it is full the oldest go. Pure; one thread at a time.
  */
 #ifndef SAMPLER_RING_H
 #define SAMPLER_RING_H
@@ -47,7 +47,7 @@ const struct ring_item *ring_send(struct ring *ring, uint64_t *seq);
 /** The oldest that is not accepted, which is number ring->low; NULL when there is none. */
 const struct ring_item *ring_oldest(const struct ring *ring);
 
-/** The last ring_send() failed: it waits again. */
+/** What the last ring_send() handed out could not be sent: it waits again. */
 void ring_unsend(struct ring *ring, uint64_t seq);
 
 /** These are accepted and freed; what the ring does not hold is ignored. @return how many

@@ -1,4 +1,7 @@
-/* The sampler: reads its sensors on time and keeps what is read until it is accepted. */
+/*
+ * The sampler: reads its sensors on time and keeps what is read until it is accepted. On
+ * the loop's thread.
+ */
 #ifndef SAMPLER_SAMPLER_H
 #define SAMPLER_SAMPLER_H
 
@@ -15,7 +18,7 @@ struct sampler;
 struct sampler *sampler_start(
 	struct dp_service *service, const struct sampler_config *config, int *exit_code);
 
-/** As dp_service_run() wants it. */
+/** As dp_service_run() wants them; health is NULL, or in words what is wrong. */
 void sampler_stop(void *sampler);
 const char *sampler_health(void *sampler);
 

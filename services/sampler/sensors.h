@@ -1,4 +1,7 @@
-/* The sensors at work: each read on time by its driver, none waiting for another. */
+/*
+ * The sensors at work: each read on time by its driver, none waiting for another. On the
+ * loop's thread.
+ */
 #ifndef SAMPLER_SENSORS_H
 #define SAMPLER_SENSORS_H
 

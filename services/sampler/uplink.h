@@ -1,7 +1,8 @@
 /*
  * Readings on their way to the publisher: a stream of their own, kept in the ring until
- * they are accepted, sent again when nobody answers. The newest of a sensor that has to
- * wait for its turn is shown meanwhile on local/last/<sensor>, at most once a second.
+ * they are accepted, sent again when nobody answers. While the newest reading of a sensor
+ * waits for its turn it is shown on local/last/<sensor>, at most once a second. On the
+ * loop's thread.
  */
 #ifndef SAMPLER_UPLINK_H
 #define SAMPLER_UPLINK_H
@@ -76,7 +77,7 @@ bool uplink_message(struct uplink *up, const struct dp_bus_message *message);
 int uplink_keep(
 	struct uplink *up, unsigned sensor, const struct dp_value *values, unsigned n);
 
-/** No more readings. `emptied` follows, at once or within a second. */
+/** Take no more readings. `emptied` is called, at once or within a second. */
 void uplink_stop(struct uplink *up);
 
 /** Free it, once the loop has ended. */
