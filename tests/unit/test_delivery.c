@@ -379,7 +379,15 @@ static void test_the_time_of_a_message_begins_when_its_answer_is_due(void **stat
 		60000 + TIMEOUT_MS * 5 / 4);
 	assert_false(delivery_expire(&w.delivery, 60000, &flight));
 	assert_int_equal(w.delivery.resent, 0);
+	/* Perhaps an ingest began anew: that is no loss yet. */
+	unsigned window = w.delivery.window;
 	assert_true(delivery_expire(&w.delivery, 60000 + 2 * TIMEOUT_MS, &flight));
+	assert_int_equal(w.delivery.window, window);
+	assert_int_equal(w.delivery.timeout_ms, TIMEOUT_MS);
+	assert_true(delivery_presses(&w.delivery, DELIVERY_LIVE));
+	delivery_send(&w.delivery, DELIVERY_LIVE, OWNER, 1, 10, 70000, 0);
+	assert_true(delivery_expire(&w.delivery, 70000 + 2 * TIMEOUT_MS, &flight));
+	assert_true(w.delivery.window < window);
 }
 
 static void test_answers_are_wanted_at_once_until_there_was_one_and_when_many_wait(

@@ -185,8 +185,12 @@ bool delivery_expire(struct delivery *d, int64_t now_ms, struct flight *out)
 		land(d, f);
 		d->resent++;
 		d->answers = false;
-		/* Messages of one volley are lost together: that is one sign, not many. */
-		if (f->sent_ms > d->shrunk_ms) {
+		/*
+		 * Messages of one volley are lost together: that is one sign, not many. And
+		 * where an answer could take time, an ingest may have begun anew: it is
+		 * asked again first.
+		 */
+		if (f->wait_ms == 0 && f->sent_ms > d->shrunk_ms) {
 			d->window = d->window > 1 ? d->window / 2 : 1;
 			d->timeout_ms *= 2;
 			if (d->timeout_ms > d->timeout_limit_ms)

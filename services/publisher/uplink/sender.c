@@ -430,7 +430,7 @@ unsigned sender_expire(struct sender *sender, int64_t now_ms)
 	while (delivery_expire(&sender->delivery, now_ms, &flight)) {
 		sender_unsend(
 			sender, sender_stream_of(&flight), flight.first, flight.count);
-		n++;
+		n += flight.wait_ms == 0;
 	}
 	return n;
 }

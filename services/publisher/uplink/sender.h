@@ -86,7 +86,10 @@ void sender_unsend(
 /** An encoded message is postponed: what is sent now goes as it is, and at once. */
 void sender_send_plain(struct sender *sender, int64_t now_ms);
 
-/** What is not answered in time is to be sent again. @return how many messages */
+/**
+ * What is not answered in time is to be sent again.
+ * @return how many messages whose answer was wanted at once: more than late ones
+ */
 unsigned sender_expire(struct sender *sender, int64_t now_ms);
 
 /** The connection is gone: all is to be sent again. */
