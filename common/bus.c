@@ -53,7 +53,7 @@ struct dp_bus {
 	bool gathers, corked; /* corked: something was published since dp_bus_cork() */
 	unsigned depth;	      /* calls into the library under way on the loop thread */
 	int refused;	      /* CONNACK's reason code */
-	char unhealthy[512];  /* why it is down, or what is not granted; empty: it is well */
+	char unhealthy[512]; /* why it is down, or what is not granted; empty: it is well */
 	struct dp_backoff backoff;
 	struct dp_broker_answers answers;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */

@@ -43,8 +43,8 @@ void dp_stats_start(struct dp_stats *stats, uv_loop_t *loop, struct dp_bus *bus,
 	*stats = (struct dp_stats){.stats = table, .n = n, .topic = topic, .bus = bus};
 	uint64_t period_ms = (uint64_t)period_s * 1000;
 	timer_init(loop, &stats->timer, stats);
-	timer_repeat(&stats->timer, on_period, period_ms - uv_now(loop) % period_ms,
-		period_ms);
+	timer_repeat(
+		&stats->timer, on_period, period_ms - uv_now(loop) % period_ms, period_ms);
 }
 
 void dp_stats_stop(struct dp_stats *stats)

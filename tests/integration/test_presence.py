@@ -322,7 +322,8 @@ STATISTICS = {
         " strange_answers commands commands_refused"
     ),
     "ingest": (
-        "messages readings duplicates dead_letters lost later commits ahead queued_bytes gaps"
+        "messages readings duplicates dead_letters lost later odd_waits commits ahead queued_bytes"
+        " gaps"
     ),
     "retention-pruner": "runs steps deleted counted longest_step_us",
 }
