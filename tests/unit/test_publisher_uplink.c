@@ -272,7 +272,8 @@ static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **st
 	fake_bus.refuse_with = -EMSGSIZE;
 	uplink_send(&owner->uplink, false);
 	assert_sent("");
-	assert_true(refusal_limit(&owner->uplink.sender.refusal, false) < REFUSAL_BATCH_BYTES);
+	assert_true(
+		refusal_limit(&owner->uplink.sender.refusal, false) < REFUSAL_BATCH_BYTES);
 	assert_false(uplink_has_in_flight(&owner->uplink, owner->stream, 1));
 	fake_bus.refuse_with = 0;
 	uplink_send(&owner->uplink, false);
