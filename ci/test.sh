@@ -104,8 +104,11 @@ make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
 WORKERS=${WORKERS:-4} FAULT_WORKERS=${FAULT_WORKERS:-2}
 pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --basetemp=/tmp/t "$@"; }
 # The fault tests mount small file systems: in a user namespace of their own.
-fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@" tests/fault; }
-short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t; }
+fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@"; }
+short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t "$@"; }
+# Nodes that send what they have each second, and a centre that stores each other second.
+GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/test_frozen.py
+	tests/fault/test_network.py"
 
 # Everything that several parts need is built before they run side by side.
 builds() {
@@ -130,11 +133,18 @@ run_part() {
 			pytest_in_dev -m tsan tests/integration || :
 		;;
 	fault)
-		BIN=build/asan/bin step "fault matrix, short form" short_faults_in_dev || :
+		BIN=build/asan/bin step "fault matrix, short form" short_faults_in_dev tests/fault || :
+		# shellcheck disable=SC2086 # a list of files
+		[ -n "${CASE:-}" ] || BIN=build/asan/bin GATHER=1 \
+			step "fault matrix with gathering, short form" short_faults_in_dev $GATHERING || :
 		;;
 	fault-full)
 		if prepare "services" make_in_dev binaries fault-programs; then
-			BIN=build/release/bin step "fault matrix" fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} || :
+			BIN=build/release/bin step "fault matrix" \
+				fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} tests/fault || :
+			# shellcheck disable=SC2086 # a list of files
+			[ -n "${CASE:-}" ] || BIN=build/release/bin GATHER=1 step "fault matrix with gathering" \
+				fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} $GATHERING || :
 		fi
 		;;
 	rig)
