@@ -12,7 +12,7 @@ PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-images test-native \
-	bench bench-full bench-images shell native install uninstall
+	bench bench-full bench-wear bench-wire bench-images shell native install uninstall
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 40
@@ -70,6 +70,12 @@ bench: ## measure noise, reads, latency, a backlog, ingest, PostgreSQL (build/be
 
 bench-full: ## measure what takes longer: 50 million rows, 10,000 nodes, replicas
 	@ci/bench.sh ingest-full
+
+bench-wear: ## bytes on the cards of centre and node, a reading (WEAR_S=600; 15 minutes)
+	@ci/bench-card.sh wear
+
+bench-wire: ## bytes on the wire, a reading, with IP and TCP (WIRE_S=600; 11 minutes)
+	@ci/bench-card.sh wire
 
 bench-images: ## size, start and memory of the images; containers beside none (5 minutes)
 	@ci/bench-images.sh

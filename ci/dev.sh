@@ -1,7 +1,8 @@
 #!/bin/sh
 # Run a command in the toolchain image, in this folder, as this user:
-#   ci/dev.sh [--docker] COMMAND...
-# --docker lets the command use the host's engine. TOOLCHAIN=bench: see dev-image.sh.
+#   ci/dev.sh [--docker | --devices] COMMAND...
+# --docker lets the command use the host's engine; with --devices it is root, and may mount
+# loop devices. TOOLCHAIN=bench: see dev-image.sh.
 # CPU_SHARES=N of 1024: as much of the processors where others want them as well.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,6 +24,11 @@ if [ "${2:-}" = --docker ]; then
 		--group-add $(stat -c %g /var/run/docker.sock)"
 fi
 options="$options ${CPU_SHARES:+--cpu-shares $CPU_SHARES}"
+if [ "${2:-}" = --devices ]; then
+	shift 2
+	set -- "$image" "$@"
+	options="$options --privileged --user 0:0 -v /dev:/dev"
+fi
 if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
 for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN GATHER; do options="$options -e $name"; done
 # shellcheck disable=SC2086 # a list of options

@@ -21,7 +21,10 @@ import postgres  # noqa: E402
 import prune  # noqa: E402
 import rollup  # noqa: E402
 import sampler  # noqa: E402
+import sparse  # noqa: E402
 import table  # noqa: E402
+import wear  # noqa: E402
+import wire  # noqa: E402
 from harness.lab import Lab  # noqa: E402
 from harness.service import BIN, ROOT  # noqa: E402
 
@@ -36,8 +39,12 @@ BENCHES = {
     "prune": prune.measure,
     "rollup": rollup.measure,
     "rollup-full": rollup.measure_full,
+    "wear": wear.measure,
+    "sparse": sparse.measure,
+    "wire": wire.measure,
 }
-LONG = ["ingest-full", "rollup-full"]
+# What takes longer, or is started otherwise (ci/bench-card.sh).
+LONG = ["ingest-full", "rollup-full", "wear", "sparse", "wire"]
 RESULTS = ROOT / "build" / "bench.jsonl"
 
 

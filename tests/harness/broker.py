@@ -48,6 +48,7 @@ def _settings_of(path):
 class Broker:
     """Configuration, start, SIGKILL and restart of one mosquitto on one port.
 
+    host          the address that it listens on
     certificates  a Certificates: the listener speaks TLS
     users         {name: password}: nobody else may connect
     persistence   keep sessions, queues and retained messages over a restart
@@ -59,6 +60,7 @@ class Broker:
         self,
         directory,
         certificates=None,
+        host=HOST,
         users=None,
         persistence=False,
         port=None,
@@ -68,10 +70,10 @@ class Broker:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
-        self.certificates = certificates
+        self.certificates, self.host = certificates, host
         lines = [
             "user root",  # mosquitto's own switch to another user would close this directory
-            f"listener {self.port} {HOST}",
+            f"listener {self.port} {host}",
             "log_dest stderr",
         ]
         if settings:
@@ -103,7 +105,7 @@ class Broker:
     def url(self, user=None, password=None):
         scheme = "mqtts" if self.certificates else "mqtt"
         credentials = f"{user}:{password}@" if user else ""
-        return f"{scheme}://{credentials}{HOST}:{self.port}"
+        return f"{scheme}://{credentials}{self.host}:{self.port}"
 
     def start(self):
         """Start it and wait until its port accepts connections."""
@@ -113,7 +115,7 @@ class Broker:
     def _accepts(self):
         assert self.process.running(), self.process.stderr()
         try:
-            socket.create_connection((HOST, self.port), 1).close()
+            socket.create_connection((self.host, self.port), 1).close()
             return True
         except OSError:
             return False

@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 class Certificates:
-    """Files ca.pem, server.pem and server.key for 127.0.0.1 and localhost."""
+    """Files ca.pem, server.pem and server.key for localhost and an address."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, address="127.0.0.1"):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.ca = self.directory / "ca.pem"
@@ -18,9 +18,9 @@ class Certificates:
         self._make(
             self.cert,
             self.key,
-            "/CN=127.0.0.1",
+            f"/CN={address}",
             ["-CA", self.ca, "-CAkey", ca_key]
-            + ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+            + ["-addext", f"subjectAltName=IP:{address},DNS:localhost"]
             + ["-addext", "basicConstraints=critical,CA:FALSE"],
         )
 

@@ -45,7 +45,7 @@ class Client:
         self._mqtt.on_message = self._on_message
         self._mqtt.on_subscribe = self._on_subscribe
         self._mqtt.reconnect_delay_set(1, 1)
-        self._mqtt.connect(HOST, broker.port, keepalive=60)
+        self._mqtt.connect(getattr(broker, "host", HOST), broker.port, keepalive=60)
         self._mqtt.loop_start()
         eventually(self._mqtt.is_connected, "the test's MQTT client is connected")
 

@@ -140,6 +140,7 @@ class InContainers:
             "NODE_NAME": "orangepi0",
             "SENSORS": SENSORS,
             "PERIOD_MS": PERIOD_MS,
+            "ANSWER_WITHIN": 0,
             "PRINT_READINGS": 1,
         }
         self._compose = Compose([(compose / "broker.yml", override), (compose / "node.yml",)], settings)
@@ -205,6 +206,7 @@ class Native:
         self._spawn("sampler", "sampler", "usr/bin/sampler", MQTT_URL=local, SENSORS=SENSORS, PERIOD_MS=PERIOD_MS)
         outbox = self._directory / "outbox.db"
         settings = {"NODE_NAME": "orangepi0", "MQTT_URL": local, "UPSTREAM_URL": url, "OUTBOX": outbox}
+        settings["ANSWER_WITHIN"] = 0
         self._spawn("publisher", "publisher", "usr/bin/publisher", **settings)
         output = self._directory / "ingest.out"
         eventually(lambda: b"Topic=" in output.read_bytes(), "a reading is printed", 30, 0.005)

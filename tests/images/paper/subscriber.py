@@ -6,7 +6,8 @@ import sqlite3
 
 import paho.mqtt.client as mqtt
 
-database = sqlite3.connect("/data/broker.db")
+# DATABASE and PORT are for measurements without containers (tests/bench/).
+database = sqlite3.connect(os.environ.get("DATABASE", "/data/broker.db"))
 database.execute(
     "CREATE TABLE IF NOT EXISTS dht"
     " (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, temp REAL, humidity REAL)"
@@ -26,5 +27,5 @@ def stored(_client, _userdata, message):
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
 client.on_connect = lambda client, *_: client.subscribe("/data/#")
 client.on_message = stored
-client.connect(os.environ["BROKER"])
+client.connect(os.environ["BROKER"], int(os.environ.get("PORT", "1883")))
 client.loop_forever()
