@@ -11,7 +11,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data images push pull sbom reproduce dev-image \
-	test lint unit integration fault e2e rig test-rig test-fault test-images test-native \
+	test lint unit integration fault e2e rig test-rig test-fault test-mixed test-images test-native \
 	bench bench-full bench-wear bench-wire bench-images shell native install uninstall
 
 help: ## this list
@@ -61,6 +61,9 @@ test-rig: ## GPIO on a real kernel, a minute (SCENARIO=name: a part; ARCH=arm64)
 
 test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a part of it)
 	@ci/test.sh fault-full
+
+test-mixed: ## nodes and centres of a release before beside today's (OLD=revision)
+	@ci/test-mixed.sh
 
 test-images: ## push, pull and run the images of all platforms (5 minutes)
 	@ci/test-images.sh
