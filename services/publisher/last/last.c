@@ -29,6 +29,7 @@ void last_init(struct last *last, uv_loop_t *loop, const struct dp_clock *clock,
 		.clock = clock,
 		.node = config->node_name,
 		.apart_ms = config->answer_ms > 0 ? APART_ALONG_MS : APART_MS,
+		.json_qos = config->answer_ms > 0 || config->send_every_ms > 0 ? 0 : 1,
 		.every_ms = config->send_every_ms};
 	last->recall = (struct recall){.names = &last->names, .node = last->node};
 	claims_init(&last->claims, &last->names);
@@ -154,10 +155,12 @@ static bool tell(struct last *last, const char *what, const struct known *known,
 		properties[n++] = (struct dp_property){"first", seq};
 	}
 	snprintf(topic, sizeof(topic), "%s/%s/%s", what, last->node, known->name);
+	/* A sensor's that got lost with its connection is sent again after the next. */
+	bool json = content_type != NULL && !known->is_output;
 	const struct dp_bus_message message = {.topic = topic,
 		.payload = text,
 		.len = strlen(text),
-		.qos = 1,
+		.qos = json ? last->json_qos : 1,
 		.retain = true,
 		.content_type = content_type,
 		.properties = properties,
