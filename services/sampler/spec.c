@@ -92,7 +92,7 @@ int spec_unknown_option(const struct spec *spec, const char *name,
 int spec_driver(const struct spec *spec, const char *(*name)(size_t i), size_t n, char *why,
 	size_t why_size)
 {
-	const char *names[SPEC_DRIVERS_MAX];
+	const char *names[SPEC_DRIVERS_MAX] = {NULL};
 	assert(n <= SPEC_DRIVERS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		names[i] = name(i);
