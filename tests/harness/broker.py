@@ -50,6 +50,10 @@ class Broker:
 
     host          the address that it listens on
     certificates  a Certificates: the listener speaks TLS
+    server        a Pair in place of the certificates' own
+    mutual        clients need a certificate
+    revocations   a file: a list of those that are revoked
+    newest_tls    no version above it, such as TLSv1.2
     users         {name: password}: nobody else may connect
     persistence   keep sessions, queues and retained messages over a restart
     settings      a file of compose/mosquitto: its settings but for the listener and folders
@@ -61,6 +65,10 @@ class Broker:
         directory,
         certificates=None,
         host=HOST,
+        server=None,
+        mutual=False,
+        revocations=None,
+        newest_tls=None,
         users=None,
         persistence=False,
         port=None,
@@ -85,14 +93,29 @@ class Broker:
         else:
             lines += ["allow_anonymous true"]
         if certificates:
-            lines += [f"certfile {certificates.cert}", f"keyfile {certificates.key}"]
+            cert, key = server or (certificates.cert, certificates.key)
+            lines += [f"certfile {cert}", f"keyfile {key}"]
+        if mutual:
+            lines += [f"cafile {certificates.ca}", "require_certificate true"]
+        if revocations:
+            lines += [f"crlfile {revocations}"]
         if persistence:
             lines += ["persistence true", "autosave_interval 1"]
         lines += [f"persistence_location {self.directory}/", *more]
         config = self.directory / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         command = [find_mosquitto(), "-c", config]
-        self.process = Process("mosquitto", command, self.directory, None)
+        env = {**os.environ, "OPENSSL_CONF": self._openssl_config(newest_tls)} if newest_tls else None
+        self.process = Process("mosquitto", command, self.directory, env)
+
+    def _openssl_config(self, newest_tls):
+        """mosquitto can only be told the oldest version."""
+        path = self.directory / "openssl.cnf"
+        path.write_text(
+            "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = limits\n"
+            f"[limits]\nMaxProtocol = {newest_tls}\n"
+        )
+        return str(path)
 
     def _password_file(self, users):
         path = self.directory / "passwords"
