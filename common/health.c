@@ -13,6 +13,7 @@
 #include "log.h"
 
 #define BACKLOG 8
+#define ANSWER_MAX 512
 #define ASK_TIMEOUT_MS 3000
 #define CONNECT_AGAIN_MS 50
 
@@ -20,7 +21,7 @@
 struct asker {
 	uv_pipe_t pipe;
 	uv_write_t write;
-	char answer[256];
+	char answer[ANSWER_MAX];
 };
 
 int dp_health_path(
@@ -155,7 +156,7 @@ static int ask(const char *path, char *answer, size_t size)
 
 int dp_health_ask(const char *path)
 {
-	char answer[256];
+	char answer[ANSWER_MAX];
 	int err = ask(path, answer, sizeof(answer));
 	if (err != 0) {
 		printf("unhealthy: no answer at %s: %s\n", path, strerror(-err));
