@@ -48,12 +48,11 @@ struct dp_bus {
 	bool held; /* hold_acks: a group of messages waits for dp_bus_release() */
 	bool lost; /* the library said so; acted on when its call has returned */
 	bool closing;
-	bool attempted; /* an attempt has failed since the last connection: do not log each
-			 */
 	bool gathers, corked; /* corked: something was published since dp_bus_cork() */
 	unsigned depth;	      /* calls into the library under way on the loop thread */
 	int refused;	      /* CONNACK's reason code */
 	char unhealthy[512]; /* why it is down, or what is not granted; empty: it is well */
+	char logged[512];    /* the last reason that was logged since it was up */
 	struct dp_backoff backoff;
 	struct dp_broker_answers answers;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
@@ -72,6 +71,38 @@ static void set_unhealthy(struct dp_bus *bus, const char *what, const char *deta
 {
 	snprintf(bus->unhealthy, sizeof(bus->unhealthy), "%s at %s:%d%s%s", what,
 		bus->url.host, bus->url.port, detail[0] != '\0' ? ": " : "", detail);
+}
+
+static const char *tls_trouble(struct dp_bus *bus)
+{
+	uv_os_fd_t fd = -1;
+	if (bus->poll != NULL)
+		uv_fileno((uv_handle_t *)bus->poll, &fd);
+	return dp_mqtt_tls_trouble(&bus->connect.tls, fd);
+}
+
+/* What the library says first of a loss is kept; what it says of the same later is not. */
+static void note_loss(struct dp_bus *bus, int code)
+{
+	bool early = bus->state == BUS_HANDSHAKE;
+	bool hung_up = code == MOSQ_ERR_CONN_LOST || code == MOSQ_ERR_ERRNO;
+	const char *detail =
+		code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code);
+	if (bus->lost || bus->refused != 0)
+		return;
+	bus->lost = true;
+	const char *tls = early ? tls_trouble(bus) : NULL;
+	if (tls != NULL)
+		set_unhealthy(bus, "no TLS connection", tls);
+	else if (early && hung_up)
+		set_unhealthy(bus, "no answer to CONNECT",
+			"the broker hung up; for a port with TLS the address begins with "
+			"mqtts://");
+	else if (code >= 128)
+		set_unhealthy(bus, "the broker ended the connection",
+			mosquitto_reason_string(code));
+	else
+		set_unhealthy(bus, "connection lost", detail);
 }
 
 static bool reads(const struct dp_bus *bus)
@@ -96,6 +127,7 @@ static void update_poll(struct dp_bus *bus)
 static void drop_handle(struct dp_bus *bus)
 {
 	dp_unwatch(&bus->poll);
+	dp_mqtt_tls_end(&bus->connect.tls);
 	mosquitto_destroy(bus->mosq);
 	bus->mosq = NULL;
 	dp_in_flight_clear(&bus->answers.in_flight);
@@ -114,12 +146,12 @@ static void retry_later(struct dp_bus *bus)
 	bus->state = BUS_WAITING;
 	bus->lost = false;
 	bus->held = false;
-	if (was_up || !bus->attempted)
+	if (was_up || strcmp(bus->unhealthy, bus->logged) != 0)
 		dp_log(DP_LOG_WARN,
 			was_up ? "connection lost, trying again"
 			       : "cannot connect, trying again",
 			"reason=\"%s\"", bus->unhealthy);
-	bus->attempted = true;
+	memcpy(bus->logged, bus->unhealthy, sizeof(bus->logged));
 	int64_t up_ms = was_up ? (int64_t)uv_now(bus->loop) - bus->up_since_ms : 0;
 	int64_t wait_ms = dp_backoff_wait(&bus->backoff, up_ms, &bus->random);
 	dp_log(DP_LOG_DEBUG, "waiting before the next attempt", "wait_ms=%lld",
@@ -195,10 +227,7 @@ static void check_result(struct dp_bus *bus, int code)
 {
 	if (code == MOSQ_ERR_SUCCESS)
 		return;
-	if (!bus->lost && bus->refused == 0)
-		set_unhealthy(bus, "connection lost",
-			code == MOSQ_ERR_ERRNO ? strerror(errno)
-					       : mosquitto_strerror(code));
+	note_loss(bus, code);
 	bus->lost = true;
 }
 
@@ -219,17 +248,30 @@ static int read_packets(struct dp_bus *bus)
 	return code;
 }
 
+/* The answer to CONNECT. A broker that refuses us says so in TLS and hangs up at once. */
+static int read_answer(struct dp_bus *bus)
+{
+	if (bus->url.tls || !dp_mqtt_answers_in_tls(bus->mosq))
+		return read_packets(bus);
+	set_unhealthy(bus, "no answer to CONNECT",
+		"the broker speaks TLS there: the address is to begin with mqtts://");
+	bus->lost = true;
+	return MOSQ_ERR_CONN_LOST;
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct dp_bus *bus = poll->data;
+	bool broken = status < 0 || (events & UV_DISCONNECT) != 0;
 	int code = MOSQ_ERR_SUCCESS;
 	bus->depth++;
-	if (status < 0 || (events & UV_DISCONNECT) != 0)
-		code = MOSQ_ERR_CONN_LOST;
-	if (code == MOSQ_ERR_SUCCESS &&
-		((events & UV_READABLE) != 0 ||
-			(reads(bus) && dp_mqtt_decrypted(bus->mosq))))
+	if (bus->state == BUS_HANDSHAKE && (broken || (events & UV_READABLE) != 0))
+		code = read_answer(bus);
+	else if (!broken && ((events & UV_READABLE) != 0 ||
+				    (reads(bus) && dp_mqtt_decrypted(bus->mosq))))
 		code = read_packets(bus);
+	if (code == MOSQ_ERR_SUCCESS && broken)
+		code = MOSQ_ERR_CONN_LOST;
 	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->held &&
 		dp_mqtt_wants_write(bus->mosq))
 		code = mosquitto_loop_write(bus->mosq, 1);
@@ -322,7 +364,7 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	}
 	bus->state = BUS_UP;
 	bus->up_since_ms = (int64_t)uv_now(bus->loop);
-	bus->attempted = false;
+	bus->logged[0] = '\0';
 	bus->unhealthy[0] = '\0';
 	dp_subscriptions_begin(&bus->answers.subscriptions);
 	uv_timer_start(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
@@ -354,11 +396,7 @@ static void mosq_disconnected(
 {
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
-	if (!bus->lost)
-		set_unhealthy(bus,
-			code >= 128 ? "the broker ended the connection" : "connection lost",
-			code >= 128 ? mosquitto_reason_string(code)
-				    : mosquitto_strerror(code));
+	note_loss(bus, code);
 	bus->lost = true;
 	/* A held connection changes hands with its lease: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
@@ -401,11 +439,16 @@ static void on_connect_done(void *data, int code, int error)
 			code == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(code);
 		if (code == MOSQ_ERR_ERRNO && error == EINTR)
 			detail = "no answer within 10 s";
-		set_unhealthy(bus, "no connection", detail);
+		const char *tls = tls_trouble(bus);
+		set_unhealthy(bus, tls != NULL ? "no TLS connection" : "no connection",
+			tls != NULL ? tls : detail);
 		bus->lost = true;
 		settle(bus);
 		return;
 	}
+	mosquitto_threaded_set(bus->mosq, bus->options.hold_acks);
+	if (bus->url.tls)
+		dp_mqtt_tls_hold(&bus->connect.tls, mosquitto_ssl_get(bus->mosq));
 	int err = dp_watch(bus->loop, mosquitto_socket(bus->mosq), bus, &bus->poll);
 	if (err != 0) {
 		set_unhealthy(bus, "cannot watch the socket", uv_strerror(err));
@@ -440,6 +483,7 @@ static void begin_connect(struct dp_bus *bus)
 	bus->connect = (struct dp_mqtt_connect){
 		.mosq = bus->mosq,
 		.url = &bus->url,
+		.files = bus->options.tls,
 		.session_expiry_s = bus->options.session_expiry_s,
 		.keepalive_s = bus->options.keepalive_s,
 		.data = bus,

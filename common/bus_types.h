@@ -8,6 +8,8 @@
 
 #include "identity.h"
 
+struct dp_tls_files;
+
 /** A message in either direction; nothing in it is owned. */
 struct dp_bus_message {
 	const char *topic;
@@ -25,8 +27,8 @@ struct dp_bus_message {
 };
 
 struct dp_bus_options {
-	const char *url;     /**< checked by dp_check_mqtt_url() */
-	const char *ca_file; /**< for mqtts:// */
+	const char *url;		/**< checked by dp_check_mqtt_url() */
+	const struct dp_tls_files *tls; /**< for mqtts://; outlives the bus */
 	const char *client_id;
 	bool clean_start;
 	/** Acknowledge what was received only when dp_bus_release() says so. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <mqtt_protocol.h>
+#include <openssl/ssl.h>
 
 #define KEEPALIVE_S 30
 #define MAX_PACKET_BYTES (8u << 20)
@@ -25,9 +26,23 @@ void dp_mqtt_connect_prepare(void)
 	sigaction(NUDGE_SIGNAL, &nudge, NULL);
 }
 
-static void connect_work(uv_work_t *work)
+/* The context is ours, not the library's: see mqtt_tls.h. */
+static int encrypt(struct dp_mqtt_connect *connect)
 {
-	struct dp_mqtt_connect *connect = work->data;
+	SSL_CTX *context =
+		dp_mqtt_tls_begin(&connect->tls, connect->url->host, connect->files);
+	if (context == NULL)
+		return MOSQ_ERR_TLS;
+	int err = mosquitto_void_option(connect->mosq, MOSQ_OPT_SSL_CTX, context);
+	if (err == 0)
+		err = mosquitto_int_option(
+			connect->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+	SSL_CTX_free(context); /* the library has its own hold of it */
+	return err;
+}
+
+static void connect_now(struct dp_mqtt_connect *connect)
+{
 	mosquitto_property *properties = NULL;
 	int keepalive_s = connect->keepalive_s > 0 ? connect->keepalive_s : KEEPALIVE_S;
 	sigset_t nudge;
@@ -52,6 +67,14 @@ static void connect_work(uv_work_t *work)
 	if (connect->url->tls)
 		pthread_mutex_unlock(&tls_setup);
 	pthread_sigmask(SIG_BLOCK, &nudge, NULL);
+}
+
+static void connect_work(uv_work_t *work)
+{
+	struct dp_mqtt_connect *connect = work->data;
+	connect->code = connect->url->tls ? encrypt(connect) : MOSQ_ERR_SUCCESS;
+	if (connect->code == MOSQ_ERR_SUCCESS)
+		connect_now(connect);
 }
 
 static void connect_done(uv_work_t *work, int status)

@@ -12,6 +12,7 @@
 #include <mosquitto.h>
 #include <uv.h>
 
+#include "mqtt_tls.h"
 #include "url.h"
 
 #define DP_MQTT_CONNECT_MS 10000
@@ -21,17 +22,19 @@ struct dp_mqtt_connect {
 	/* The caller's; from dp_mqtt_connect_begin() to `done` nobody else touches mosq. */
 	struct mosquitto *mosq;
 	const struct dp_mqtt_url *url;
+	const struct dp_tls_files *files; /**< for mqtts:// */
 	uint32_t session_expiry_s;
 	int keepalive_s; /* 0: 30 */
 	void *data;
 	/**
-	 * On the loop's thread. @param code  of libmosquitto
+	 * On the loop's thread. @param code  of libmosquitto; MOSQ_ERR_TLS: a file is bad
 	 * @param error  errno where the code is MOSQ_ERR_ERRNO
 	 */
 	void (*done)(void *data, int code, int error);
 	/* Its own. */
 	uv_work_t work;
 	int code, error;
+	struct dp_mqtt_tls tls; /**< of the connection, also after `done` */
 	int64_t since_ms;
 	pthread_t worker;
 	atomic_int worker_state; /* 0 not yet in connect, 1 in it, 2 done */

@@ -12,6 +12,10 @@
 
 #define QUOTA 65535
 
+/* How a TLS record with an alert begins. In MQTT it would be a CONNECT with bad flags. */
+#define TLS_ALERT 21
+#define TLS_MAJOR 3
+
 int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 	const struct dp_mqtt_url *url, void *data)
 {
@@ -29,14 +33,13 @@ int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 	/*
 	 * A handle for threads queues its packets, PUBACKs too, until the next
 	 * mosquitto_loop_write(); others write at once. Not documented: a test that
-	 * kills ingest between the two pins it.
+	 * kills ingest between the two pins it. For hold_acks it stays so; others have
+	 * only CONNECT queued, so that all that is said in TLS is said on the loop.
 	 */
-	mosquitto_threaded_set(mosq, options->hold_acks);
+	mosquitto_threaded_set(mosq, true);
 	if (url->user[0] != '\0')
 		err = mosquitto_username_pw_set(
 			mosq, url->user, url->password[0] != '\0' ? url->password : NULL);
-	if (err == 0 && url->tls)
-		err = mosquitto_tls_set(mosq, options->ca_file, NULL, NULL, NULL, NULL);
 	if (err == 0 && options->will_topic != NULL)
 		err = mosquitto_will_set_v5(mosq, options->will_topic,
 			(int)strlen(options->will_payload), options->will_payload, 1, true,
@@ -67,6 +70,15 @@ bool dp_mqtt_decrypted(struct mosquitto *mosq)
 {
 	SSL *ssl = mosquitto_ssl_get(mosq);
 	return ssl != NULL && SSL_pending(ssl) > 0;
+}
+
+bool dp_mqtt_answers_in_tls(struct mosquitto *mosq)
+{
+	unsigned char record[3];
+	ssize_t n = recv(
+		mosquitto_socket(mosq), record, sizeof(record), MSG_PEEK | MSG_DONTWAIT);
+	return n == (ssize_t)sizeof(record) && record[0] == TLS_ALERT &&
+	       record[1] == TLS_MAJOR;
 }
 
 int dp_mqtt_error(int code)

@@ -16,7 +16,7 @@
  * Make one, which the caller destroys whatever is returned; memory that is missing ends
  * the process.
  * @param data  handed to the library's callbacks
- * @return a code of libmosquitto: what it does not like about user, CA file or will
+ * @return a code of libmosquitto: what it does not like about user or will
  */
 int dp_mqtt_handle(struct mosquitto **out, const struct dp_bus_options *options,
 	const struct dp_mqtt_url *url, void *data);
@@ -32,6 +32,9 @@ bool dp_mqtt_wants_write(struct mosquitto *mosq);
  * no event will say that it is there.
  */
 bool dp_mqtt_decrypted(struct mosquitto *mosq);
+
+/** Without TLS: whether what can be read is an alert of a broker that speaks TLS. */
+bool dp_mqtt_answers_in_tls(struct mosquitto *mosq);
 
 /** A code of libmosquitto as a negative errno, as dp_bus_publish() lists them. */
 int dp_mqtt_error(int code);

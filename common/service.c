@@ -9,11 +9,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "log.h"
 #include "random.h"
 #include "timer.h"
 #include "topic.h"
 #include "trim.h"
+#include "url.h"
 #include "version.h"
 
 #define STOP_PATIENCE_MS 1500
@@ -89,6 +92,59 @@ static int parse_arguments(
 	return -1;
 }
 
+/* Whether one of the addresses is mqtts://, for which the files of TLS are. */
+static bool speaks_tls(const struct dp_service_info *info, const void *config)
+{
+	for (size_t i = 0; i < info->table.n; i++) {
+		const struct dp_option *option = &info->table.options[i];
+		struct dp_mqtt_url url;
+		const char *text, *why;
+		if (option->check != dp_check_mqtt_url)
+			continue;
+		memcpy(&text, (const char *)config + option->offset, sizeof(text));
+		if (text != NULL && dp_mqtt_url_parse(text, &url, &why) == 0 && url.tls)
+			return true;
+	}
+	return false;
+}
+
+/* What a mistake is ends the start; what may be right is said, and a broker decides. */
+static int check_tls_files(const struct dp_tls_files *files)
+{
+	struct dp_tls_report report;
+	SSL_CTX *context = dp_tls_files_load(files, &report);
+	int err = context != NULL ? 0 : -EINVAL;
+	SSL_CTX_free(context);
+	for (unsigned i = 0; i < report.n_doubts; i++)
+		dp_log(DP_LOG_WARN, "this may be wrong",
+			"name=%s value=\"%s\" reason=\"%s\"", report.doubts[i].setting,
+			report.doubts[i].path, report.doubts[i].words);
+	if (err != 0)
+		dp_log(DP_LOG_ERROR, "bad setting", "name=%s value=\"%s\" reason=\"%s\"",
+			report.wrong.setting, report.wrong.path, report.wrong.words);
+	return err;
+}
+
+static int check_tls(struct dp_service *service, const void *config)
+{
+	const struct dp_tls_files *files = &service->config->tls;
+	dp_clock_system(&service->clock);
+	service->config->tls.clock = &service->clock;
+	if ((files->cert_file == NULL) != (files->key_file == NULL)) {
+		dp_config_reject(
+			files->cert_file == NULL ? "TLS_CERT_FILE" : "TLS_KEY_FILE", "",
+			"a file, as the other of certificate and key is set: both or "
+			"neither");
+		return -EINVAL;
+	}
+	if (speaks_tls(service->info, config))
+		return check_tls_files(files);
+	if (files->cert_file != NULL)
+		dp_log(DP_LOG_WARN, "no address begins with mqtts://: nothing is encrypted",
+			"name=TLS_CERT_FILE value=\"%s\"", files->cert_file);
+	return 0;
+}
+
 static int check_settings(struct dp_service *service, void *config, enum request request)
 {
 	const struct dp_service_info *info = service->info;
@@ -103,6 +159,8 @@ static int check_settings(struct dp_service *service, void *config, enum request
 	if (request == REQUEST_HEALTH)
 		return dp_health_ask(path);
 	if (info->check != NULL && info->check(config) != 0)
+		return DP_EX_CONFIG;
+	if (check_tls(service, config) != 0)
 		return DP_EX_CONFIG;
 	if (request == REQUEST_RUN)
 		return -1;
@@ -141,7 +199,6 @@ int dp_service_init(struct dp_service *service, const struct dp_service_info *in
 	dp_log_init(info->name, level);
 	/* Images start /service, a link; top and ps should say which. */
 	prctl(PR_SET_NAME, info->name);
-	dp_clock_system(&service->clock);
 	signal(SIGPIPE, SIG_IGN);
 	int err = uv_loop_init(&service->loop);
 	if (err != 0) {

@@ -13,13 +13,14 @@
 #include "clock.h"
 #include "config.h"
 #include "health.h"
+#include "tls_files.h"
 
 /** The settings that every service has. First in its config struct. */
 struct dp_service_config {
 	const char *log_level;
 	const char *run_dir;
-	const char *instance; /**< never NULL once loaded */
-	const char *tls_ca_file;
+	const char *instance;	 /**< never NULL once loaded */
+	struct dp_tls_files tls; /**< its clock is the service's */
 	int64_t stats_period_s;
 };
 
@@ -39,9 +40,16 @@ struct dp_service_config {
 			.check = dp_check_name,                                            \
 			.help = "tells replicas apart; the host name unless set"},         \
 		{.name = "TLS_CA_FILE",                                                    \
-			.offset = offsetof(config, field.tls_ca_file),                     \
+			.offset = offsetof(config, field.tls.ca_file),                     \
 			.fallback = "/etc/ssl/certs/ca-certificates.crt",                  \
 			.help = "certificate authorities that mqtts:// trusts, PEM"},      \
+		{.name = "TLS_CERT_FILE",                                                  \
+			.offset = offsetof(config, field.tls.cert_file),                   \
+			.help = "our own certificate for mqtts://, PEM, read anew for "    \
+				"each connection"},                                        \
+		{.name = "TLS_KEY_FILE",                                                   \
+			.offset = offsetof(config, field.tls.key_file),                    \
+			.help = "its private key, PEM, without a passphrase"},             \
 		{.name = "STATS_PERIOD_S",                                                 \
 			.type = DP_INT,                                                    \
 			.offset = offsetof(config, field.stats_period_s),                  \

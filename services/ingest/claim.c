@@ -294,7 +294,7 @@ int claim_open(struct claim **out, uv_loop_t *loop, const struct claim_options *
 	snprintf(claim->filter, sizeof(claim->filter), ROOT "+/+/%s", options->prefix);
 	const struct dp_bus_options bus = {
 		.url = options->url,
-		.ca_file = options->ca_file,
+		.tls = options->tls,
 		.client_id = claim->client_id,
 		.clean_start = true,
 		.will_topic = claim->topic,

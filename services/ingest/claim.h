@@ -20,9 +20,11 @@
 #include <uv.h>
 
 struct claim;
+struct dp_tls_files;
 
 struct claim_options {
-	const char *url, *ca_file; /**< as of a bus */
+	const char *url;
+	const struct dp_tls_files *tls; /**< both as of a bus */
 	const char *client_id;
 	const char *instance, *prefix; /**< whose, and of which topics */
 	const char *store;	       /**< its identity, hexadecimal */
@@ -34,7 +36,7 @@ struct claim_options {
 
 /**
  * Connect and ask.
- * @param options  its strings are copied, but for url and ca_file, which outlive the loop
+ * @param options  its strings are copied, but for url and tls, which outlive the loop
  * @return 0, -ENOMEM, -EINVAL a bad URL
  */
 int claim_open(struct claim **out, uv_loop_t *loop, const struct claim_options *options);

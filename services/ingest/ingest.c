@@ -283,7 +283,7 @@ static void open_native(struct ingest *in)
 {
 	const struct dp_bus_options options = {
 		.url = in->config->mqtt_url,
-		.ca_file = in->config->service.tls_ca_file,
+		.tls = &in->config->service.tls,
 		.client_id = in->client_id,
 		.clean_start = true,
 		.data = in,
@@ -346,7 +346,7 @@ static void follow_store(struct ingest *in)
 	snprintf(client_id, sizeof(client_id), "%s-claim", in->client_id);
 	const struct claim_options options = {
 		.url = in->config->mqtt_url,
-		.ca_file = in->config->service.tls_ca_file,
+		.tls = &in->config->service.tls,
 		.client_id = client_id,
 		.instance = in->config->service.instance,
 		.prefix = in->config->topic_prefix,
@@ -387,7 +387,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	in->sink = in->kind->open(&service->loop, &options, &events, wall_us(in));
 	const struct plain_link_options plain = {
 		.url = config->mqtt_url,
-		.ca_file = config->service.tls_ca_file,
+		.tls = &config->service.tls,
 		.prefix = config->topic_prefix,
 		.instance = config->service.instance,
 		.store = in->sink->name,

@@ -41,7 +41,7 @@ static void connect_bus(struct plain_link *link)
 {
 	const struct dp_bus_options options = {
 		.url = link->options.url,
-		.ca_file = link->options.ca_file,
+		.tls = link->options.tls,
 		.client_id = link->client_id,
 		.clean_start = false,
 		.hold_acks = true,

@@ -12,7 +12,8 @@
 
 /** Its strings outlive the link. */
 struct plain_link_options {
-	const char *url, *ca_file; /**< as of a bus */
+	const char *url;
+	const struct dp_tls_files *tls; /**< both as of a bus */
 	const char *prefix, *instance;
 	const char *store; /**< its name, for the log */
 	void *data;

@@ -127,7 +127,7 @@ static void open_buses(struct relay *r)
 	snprintf(r->client, sizeof(r->client), "dewpoint-publisher-%s", r->queue.instance);
 	const struct dp_bus_options local = {
 		.url = r->config->mqtt_url,
-		.ca_file = r->config->service.tls_ca_file,
+		.tls = &r->config->service.tls,
 		.client_id = r->client,
 		.clean_start = true,
 		.will_topic = presence,

@@ -184,7 +184,7 @@ void desk_open(struct desk *desk, uv_loop_t *loop, const struct desk_options *op
 		.data = options->data};
 	const struct dp_bus_options bus = {
 		.url = options->url,
-		.ca_file = options->ca_file,
+		.tls = options->tls,
 		.client_id = options->name,
 		.clean_start = true,
 		.data = desk,

@@ -53,9 +53,9 @@ struct desk {
 /** Strings outlive the desk. */
 struct desk_options {
 	const char *url;
-	const char *ca_file;	      /**< or NULL */
-	const char *name;	      /**< of this pruner: the client id */
-	void (*on_order)(void *data); /**< one more waits */
+	const struct dp_tls_files *tls; /**< as of a bus */
+	const char *name;		/**< of this pruner: the client id */
+	void (*on_order)(void *data);	/**< one more waits */
 	void *data;
 };
 

@@ -337,7 +337,7 @@ static void open_desk(struct pruner *p)
 		p->config->node_name, instance);
 	const struct desk_options options = {
 		.url = p->config->mqtt_url,
-		.ca_file = p->config->service.tls_ca_file,
+		.tls = &p->config->service.tls,
 		.name = p->client_id,
 		.on_order = on_order,
 		.data = p,

@@ -84,7 +84,7 @@ static void open_bus(struct sampler *s)
 	snprintf(s->client_id, sizeof(s->client_id), "dewpoint-sampler-%.16s", stream);
 	const struct dp_bus_options options = {
 		.url = s->config->mqtt_url,
-		.ca_file = s->config->service.tls_ca_file,
+		.tls = &s->config->service.tls,
 		.client_id = s->client_id,
 		.clean_start = true,
 		.will_topic = s->presence.will_topic,

@@ -4,7 +4,8 @@ import pytest
 
 from harness.service import run_service
 
-COMMON = ["LOG_LEVEL", "RUN_DIR", "INSTANCE", "STATS_PERIOD_S", "MQTT_URL", "TLS_CA_FILE"]
+COMMON = ["LOG_LEVEL", "RUN_DIR", "INSTANCE", "STATS_PERIOD_S", "MQTT_URL"]
+COMMON += ["TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"]
 OWN = {
     "sampler": ["SENSORS", "PERIOD_MS", "RING_SIZE", "LEDGER", "WINDOW"],
     "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "ANSWER_WITHIN", "SPILL_AFTER_MS", "LINK", "SEND_EVERY", "COMPRESS"],

@@ -196,7 +196,7 @@ void uplink_open(struct uplink *u, const char *instance)
 	snprintf(u->ack_filter, sizeof(u->ack_filter), "ack/+/%s", instance);
 	const struct dp_bus_options options = {
 		.url = config->upstream_url,
-		.ca_file = config->service.tls_ca_file,
+		.tls = &config->service.tls,
 		.client_id = u->client,
 		.clean_start = false,
 		.session_expiry_s = SESSION_EXPIRY_S,

@@ -259,7 +259,7 @@ void model_reset(const char *path)
 		.batch_size = 500};
 	model.config.service.instance = "model";
 	model.config.service.stats_period_s = 60;
-	model.config.service.tls_ca_file = "";
+	model.config.service.tls.ca_file = "";
 }
 
 void model_start(void)
