@@ -55,6 +55,8 @@ static inline int make_directory(void **state)
 		parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	snprintf(path, PATH_SIZE, "%.64s/dewpoint-test-XXXXXX", parent);
 	*state = mkdtemp(path);
+	if (*state == NULL)
+		free(path);
 	return *state == NULL ? -1 : 0;
 }
 
@@ -67,6 +69,8 @@ static inline int remove_entry(
 
 static inline int remove_directory(void **state)
 {
+	if (*state == NULL)
+		return -1;
 	int err = nftw(*state, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	free(*state);
 	return err;

@@ -9,7 +9,8 @@
 static struct incoming *message(int wait_ms)
 {
 	struct incoming *in = calloc(1, sizeof(*in));
-	require(in != NULL);
+	if (in == NULL)
+		abort();
 	in->topic = in->payload = "";
 	in->plain = wait_ms == PLAIN;
 	if (wait_ms >= 0)

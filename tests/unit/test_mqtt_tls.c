@@ -190,12 +190,12 @@ static void dates(void **state)
 		&(struct issue){
 			.name = HOST, .from = "20960101000000Z", .to = "20961231000000Z"});
 	assert_connects(&s, HOST);
-	s.now_s += 100 * 86400;
+	s.now_s += INT64_C(100) * 86400;
 	assert_trouble(&s, HOST,
 		"the broker's certificate (CN=" HOST
 		") has ended on 2096-12-31, and today is "
 		"2097-01-10 here");
-	s.now_s -= 400 * 86400;
+	s.now_s -= INT64_C(400) * 86400;
 	assert_trouble(
 		&s, HOST, "is not valid before 2096-01-01, and today is 2095-12-07 here");
 	s.now_s = 86400;

@@ -45,7 +45,8 @@ static void test_it_writes_only_what_is_new(void **state)
 	/* And then no more, whatever the time. */
 	for (int hour = 1; hour < 24; hour++)
 		assert_int_equal(
-			run_at(prune, now_us + hour * 60 * MINUTE_US, "a", false), 0);
+			run_at(prune, now_us + (int64_t)hour * 60 * MINUTE_US, "a", false),
+			0);
 	prune_close(prune);
 }
 

@@ -50,10 +50,11 @@ static void test_a_flipped_bit_in_the_schema_is_damage(void **state)
 
 static void test_what_people_do_to_the_schema_is_left_to_them(void **state)
 {
-	static const char *const changes[] = {
+	static const char additions[] =
 		"CREATE TABLE sensor_2 (id INTEGER PRIMARY KEY, room TEXT);"
 		"CREATE INDEX reading_by_time ON reading (ts);"
-		"CREATE VIEW dht2 AS SELECT * FROM dht",
+		"CREATE VIEW dht2 AS SELECT * FROM dht";
+	static const char *const changes[] = {additions,
 		"ALTER TABLE sensor ADD COLUMN room TEXT",
 		"DROP VIEW dht; CREATE VIEW dht AS SELECT id, ts FROM reading",
 		"DROP VIEW reading_1h", "ANALYZE"};

@@ -204,7 +204,7 @@ static void dates(void **state)
 			.from = "20960601000000Z",
 			.to = "20970601000000Z"});
 	assert_good(&s);
-	s.now_s += 365 * 86400;
+	s.now_s += INT64_C(365) * 86400;
 	assert_doubt(&s, "TLS_CERT_FILE",
 		"it has ended on 2097-06-01, and today is 2097-10-02 here");
 	s.now_s = TODAY;
