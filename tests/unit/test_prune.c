@@ -1,3 +1,4 @@
+#include "aside.h"
 #include "prune_file.h"
 #include "store_lease.h"
 
@@ -304,6 +305,56 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	prune_close(prune);
 }
 
+/* One flipped bit of a table's text, which SQLite believes. */
+static void flip_schema(const char *path)
+{
+	db_exec(path, "PRAGMA writable_schema=1; UPDATE sqlite_schema SET sql ="
+		      " replace(sql, 'holder ', 'holdez ') WHERE name = 'lease'");
+}
+
+/* Whatever it finds at the path, ingest is told of that file, which it has open. */
+static void test_damage_that_it_meets_at_opening_is_handed_to_ingest(void **state)
+{
+	char path[PATH_SIZE], url[PATH_SIZE + 16], other[PATH_SIZE], sql[PATH_SIZE + 32];
+	struct prune *prune = open_pruner(state, path), *second = NULL;
+	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
+	struct dp_lease lease = {.name = "plain", .holder = "i", .ttl_us = 1000};
+	struct dp_store ingest;
+	struct capture capture;
+	char log[4096];
+	snprintf(url, sizeof(url), "sqlite://%s", path);
+	/* Another file has come to its path, with such damage. */
+	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", path_in(state, "other.db", other));
+	db_exec(path, sql);
+	replace_file(path, other);
+	assert_int_equal(dp_store_open(&ingest, url), 0);
+	assert_int_equal(dp_lease_renew(&ingest, &lease, 1), 0);
+	flip_schema(path);
+	capture_begin(&capture, STDERR_FILENO);
+	int reopened = prune_lease(prune, &own, 5);
+	bool told = dp_is_suspect(path, ingest.device, ingest.inode);
+	dp_suspect_clear(path);
+	int started = prune_open(&second, &sqlite_ops, url);
+	int again = prune_open(&second, &sqlite_ops, url);
+	bool told_again = dp_is_suspect(path, ingest.device, ingest.inode);
+	int renewed = dp_lease_renew(&ingest, &lease, 2);
+	capture_end(&capture, log, sizeof(log));
+	assert_int_equal(reopened, -EUCLEAN);
+	assert_true(told);
+	assert_int_equal(started, -EUCLEAN);
+	assert_int_equal(again, -EUCLEAN);
+	assert_true(told_again);
+	assert_int_equal(renewed, -EUCLEAN);
+	/* Once each time. */
+	const char *first = strstr(log, "ingest will set it aside");
+	assert_non_null(first);
+	const char *next = strstr(first + 1, "ingest will set it aside");
+	assert_non_null(next);
+	assert_null(strstr(next + 1, "ingest will set it aside"));
+	dp_store_close(&ingest);
+	prune_close(prune);
+}
+
 /* The file that was put there lacks a table, until somebody mends it. */
 static void test_a_file_that_cannot_be_used_yet_is_tried_again(void **state)
 {
@@ -471,6 +522,7 @@ int main(void)
 		IN_DIRECTORY(test_no_clock_alone_forgets_a_stream),
 		IN_DIRECTORY(test_beside_a_long_reader_cutting_for_space_ends),
 		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
+		IN_DIRECTORY(test_damage_that_it_meets_at_opening_is_handed_to_ingest),
 		IN_DIRECTORY(test_a_file_that_cannot_be_used_yet_is_tried_again),
 		IN_DIRECTORY(test_what_the_schema_does_not_allow_is_survived),
 		IN_DIRECTORY(test_many_streams_go_in_several_steps),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aside.h"
 #include "log.h"
 #include "rollup.h"
 #include "room.h"
@@ -48,6 +49,22 @@ static void close_store(void *data)
 	free(store);
 }
 
+/* What ingest has not met. It sets the file aside when it renews its lease next. */
+static void tell_ingest(struct sqlite_store *store)
+{
+	const struct dp_store *file = &store->file;
+	if (dp_is_suspect(file->path, file->device, file->inode))
+		return; /* it has been told */
+	int err = dp_store_suspect(&store->file);
+	dp_log(DP_LOG_ERROR,
+		err == 0 ? "the database is damaged; ingest will set it aside"
+			 : "the database is damaged, and ingest could not be told",
+		"file=%s error=\"%s\"", file->path,
+		err != 0	   ? strerror(-err)
+		: file->db != NULL ? sqlite3_errmsg(file->db)
+				   : "it cannot be opened");
+}
+
 static int open_store(void **out, const char *url, struct job *job)
 {
 	struct sqlite_store *store = calloc(1, sizeof(*store));
@@ -57,6 +74,8 @@ static int open_store(void **out, const char *url, struct job *job)
 	int err = dp_store_open(&store->file, url);
 	if (err == 0)
 		err = sql_prepare(store);
+	if (err == -EUCLEAN)
+		tell_ingest(store);
 	if (err != 0) {
 		close_store(store);
 		return err;
@@ -91,6 +110,8 @@ static int lease_store(void *data, struct dp_lease *lease, int64_t now_us, bool 
 		return err;
 	*replaced = true;
 	err = open_again(store);
+	if (err == -EUCLEAN)
+		tell_ingest(store);
 	return err != 0 ? err : dp_lease_renew(&store->file, lease, now_us);
 }
 
@@ -105,19 +126,6 @@ static void begin(void *data)
 	struct sqlite_store *store = data;
 	store->gain = (struct cut_gain){.begun = false};
 	store->changes = sqlite3_total_changes64(store->file.db);
-}
-
-/* What ingest has not met. It sets the file aside when it renews its lease next. */
-static void tell_ingest(struct sqlite_store *store)
-{
-	int err = dp_store_suspect(&store->file);
-	dp_log(DP_LOG_ERROR,
-		err == 0 ? "the database is damaged; ingest will set it aside"
-			 : "the database is damaged, and ingest could not be told",
-		"file=%s error=\"%s\"", store->file.path,
-		err != 0		 ? strerror(-err)
-		: store->file.db != NULL ? sqlite3_errmsg(store->file.db)
-					 : "it cannot be opened");
 }
 
 static int failed(void *data, int err)
