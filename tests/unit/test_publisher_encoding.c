@@ -171,7 +171,7 @@ static void test_what_becomes_no_shorter_goes_as_it_is(void **state)
 	struct owner *owner = begin_taken();
 	static const char text[] = "[1]";
 	const struct payload payload =
-		encoding_payload(&owner->uplink.sender.encoding, text, 3, 0);
+		encoding_payload(&owner->uplink.sender.encoding, text, 3, true, 0);
 	assert_ptr_equal(payload.at, text);
 	assert_int_equal(payload.len, 3);
 	assert_int_equal(payload.encoding, DP_ENCODING_NONE);
@@ -262,6 +262,34 @@ static void test_what_is_postponed_goes_out_again_at_once_and_plain(void **state
 	owner->stream->uplink.parked_until_ms = 0;
 	owner->uplink.sender.encoding.offer_ms = 0;
 	assert_sent(owner, "41+10o ");
+	end(owner);
+}
+
+/* A full set of gaps, another node's stream: `later` says nothing of the encoding then. */
+static void test_a_stream_that_is_parked_goes_as_it_is(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_taken();
+	const struct encoding *encoding = &owner->uplink.sender.encoding;
+	add_live(owner->stream, 11, 20, 0);
+	assert_sent(owner, "11+10* ");
+	answer(owner, DP_ACK_LATER, 11, 10, false);
+	assert_sent(owner, "11+10 ");
+	/* So that was not the reason; and the next offer is taken up. */
+	owner->uplink.sender.encoding.offer_ms = 0;
+	answer(owner, DP_ACK_LATER, 11, 10, true);
+	assert_true(owner->stream->uplink.parked_until_ms > 0);
+	assert_true(encoding_on(encoding));
+	for (int i = 0; i < 2; i++) {
+		owner->stream->uplink.parked_until_ms = 0;
+		assert_sent(owner, "11+10 ");
+		answer(owner, i == 0 ? DP_ACK_LATER : DP_ACK_STORED, 11, 10, false);
+		assert_int_equal(owner->stream->uplink.parked_until_ms > 0, i == 0);
+		assert_true(encoding_on(encoding));
+	}
+	/* It is taken again. */
+	add_live(owner->stream, 21, 30, 0);
+	assert_sent(owner, "21+10* ");
 	end(owner);
 }
 
@@ -357,6 +385,7 @@ int main(void)
 		cmocka_unit_test(test_an_empty_answer_is_about_what_is_left_of_its_message),
 		cmocka_unit_test(test_an_empty_answer_to_a_plain_message_says_nothing),
 		cmocka_unit_test(test_what_is_postponed_goes_out_again_at_once_and_plain),
+		cmocka_unit_test(test_a_stream_that_is_parked_goes_as_it_is),
 		cmocka_unit_test(
 			test_what_is_postponed_of_the_outbox_goes_out_again_at_once),
 		cmocka_unit_test(test_each_way_of_sending_has_a_size_of_its_own),

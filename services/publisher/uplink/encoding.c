@@ -35,12 +35,12 @@ bool encoding_offers(const struct encoding *encoding, int64_t now_ms)
 }
 
 struct payload encoding_payload(
-	struct encoding *encoding, const char *at, size_t len, int64_t now_ms)
+	struct encoding *encoding, const char *at, size_t len, bool deflate, int64_t now_ms)
 {
 	struct payload payload = {.at = at, .len = len};
 	if (encoding_offers(encoding, now_ms))
 		payload.offer = DP_ENCODING_DEFLATE;
-	if (!encoding_on(encoding))
+	if (!deflate)
 		return payload;
 	size_t less = len - 1 < encoding->size ? len - 1 : encoding->size;
 	size_t n = dp_deflate(&encoding->deflater, at, len, encoding->deflated, less);

@@ -46,9 +46,12 @@ struct payload {
 	enum dp_encoding encoding, offer;
 };
 
-/** A payload as it is to be sent now: itself, or deflated, until the next call. */
-struct payload encoding_payload(
-	struct encoding *encoding, const char *at, size_t len, int64_t now_ms);
+/**
+ * A payload as it is to be sent now: itself, or deflated, until the next call.
+ * @param deflate  if that is shorter; only while encoding_on()
+ */
+struct payload encoding_payload(struct encoding *encoding, const char *at, size_t len,
+	bool deflate, int64_t now_ms);
 
 /** An answer says that the centre takes it. */
 void encoding_taken(struct encoding *encoding, int64_t now_ms);

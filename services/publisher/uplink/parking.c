@@ -34,3 +34,8 @@ bool parking_lasts(const struct stream *stream, int64_t now_ms)
 {
 	return stream->uplink.parked_until_ms > now_ms;
 }
+
+bool parking_begun(const struct stream *stream)
+{
+	return stream->uplink.park_ms > 0;
+}

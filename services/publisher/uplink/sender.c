@@ -161,6 +161,13 @@ static int publish(const struct sender *sender, const struct message *message)
 		message, sender->bus, sender->config->topic_prefix, sender->instance);
 }
 
+/* Not while the centre takes nothing of a stream, as its `later` would be taken for an
+ * answer to the encoding. */
+static bool deflates(const struct sender *sender, const struct stream *stream)
+{
+	return encoding_on(&sender->encoding) && !parking_begun(stream);
+}
+
 /* Joins readings in sender->batch; @return false when it is full. */
 static bool add_to_batch(struct sender *sender, const struct stream *stream, size_t *len,
 	const char *json, size_t json_len, int64_t boottime_ns)
@@ -172,7 +179,7 @@ static bool add_to_batch(struct sender *sender, const struct stream *stream, siz
 		json_len = n < 0 ? json_len : (size_t)n;
 		json = n < 0 ? json : dated;
 	}
-	bool deflate = encoding_on(&sender->encoding);
+	bool deflate = deflates(sender, stream);
 	if (*len > 0 && *len + json_len + 2 > refusal_limit(&sender->refusal, deflate))
 		return false;
 	sender->batch[*len] = *len == 0 ? '[' : ',';
@@ -194,14 +201,15 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 	enum delivery_class class, uint64_t first, uint32_t count, uint8_t clock,
 	size_t len, int64_t now_ms)
 {
-	bool deflate = encoding_on(&sender->encoding);
+	bool deflate = deflates(sender, stream);
 	sender->batch[len++] = ']';
 	struct message message = {.stream = stream,
 		.first = first,
 		.count = count,
 		.clock = stream_mark(stream, clock),
 		.wait_ms = wait_ms(sender, stream, class),
-		.payload = encoding_payload(&sender->encoding, sender->batch, len, now_ms)};
+		.payload = encoding_payload(
+			&sender->encoding, sender->batch, len, deflate, now_ms)};
 	const struct flight *flight = delivery_send(&sender->delivery, class,
 		handle(stream), first, count, now_ms, message.wait_ms);
 	message.number = flight->number;
