@@ -433,6 +433,28 @@ static void test_with_the_disk_first_a_little_backlog_waits_for_more(void **stat
 	end(owner);
 }
 
+/* Such a sampler says of no reading that there is time: it has its answers already. */
+static void test_what_is_in_the_outbox_may_wait_whatever_its_sampler_says(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	owner->config.spill_after_ms = 0;
+	stream_hear(owner->stream, 0, true);
+	assert_int_equal(dp_intervals_add(&owner->stream->stored, 1, 2), 0);
+	struct outbox_page page = page_of(1, 2);
+	for (uint64_t seq = 1; seq <= 2; seq++) {
+		pacing_reset(&owner->uplink.sender.pacing);
+		owner->config.batch_size = 1;
+		assert_int_equal(uplink_wants(&owner->uplink).seq, seq);
+		page = page_of(seq, 1);
+		uplink_page(&owner->uplink, owner->stream, &page);
+		uplink_send(&owner->uplink, false);
+		assert_waits(seq == 1 ? "1+1 " : "2+1 ", seq == 1 ? 0 : 10000);
+		answer(owner, DP_ACK_STORED, seq, 1);
+	}
+	end(owner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +479,8 @@ int main(void)
 		cmocka_unit_test(test_nothing_waits_while_memory_fills),
 		cmocka_unit_test(test_what_an_urgent_sampler_waits_for_is_asked_for_again),
 		cmocka_unit_test(test_with_the_disk_first_a_little_backlog_waits_for_more),
+		cmocka_unit_test(
+			test_what_is_in_the_outbox_may_wait_whatever_its_sampler_says),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,8 +192,10 @@ static bool add_to_batch(struct sender *sender, const struct stream *stream, siz
 static uint32_t wait_ms(
 	const struct sender *sender, const struct stream *stream, enum delivery_class class)
 {
-	bool at_once = sender->crowded || stream->urgent ||
-		       delivery_presses(&sender->delivery, class);
+	/* What is in the outbox has been answered to the sampler. */
+	bool urgent = stream->urgent && class == DELIVERY_LIVE;
+	bool at_once =
+		sender->crowded || urgent || delivery_presses(&sender->delivery, class);
 	return at_once ? 0 : (uint32_t)sender->config->answer_ms;
 }
 
