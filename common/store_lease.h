@@ -12,7 +12,7 @@
  * beside the database. Where the kernel gives no such lock the row is renewed instead.
  * @param now_us  wall clock; a holder's clock may differ by less than the ttl
  * @return 0 with lease->held saying who has it; otherwise as dp_store_begin(), with
- *         held as it was: who writes under a lease checks its number in the transaction
+ *         held as it was: README.md says how those who write under a lease make sure
  */
 int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_us);
 
