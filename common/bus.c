@@ -73,12 +73,12 @@ static void set_unhealthy(struct dp_bus *bus, const char *what, const char *deta
 		bus->url.host, bus->url.port, detail[0] != '\0' ? ": " : "", detail);
 }
 
-static const char *tls_trouble(struct dp_bus *bus)
+static const char *tls_fault(struct dp_bus *bus)
 {
 	uv_os_fd_t fd = -1;
 	if (bus->poll != NULL)
 		uv_fileno((uv_handle_t *)bus->poll, &fd);
-	return dp_mqtt_tls_trouble(&bus->connect.tls, fd);
+	return dp_mqtt_tls_fault(&bus->connect.tls, fd);
 }
 
 /* What the library says first of a loss is kept; what it says of the same later is not. */
@@ -88,10 +88,11 @@ static void note_loss(struct dp_bus *bus, int code)
 	bool hung_up = code == MOSQ_ERR_CONN_LOST || code == MOSQ_ERR_ERRNO;
 	const char *detail =
 		code == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(code);
-	if (bus->lost || bus->refused != 0)
-		return;
+	bool known = bus->lost || bus->refused != 0;
 	bus->lost = true;
-	const char *tls = early ? tls_trouble(bus) : NULL;
+	if (known)
+		return;
+	const char *tls = early ? tls_fault(bus) : NULL;
 	if (tls != NULL)
 		set_unhealthy(bus, "no TLS connection", tls);
 	else if (early && hung_up)
@@ -228,7 +229,6 @@ static void check_result(struct dp_bus *bus, int code)
 	if (code == MOSQ_ERR_SUCCESS)
 		return;
 	note_loss(bus, code);
-	bus->lost = true;
 }
 
 /*
@@ -397,7 +397,6 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	note_loss(bus, code);
-	bus->lost = true;
 	/* A held connection changes hands with its lease: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
 		yield_name(bus);
@@ -439,7 +438,7 @@ static void on_connect_done(void *data, int code, int error)
 			code == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(code);
 		if (code == MOSQ_ERR_ERRNO && error == EINTR)
 			detail = "no answer within 10 s";
-		const char *tls = tls_trouble(bus);
+		const char *tls = tls_fault(bus);
 		set_unhealthy(bus, tls != NULL ? "no TLS connection" : "no connection",
 			tls != NULL ? tls : detail);
 		bus->lost = true;

@@ -58,5 +58,6 @@ int64_t dp_byte_look(int fd, unsigned area, int64_t number)
 void dp_byte_free(int fd, unsigned area)
 {
 	int64_t start = (int64_t)area << AREA_BITS;
+	/* A lock that stayed would stand still, and its lease be over after the ttl. */
 	(void)set(fd, F_UNLCK, start, start + (1 << AREA_BITS));
 }

@@ -249,7 +249,7 @@ static void read_last_words(struct dp_mqtt_tls *tls, int fd)
 	ERR_clear_error();
 }
 
-const char *dp_mqtt_tls_trouble(struct dp_mqtt_tls *tls, int fd)
+const char *dp_mqtt_tls_fault(struct dp_mqtt_tls *tls, int fd)
 {
 	if (tls->words[0] == '\0' && tls->ssl != NULL && fd >= 0)
 		read_last_words(tls, fd);

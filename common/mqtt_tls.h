@@ -28,7 +28,7 @@ struct dp_mqtt_tls {
 
 /**
  * Read the files and make what the connection is encrypted with.
- * @return a context for the library, which the caller frees; NULL: dp_mqtt_tls_trouble()
+ * @return a context for the library, which the caller frees; NULL: dp_mqtt_tls_fault()
  *         says why
  */
 SSL_CTX *dp_mqtt_tls_begin(
@@ -42,7 +42,7 @@ void dp_mqtt_tls_hold(struct dp_mqtt_tls *tls, SSL *ssl);
  * @param fd  another descriptor of its socket, for the library closes its own; -1: none
  * @return NULL: it is not about TLS, which has not begun
  */
-const char *dp_mqtt_tls_trouble(struct dp_mqtt_tls *tls, int fd);
+const char *dp_mqtt_tls_fault(struct dp_mqtt_tls *tls, int fd);
 
 /** The connection is gone; what was said of it stays. */
 void dp_mqtt_tls_end(struct dp_mqtt_tls *tls);

@@ -119,7 +119,7 @@ static void end(struct scene *s)
 
 static void assert_said(struct scene *s, const char *words)
 {
-	const char *said = dp_mqtt_tls_trouble(&s->tls, s->fd);
+	const char *said = dp_mqtt_tls_fault(&s->tls, s->fd);
 	assert_non_null(said);
 	if (strstr(said, words) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", words, said);
@@ -344,11 +344,11 @@ static void before_it_begins(void **state)
 	assert_non_null(context);
 	SSL_CTX_free(context);
 	/* That TCP fails is for others to say. */
-	assert_null(dp_mqtt_tls_trouble(&s.tls, -1));
+	assert_null(dp_mqtt_tls_fault(&s.tls, -1));
 	dp_mqtt_tls_end(&s.tls);
 	s.files.ca_file = "/does/not/exist";
 	assert_null(dp_mqtt_tls_begin(&s.tls, HOST, &s.files));
-	assert_string_equal(dp_mqtt_tls_trouble(&s.tls, -1),
+	assert_string_equal(dp_mqtt_tls_fault(&s.tls, -1),
 		"TLS_CA_FILE (/does/not/exist) cannot be read: No such file or directory");
 	dp_mqtt_tls_end(&s.tls);
 	finish(&s);
