@@ -128,8 +128,6 @@ static int check_tls_files(const struct dp_tls_files *files)
 static int check_tls(struct dp_service *service, const void *config)
 {
 	const struct dp_tls_files *files = &service->config->tls;
-	dp_clock_system(&service->clock);
-	service->config->tls.clock = &service->clock;
 	if ((files->cert_file == NULL) != (files->key_file == NULL)) {
 		dp_config_reject(
 			files->cert_file == NULL ? "TLS_CERT_FILE" : "TLS_KEY_FILE", "",
@@ -185,6 +183,8 @@ int dp_service_init(struct dp_service *service, const struct dp_service_info *in
 {
 	enum request request;
 	*service = (struct dp_service){.info = info, .config = config};
+	dp_clock_system(&service->clock);
+	service->config->tls.clock = &service->clock;
 	dp_log_init(info->name, DP_LOG_INFO);
 	int code = parse_arguments(info, argc, argv, &request);
 	if (code < 0)
