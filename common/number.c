@@ -55,6 +55,17 @@ int dp_parse_double(const char *text, double *out)
 	return 0;
 }
 
+int dp_parse_wait_ms(const char *text, int64_t most_ms, int64_t *out)
+{
+	int64_t ms = 0;
+	int err = strcmp(text, "0") == 0 ? 0 : dp_parse_duration_ms(text, &ms);
+	if (err == 0 && ms > most_ms)
+		err = -ERANGE;
+	if (err == 0)
+		*out = ms;
+	return err;
+}
+
 int dp_parse_duration_ms(const char *text, int64_t *out)
 {
 	static const struct {

@@ -19,6 +19,9 @@ int dp_parse_double(const char *text, double *out);
  */
 int dp_parse_duration_ms(const char *text, int64_t *out);
 
+/** The same or `0`, and most_ms at most. @return 0, -EINVAL, -ERANGE */
+int dp_parse_wait_ms(const char *text, int64_t most_ms, int64_t *out);
+
 /**
  * Shortest decimal that reads back as the same double.
  * @param buf  at least 32 bytes

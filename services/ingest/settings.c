@@ -1,7 +1,7 @@
 #include "settings.h"
 
+#include <assert.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "ingest.h"
 #include "number.h"
@@ -10,18 +10,12 @@
 /* While acknowledgements wait no PINGREQ leaves, and the broker hangs up after 45 s. */
 #define PLAIN_WAIT_MAX_MS 5000
 
-/* @return milliseconds, or -1 */
-static int64_t plain_wait_ms(const char *value)
-{
-	int64_t ms = 0;
-	if (strcmp(value, "0") == 0)
-		return 0;
-	return dp_parse_duration_ms(value, &ms) == 0 && ms <= PLAIN_WAIT_MAX_MS ? ms : -1;
-}
-
 static const char *check_plain_wait(const char *value)
 {
-	return plain_wait_ms(value) >= 0 ? NULL : "0, or up to 5s, such as 500ms";
+	int64_t ms;
+	return dp_parse_wait_ms(value, PLAIN_WAIT_MAX_MS, &ms) == 0
+		       ? NULL
+		       : "0, or up to 5s, such as 500ms";
 }
 
 int ingest_main(const struct sink_kind *kind, int argc, char **argv)
@@ -97,7 +91,10 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 	int code = dp_service_init(&service, &info, &config, argc, argv);
 	if (code >= 0)
 		return code;
-	config.plain_wait_ms = plain_wait_ms(config.plain_wait);
+	int err = dp_parse_wait_ms(
+		config.plain_wait, PLAIN_WAIT_MAX_MS, &config.plain_wait_ms);
+	assert(err == 0); /* it was checked */
+	(void)err;
 	struct ingest *ingest = ingest_start(&service, &config);
 	code = dp_service_run(&service, ingest_stop, ingest_health, ingest);
 	ingest_destroy(ingest);

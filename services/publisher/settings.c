@@ -28,17 +28,10 @@ static const char *check_full(const char *value)
 		       : "refuse, " SETTINGS_DROP_OLDEST;
 }
 
-/* A duration, or 0. @return 0 or a negative errno */
-static int parse_time(const char *value, int64_t *ms)
-{
-	*ms = 0;
-	return strcmp(value, "0") == 0 ? 0 : dp_parse_duration_ms(value, ms);
-}
-
 static const char *check_answer_within(const char *value)
 {
 	int64_t ms;
-	return parse_time(value, &ms) == 0 && ms <= DP_WAIT_MAX_MS
+	return dp_parse_wait_ms(value, DP_WAIT_MAX_MS, &ms) == 0
 		       ? NULL
 		       : "0, or a number and ms, s or m, such as 10s, at most 60s";
 }
@@ -46,7 +39,7 @@ static const char *check_answer_within(const char *value)
 static const char *check_send_every(const char *value)
 {
 	int64_t ms;
-	return parse_time(value, &ms) == 0 && ms <= SEND_EVERY_MAX_MS
+	return dp_parse_wait_ms(value, SEND_EVERY_MAX_MS, &ms) == 0
 		       ? NULL
 		       : "0, or a number and ms, s or m, such as 60s, at most 10m";
 }
@@ -167,7 +160,7 @@ const struct dp_service_info settings_info = {
 static int64_t time_of(const char *value, int64_t unless_ms)
 {
 	int64_t ms = unless_ms;
-	int err = value == NULL ? 0 : parse_time(value, &ms);
+	int err = value == NULL ? 0 : dp_parse_wait_ms(value, INT64_MAX, &ms);
 	assert(err == 0);
 	(void)err;
 	return ms;

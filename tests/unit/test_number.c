@@ -124,6 +124,21 @@ static void test_durations_have_a_count_and_a_unit(void **state)
 	}
 }
 
+static void test_a_wait_may_be_none_and_has_an_end(void **state)
+{
+	int64_t ms = -1;
+	(void)state;
+	assert_int_equal(dp_parse_wait_ms("0", 1000, &ms), 0);
+	assert_int_equal(ms, 0);
+	assert_int_equal(dp_parse_wait_ms("1s", 1000, &ms), 0);
+	assert_int_equal(ms, 1000);
+	assert_int_equal(dp_parse_wait_ms("1001ms", 1000, &ms), -ERANGE);
+	assert_int_equal(dp_parse_wait_ms("0s", 1000, &ms), -ERANGE);
+	assert_int_equal(dp_parse_wait_ms("00", 1000, &ms), -EINVAL);
+	assert_int_equal(dp_parse_wait_ms("", 1000, &ms), -EINVAL);
+	assert_int_equal(ms, 1000);
+}
+
 static void test_malformed_durations_are_refused(void **state)
 {
 	(void)state;
@@ -293,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_unsigned_numbers_are_digits_up_to_64_bits),
 		cmocka_unit_test(test_decimals_are_taken_in_the_c_locales_form),
 		cmocka_unit_test(test_durations_have_a_count_and_a_unit),
+		cmocka_unit_test(test_a_wait_may_be_none_and_has_an_end),
 		cmocka_unit_test(test_malformed_durations_are_refused),
 		cmocka_unit_test(test_a_double_is_written_as_people_write_it),
 		cmocka_unit_test(
