@@ -213,10 +213,9 @@ static void finish_stop(struct relay *r)
 /* What is due goes together. */
 static void send_up(struct relay *r)
 {
-	uint64_t batches = r->uplink.sender.batches;
 	dp_bus_cork(r->uplink.bus);
-	uplink_send(&r->uplink, !queue_writes(&r->queue));
-	last_send(&r->last, r->uplink.sender.batches != batches);
+	bool sent = uplink_send(&r->uplink, !queue_writes(&r->queue));
+	last_send(&r->last, sent);
 	node_stats_send(&r->node_stats, r->uplink.bus, now_ms(r));
 	dp_bus_uncork(r->uplink.bus);
 }

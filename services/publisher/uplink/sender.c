@@ -363,15 +363,16 @@ static bool any_live_due(const struct sender *sender, int64_t now_ms)
 	return s != NULL;
 }
 
-void sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
+bool sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 {
 	const struct streams_live live = streams_live(sender->streams);
 	/* The disk comes first, if there is one: they go out from there. */
 	bool from_memory = !disk_first(sender) || no_disk;
 	bool sent = false;
+	uint64_t batches = sender->batches;
 	sender->crowded = streams_crowded(&live, CROWDED);
 	if (now_ms < sender->refusal.until_ms)
-		return;
+		return false;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next)
 		urge(sender, s);
 	bool leave = from_memory && any_live_due(sender, now_ms);
@@ -388,6 +389,7 @@ void sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 		sent = sent || from_disk(sender);
 	if (sent)
 		pacing_sent(&sender->pacing, now_ms);
+	return sender->batches != batches;
 }
 
 /* ---- what becomes of them ---- */

@@ -53,8 +53,9 @@ void sender_finish(struct sender *sender);
 /**
  * While connected: send all that may be sent now.
  * @param no_disk  the outbox cannot be written now: nothing waits for it
+ * @return whether anything was
  */
-void sender_send(struct sender *sender, bool no_disk, int64_t now_ms);
+bool sender_send(struct sender *sender, bool no_disk, int64_t now_ms);
 
 /** That page is there, see sender_wants(); dropped when it is not wanted any more. */
 void sender_page(struct sender *sender, struct stream *stream,

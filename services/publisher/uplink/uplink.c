@@ -250,10 +250,9 @@ void uplink_expire(struct uplink *u)
 		now_ms(u) + u->options.config->answer_ms + u->sender.delivery.timeout_ms;
 }
 
-void uplink_send(struct uplink *u, bool no_disk)
+bool uplink_send(struct uplink *u, bool no_disk)
 {
-	if (uplink_connected(u))
-		sender_send(&u->sender, no_disk, now_ms(u));
+	return uplink_connected(u) && sender_send(&u->sender, no_disk, now_ms(u));
 }
 
 struct page_want uplink_wants(struct uplink *u)

@@ -55,9 +55,10 @@ bool uplink_connected(const struct uplink *u);
 /**
  * Send what is due: what is new, what was not answered in time, the page.
  * @param no_disk  as in sender_send()
+ * @return of uplink_send(): whether anything was
  */
 void uplink_expire(struct uplink *u);
-void uplink_send(struct uplink *u, bool no_disk);
+bool uplink_send(struct uplink *u, bool no_disk);
 
 /** Which page of the outbox is wanted now, if any: ask when it can be loaded. */
 struct page_want uplink_wants(struct uplink *u);
