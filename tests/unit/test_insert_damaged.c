@@ -249,6 +249,34 @@ static void test_a_next_number_that_was_changed_is_looked_up(void **state)
 	assert_int_equal(set_aside(&store), 0);
 }
 
+/* The pruner's mark names ids of readings that are deleted since. */
+static void test_a_next_number_is_none_that_the_mark_knows(void **state)
+{
+	struct store store;
+	fill(state, &store);
+	damage(&store, "UPDATE next_id SET reading = 2; DELETE FROM reading;"
+		       " UPDATE retention SET counted_id = 7");
+	store_open(state, &store);
+	store_batch(&store, &(struct batch){.first = 4, .count = 2});
+	assert_int_equal(db_int(store.path, "SELECT min(id) FROM reading"), 7);
+	assert_int_equal(db_int(store.path, "SELECT reading FROM next_id"), 9);
+	sqlite_store_close(store.sqlite);
+}
+
+static void test_a_next_number_is_looked_up_once(void **state)
+{
+	struct store store;
+	fill(state, &store);
+	damage(&store, "UPDATE next_id SET reading = 1000");
+	int64_t wrong = db_int(store.path, "SELECT sum FROM next_id");
+	store_open(state, &store);
+	/* Nothing of it is new. */
+	store_batch(&store, &(struct batch){.first = 1, .count = 3});
+	assert_int_equal(db_int(store.path, "SELECT reading FROM next_id"), 1000);
+	assert_int_not_equal(db_int(store.path, "SELECT sum FROM next_id"), wrong);
+	sqlite_store_close(store.sqlite);
+}
+
 static void test_names_that_people_change_are_no_damage(void **state)
 {
 	struct store store;
@@ -345,6 +373,8 @@ int main(void)
 		IN_DIRECTORY(test_rows_without_checksums_get_them),
 		IN_DIRECTORY(test_names_that_people_change_are_no_damage),
 		IN_DIRECTORY(test_a_next_number_that_was_changed_is_looked_up),
+		IN_DIRECTORY(test_a_next_number_is_none_that_the_mark_knows),
+		IN_DIRECTORY(test_a_next_number_is_looked_up_once),
 		IN_DIRECTORY(test_a_stream_with_the_number_of_none),
 		IN_DIRECTORY(test_a_next_number_near_the_largest),
 		IN_DIRECTORY(test_a_next_number_below_the_first),

@@ -175,6 +175,7 @@ static int look_up_next_id(struct readings *readings)
 		return dp_sqlite_error(code);
 	if (found <= largest || found > NEXT_ID_MAX)
 		readings->next_id = largest + 1;
+	readings->first_id = 0; /* written in any case: not to look again at each commit */
 	dp_log(DP_LOG_WARN, "the number of the next row was changed; it was looked up anew",
 		"found=%lld next=%lld", (long long)found, (long long)readings->next_id);
 	return 0;

@@ -22,7 +22,8 @@ static const char *const sql[STATEMENTS] = {
 		       " VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
 	[SEEN_STREAM] = "UPDATE stream SET seen = ?2, sum = ?3 WHERE id = ?1",
 	[LOST_STREAM] = "UPDATE stream SET lost = lost + ? WHERE id = ?",
-	[ADD_INTERVAL] = "INSERT INTO stream_interval VALUES (?, ?, ?, ?)",
+	[ADD_INTERVAL] = "INSERT INTO stream_interval (stream, first, last, sum)"
+			 " VALUES (?, ?, ?, ?)",
 	[SET_INTERVAL] = "UPDATE stream_interval SET last = ?3, sum = ?4"
 			 " WHERE stream = ?1 AND first = ?2",
 	[DROP_INTERVAL] = "DELETE FROM stream_interval WHERE stream = ? AND first = ?",
@@ -43,8 +44,11 @@ static const char *const sql[STATEMENTS] = {
 	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
 	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention), sum"
 		    " FROM next_id",
-	[LARGEST_ID] = "SELECT max(id) FROM reading", /* looks through all */
-	[ADD_LATE] = "INSERT INTO late VALUES (?, ?, ?, ?, 0, ?)",
+	/* Looks through all readings; of those that are deleted, the mark remembers. */
+	[LARGEST_ID] = "SELECT max(ifnull((SELECT max(id) FROM reading), 0),"
+		       " ifnull((SELECT counted_id - 1 FROM retention), 0))",
+	[ADD_LATE] = "INSERT INTO late (sensor, first, last, ts, id, until)"
+		     " VALUES (?, ?, ?, ?, 0, ?)",
 	[SET_NEXT_ID] = "UPDATE next_id SET reading = ?, sum = ?",
 };
 
