@@ -134,6 +134,14 @@ static inline void db_exec(const char *path, const char *sql)
 	assert_int_equal(code, SQLITE_OK);
 }
 
+/* One that nobody else can write beside, until it is closed. */
+static inline sqlite3 *db_lock(const char *path)
+{
+	sqlite3 *db = db_open(path);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	return db;
+}
+
 /* The rows of a query, columns joined by | and rows by a space, as sqlite3 prints them. */
 static inline void db_text(const char *path, const char *sql, char *text, size_t size)
 {
@@ -172,6 +180,14 @@ static inline int64_t db_int(const char *path, const char *sql)
 		db_text(path, sql, text_, sizeof(text_));                                  \
 		assert_string_equal(text_, expected);                                      \
 	} while (0)
+
+/* The same database in a file beside it. */
+static inline void db_copy(const char *path, const char *to)
+{
+	char sql[PATH_SIZE + 32];
+	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", to);
+	db_exec(path, sql);
+}
 
 /* What a descriptor (1, 2) is given between the two calls. No assertion in between. */
 struct capture {

@@ -126,9 +126,7 @@ static void test_a_locked_database_is_busy_and_nothing_is_done(void **state)
 	open_and_note(state, &store, false);
 	store_batch(&store, &(struct batch){.first = 1, .count = 1});
 	sqlite3_busy_timeout(opened, 0);
-	sqlite3 *other = db_open(store.path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(store.path);
 	assert_undone(&store, -EBUSY);
 	sqlite3_close(other);
 	assert_done_now(&store);
@@ -146,9 +144,7 @@ static void test_answers_already_gathered_survive_a_failed_commit(void **state)
 		sqlite_store_commit(store.sqlite, first, &store.fence, &results, NOW_US),
 		0);
 	sqlite3_busy_timeout(opened, 0);
-	sqlite3 *other = db_open(store.path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(store.path);
 	assert_int_equal(
 		sqlite_store_commit(store.sqlite, second, &store.fence, &results, NOW_US),
 		-EBUSY);

@@ -315,7 +315,7 @@ static void flip_schema(const char *path)
 /* Whatever it finds at the path, ingest is told of that file, which it has open. */
 static void test_damage_that_it_meets_at_opening_is_handed_to_ingest(void **state)
 {
-	char path[PATH_SIZE], url[PATH_SIZE + 16], other[PATH_SIZE], sql[PATH_SIZE + 32];
+	char path[PATH_SIZE], url[PATH_SIZE + 16], other[PATH_SIZE];
 	struct prune *prune = open_pruner(state, path), *second = NULL;
 	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
 	struct dp_lease lease = {.name = "plain", .holder = "i", .ttl_us = 1000};
@@ -324,8 +324,7 @@ static void test_damage_that_it_meets_at_opening_is_handed_to_ingest(void **stat
 	char log[4096];
 	snprintf(url, sizeof(url), "sqlite://%s", path);
 	/* Another file has come to its path, with such damage. */
-	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", path_in(state, "other.db", other));
-	db_exec(path, sql);
+	db_copy(path, path_in(state, "other.db", other));
 	replace_file(path, other);
 	assert_int_equal(dp_store_open(&ingest, url), 0);
 	assert_int_equal(dp_lease_renew(&ingest, &lease, 1), 0);
@@ -358,12 +357,11 @@ static void test_damage_that_it_meets_at_opening_is_handed_to_ingest(void **stat
 /* The file that was put there lacks a table, until somebody mends it. */
 static void test_a_file_that_cannot_be_used_yet_is_tried_again(void **state)
 {
-	char path[PATH_SIZE], other[PATH_SIZE], sql[PATH_SIZE + 32];
+	char path[PATH_SIZE], other[PATH_SIZE];
 	struct prune *prune = open_pruner(state, path);
 	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
 	add_readings(path, 1, 10, 0, 1);
-	snprintf(sql, sizeof(sql), "VACUUM INTO '%s'", path_in(state, "other.db", other));
-	db_exec(path, sql);
+	db_copy(path, path_in(state, "other.db", other));
 	db_exec(other, "ALTER TABLE late RENAME TO kept");
 	replace_file(path, other);
 	for (int i = 0; i < 2; i++)
@@ -456,9 +454,7 @@ static void test_a_busy_step_does_nothing_and_may_be_tried_again(void **state)
 	begin(prune, BEFORE_US, BEFORE_US);
 	for (int steps = 0; !done; steps++) {
 		assert_true(steps < 100);
-		sqlite3 *other = db_open(path);
-		assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL),
-			SQLITE_OK);
+		sqlite3 *other = db_lock(path);
 		int err = prune_step(prune, &rows, &done);
 		sqlite3_close(other);
 		if (err != 0) {

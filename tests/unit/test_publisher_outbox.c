@@ -248,9 +248,7 @@ static void test_what_cannot_be_written_is_in_memory_again(void **state)
 {
 	struct owner *owner = begin(state);
 	struct stream *stream = fill(owner, 1, 3);
-	sqlite3 *other = db_open(owner->path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(owner->path);
 	owner->in_flight = true;
 	work(owner);
 	assert_int_equal(stream->n_live, 3);
@@ -352,9 +350,7 @@ static void test_a_last_word_that_cannot_be_written_is_due_again(void **state)
 	work(owner);
 	stream->heard_ms = (int64_t)uv_now(&owner->loop) - 10000;
 	stream->low_due = true;
-	sqlite3 *other = db_open(owner->path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(owner->path);
 	work(owner);
 	assert_false(stream->outbox.low_written);
 	assert_string_equal(queue_health(&owner->queue),
@@ -431,12 +427,9 @@ static void test_what_went_into_a_file_that_proves_damaged_is_in_memory_again(vo
 static void test_a_stop_while_a_job_fails_tries_again(void **state)
 {
 	const struct page_want none = {.stream = NULL};
-	sqlite3 *other = NULL;
 	struct owner *owner = begin(state);
 	struct stream *stream = fill(owner, 1, 3);
-	assert_int_equal(sqlite3_open(owner->path, &other), SQLITE_OK);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(owner->path);
 	uv_update_time(&owner->loop);
 	queue_work(&owner->queue, &none);
 	assert_int_equal(owner->queue.working, QUEUE_RUNS_JOB);

@@ -6,18 +6,10 @@
 
 /* ---- spill ---- */
 
-static sqlite3 *hold_lock(void)
-{
-	sqlite3 *other = db_open(path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-	return other;
-}
-
 static void test_another_process_holds_the_outbox_for_a_while(void **state)
 {
 	begin(state);
-	sqlite3 *other = hold_lock();
+	sqlite3 *other = db_lock(path);
 	sample(0, 5);
 	model_run(3000);
 	model_close(0);
@@ -40,7 +32,7 @@ static void test_it_is_healthy_again_though_nothing_is_left_to_be_written(void *
 	begin(state);
 	sample(0, 1);
 	model_run(4000);
-	sqlite3 *other = hold_lock();
+	sqlite3 *other = db_lock(path);
 	sample(0, 5);
 	model_run(4000);
 	assert_says("another process holds");
@@ -56,7 +48,7 @@ static void test_it_is_healthy_again_though_nothing_is_left_to_be_written(void *
 static void test_a_stop_does_not_wait_for_another_process(void **state)
 {
 	begin(state);
-	sqlite3 *other = hold_lock();
+	sqlite3 *other = db_lock(path);
 	sample(0, 5);
 	model_run(100);
 	unsigned works = model.works;
@@ -130,7 +122,7 @@ static void test_it_waits_for_a_process_that_locks_the_outbox(void **state)
 	sample(0, 2);
 	model_run(4000);
 	assert_int_equal(model_stop(), 0);
-	sqlite3 *other = hold_lock();
+	sqlite3 *other = db_lock(path);
 	model_start();
 	unsigned works = model.works;
 	model_run(60000);

@@ -283,9 +283,7 @@ static void test_a_locked_file_is_busy(void **state)
 	sqlite3 *db;
 	assert_int_equal(dp_sqlite_open(&db, path_in(state, "a.db", path), &schema), 0);
 	sqlite3_busy_timeout(db, 0);
-	sqlite3 *other = db_open(path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(path);
 	assert_int_equal(dp_sqlite_exec(db, "INSERT INTO a VALUES (2)"), -EBUSY);
 	sqlite3_close(other);
 	assert_int_equal(dp_sqlite_exec(db, "INSERT INTO a VALUES (2)"), 0);

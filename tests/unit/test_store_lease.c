@@ -264,9 +264,7 @@ static void test_a_lease_that_cannot_be_renewed_now_stays_as_it_was(void **state
 	open_replica(state, &a, "a");
 	open_replica(state, &b, "b");
 	assert_true(renew(&a));
-	sqlite3 *other = db_open(a.store.path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3 *other = db_lock(a.store.path);
 	sqlite3_busy_timeout(a.store.db, 0);
 	sqlite3_busy_timeout(b.store.db, 0);
 	assert_int_equal(dp_lease_renew(&a.store, &a.lease, NOW_US), -EBUSY);
@@ -278,9 +276,7 @@ static void test_a_lease_that_cannot_be_renewed_now_stays_as_it_was(void **state
 	assert_false(renew(&b));
 	assert_true(renew(&a));
 	/* Giving it up does not depend on the row: the lock is gone. */
-	other = db_open(a.store.path);
-	assert_int_equal(
-		sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	other = db_lock(a.store.path);
 	assert_int_equal(dp_lease_release(&a.store, &a.lease), -EBUSY);
 	sqlite3_close(other);
 	assert_true(renew(&b));
