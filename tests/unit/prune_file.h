@@ -49,6 +49,17 @@ static inline void add_readings(
 	db_exec(path, sql);
 }
 
+/* A run by which readings before before_us go; without rollups. */
+static inline void begin(struct prune *prune, int64_t before_us, int64_t streams_before_us)
+{
+	static struct policies policies = {.all = {.raw_us = 3600}};
+	const struct prune_run run = {.policies = &policies,
+		.now_us = before_us + 3600,
+		.streams_before_us = streams_before_us,
+		.confirmed = true};
+	prune_begin(prune, &run);
+}
+
 /* Step until done. @return rows deleted; a step of readings deletes few */
 static inline int64_t run(struct prune *prune)
 {
