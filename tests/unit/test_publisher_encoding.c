@@ -1,83 +1,24 @@
 /* Deflated batches: offered, taken, taken back. services/publisher/uplink/encoding.h */
-#include "ack.h"
 #include "deflate.h"
-#include "fake_bus.h"
-#include "publisher/uplink/uplink.h"
-#include "publisher_parts.h"
+#include "uplink_owner.h"
 
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS INT64_C(3600000)
 
-struct owner {
-	uv_loop_t loop;
-	struct publisher_config config;
-	struct streams streams;
-	struct stream *stream;
-	struct uplink uplink;
-};
-
-static struct owner the_owner;
 static struct dp_inflater inflater;
-
-static void nothing(void *data)
-{
-	(void)data;
-}
-
-static void no_message(void *data, const struct dp_bus_message *message)
-{
-	(void)data, (void)message;
-	fail();
-}
 
 static struct owner *begin(bool deflate)
 {
-	struct owner *owner = &the_owner;
-	memset(owner, 0, sizeof(*owner));
-	require(uv_loop_init(&owner->loop) == 0);
-	owner->config = test_config("");
-	owner->config.deflate = deflate;
-	owner->stream = add_stream(&owner->streams, 1);
-	owner->stream->heard_low = 1;
-	fake_bus = (struct dp_bus){.up = false};
-	const struct uplink_options options = {.loop = &owner->loop,
-		.config = &owner->config,
-		.streams = &owner->streams,
-		.data = owner,
-		.connected = nothing,
-		.message = no_message};
-	uplink_init(&owner->uplink, &options);
-	uplink_open(&owner->uplink, "0123456789abcdef");
-	fake_bus_set_up(true);
-	fake_bus_clear();
-	return owner;
+	struct publisher_config config = test_config("");
+	config.deflate = deflate;
+	return open_uplink(&config);
 }
 
 static void end(struct owner *owner)
 {
-	uplink_close(&owner->uplink);
-	fake_bus_clear();
-	uplink_finish(&owner->uplink);
-	streams_clear(&owner->streams);
+	assert_string_equal(owner->others, "");
+	close_uplink(owner);
 	dp_inflater_finish(&inflater);
-	assert_int_equal(uv_loop_close(&owner->loop), 0);
-}
-
-/* An answer about that range, with the correlation data of `about` unless it is NULL. */
-static void answer(struct owner *owner, enum dp_ack_kind kind, uint64_t first,
-	uint64_t count, bool takes)
-{
-	const struct dp_ack_range range = {kind, owner->stream->id, first, count, "busy"};
-	char *json;
-	size_t len;
-	assert_int_equal(
-		dp_ack_encode_takes(&range, 1,
-			takes ? DP_ENCODING_DEFLATE : DP_ENCODING_NONE, &json, &len),
-		0);
-	const struct dp_bus_message message = {
-		.topic = "ack/pi/0123456789abcdef", .payload = json, .len = len};
-	fake_bus.options.on_message(fake_bus.options.data, &message);
-	free(json);
 }
 
 static void empty_answer(const void *correlation, size_t len)
@@ -128,7 +69,7 @@ static struct owner *begin_taken(void)
 	struct owner *owner = begin(true);
 	add_live(owner->stream, 1, 10, 0);
 	assert_sent(owner, "1+10o ");
-	answer(owner, DP_ACK_STORED, 1, 10, true);
+	answer_taking(owner, DP_ACK_STORED, 1, 10, true);
 	return owner;
 }
 
@@ -138,7 +79,7 @@ static void test_switched_off_nothing_is_offered_or_encoded(void **state)
 	struct owner *owner = begin(false);
 	add_live(owner->stream, 1, 10, 0);
 	assert_sent(owner, "1+10 ");
-	answer(owner, DP_ACK_STORED, 1, 10, true);
+	answer_taking(owner, DP_ACK_STORED, 1, 10, true);
 	add_live(owner->stream, 11, 20, 0);
 	assert_sent(owner, "11+10 ");
 	end(owner);
@@ -153,7 +94,7 @@ static void test_it_is_offered_until_it_is_taken_and_then_used(void **state)
 		add_live(owner->stream, first, first + 9, 0);
 		snprintf(expected, sizeof(expected), "%d+10o ", (int)first);
 		assert_sent(owner, expected);
-		answer(owner, DP_ACK_STORED, first, 10, first == 21);
+		answer_taking(owner, DP_ACK_STORED, first, 10, first == 21);
 	}
 	add_live(owner->stream, 31, 130, 0);
 	assert_sent(owner, "31+100* ");
@@ -212,7 +153,7 @@ static void test_an_empty_answer_is_about_what_is_left_of_its_message(void **sta
 	uplink_send(&owner->uplink, false);
 	const struct fake_sent sent = fake_bus.sent[0];
 	assert_sent(owner, "11+10* ");
-	answer(owner, DP_ACK_STORED, 11, 4, false);
+	answer_taking(owner, DP_ACK_STORED, 11, 4, false);
 	assert_int_equal(owner->stream->n_live, 6);
 	empty_answer(sent.correlation, sent.correlation_len);
 	assert_set(&owner->stream->accepted, "1-20");
@@ -244,19 +185,19 @@ static void test_what_is_postponed_goes_out_again_at_once_and_plain(void **state
 	struct pacing *pacing = &owner->uplink.sender.pacing;
 	pacing->apart_ms = MINUTE_MS;
 	pacing_sent(pacing, (int64_t)uv_now(&owner->loop));
-	answer(owner, DP_ACK_LATER, 11, 10, false);
+	answer_taking(owner, DP_ACK_LATER, 11, 10, false);
 	assert_int_equal(owner->stream->uplink.parked_until_ms, 0);
 	assert_sent(owner, "11+10 ");
 	pacing->apart_ms = 0;
 	/* Those behind it are answered as well. */
-	answer(owner, DP_ACK_LATER, 21, 20, false);
+	answer_taking(owner, DP_ACK_LATER, 21, 20, false);
 	assert_sent(owner, "21+10 31+10 ");
 	/* An answer to an offer of before. */
-	answer(owner, DP_ACK_STORED, 11, 10, true);
+	answer_taking(owner, DP_ACK_STORED, 11, 10, true);
 	add_live(owner->stream, 41, 50, 0);
 	assert_sent(owner, "41+10 ");
 	/* Plain, it is for another reason. */
-	answer(owner, DP_ACK_LATER, 41, 10, false);
+	answer_taking(owner, DP_ACK_LATER, 41, 10, false);
 	assert_true(owner->stream->uplink.parked_until_ms > 0);
 	assert_sent(owner, "");
 	owner->stream->uplink.parked_until_ms = 0;
@@ -273,17 +214,17 @@ static void test_a_stream_that_is_parked_goes_as_it_is(void **state)
 	const struct encoding *encoding = &owner->uplink.sender.encoding;
 	add_live(owner->stream, 11, 20, 0);
 	assert_sent(owner, "11+10* ");
-	answer(owner, DP_ACK_LATER, 11, 10, false);
+	answer_taking(owner, DP_ACK_LATER, 11, 10, false);
 	assert_sent(owner, "11+10 ");
 	/* So that was not the reason; and the next offer is taken up. */
 	owner->uplink.sender.encoding.offer_ms = 0;
-	answer(owner, DP_ACK_LATER, 11, 10, true);
+	answer_taking(owner, DP_ACK_LATER, 11, 10, true);
 	assert_true(owner->stream->uplink.parked_until_ms > 0);
 	assert_true(encoding_on(encoding));
 	for (int i = 0; i < 2; i++) {
 		owner->stream->uplink.parked_until_ms = 0;
 		assert_sent(owner, "11+10 ");
-		answer(owner, i == 0 ? DP_ACK_LATER : DP_ACK_STORED, 11, 10, false);
+		answer_taking(owner, i == 0 ? DP_ACK_LATER : DP_ACK_STORED, 11, 10, false);
 		assert_int_equal(owner->stream->uplink.parked_until_ms > 0, i == 0);
 		assert_true(encoding_on(encoding));
 	}
@@ -295,21 +236,16 @@ static void test_a_stream_that_is_parked_goes_as_it_is(void **state)
 
 static void test_what_is_postponed_of_the_outbox_goes_out_again_at_once(void **state)
 {
-	static struct outbox_reading readings[10];
-	static char json[] = "{\"bn\":\"s/\",\"bt\":1900000000,\"n\":\"t\",\"v\":1}";
 	(void)state;
 	struct owner *owner = begin_taken();
-	for (size_t i = 0; i < LENGTH(readings); i++)
-		readings[i] = (struct outbox_reading){
-			.seq = 11 + i, .json = json, .len = (uint32_t)strlen(json)};
-	const struct outbox_page page = {.readings = readings, .n = LENGTH(readings)};
+	const struct outbox_page page = page_of(11, 10);
 	assert_int_equal(dp_intervals_add(&owner->stream->stored, 11, 20), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(uplink_wants(&owner->uplink).seq, 11);
 		uplink_page(&owner->uplink, owner->stream, &page);
 		assert_sent(owner, i == 0 ? "11+10* " : "11+10 ");
 		if (i == 0)
-			answer(owner, DP_ACK_LATER, 11, 10, false);
+			answer_taking(owner, DP_ACK_LATER, 11, 10, false);
 	}
 	end(owner);
 }

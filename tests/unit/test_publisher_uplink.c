@@ -1,60 +1,11 @@
 /* The uplink with the test as its owner, and as the centre: services/publisher/uplink/. */
-#include "ack.h"
-#include "fake_bus.h"
-#include "publisher/uplink/uplink.h"
-#include "publisher_parts.h"
-
-struct owner {
-	uv_loop_t loop;
-	struct publisher_config config;
-	struct streams streams;
-	struct stream *stream;
-	struct uplink uplink;
-	unsigned connected;
-	char others[64]; /* topics of messages that are no answers */
-};
-
-static struct owner the_owner;
-
-static void connected(void *data)
-{
-	struct owner *owner = data;
-	/* The centre knows already that the node is online. */
-	assert_int_equal(fake_bus.n, 1);
-	assert_string_equal(fake_bus.sent[0].topic, "status/pi");
-	assert_string_equal(fake_bus.sent[0].payload, "online");
-	fake_bus_clear();
-	owner->connected++;
-}
-
-static void other(void *data, const struct dp_bus_message *message)
-{
-	struct owner *owner = data;
-	snprintf(owner->others, sizeof(owner->others), "%s", message->topic);
-}
+#include "uplink_owner.h"
 
 static struct owner *begin_with(int64_t answer_ms)
 {
-	struct owner *owner = &the_owner;
-	memset(owner, 0, sizeof(*owner));
-	require(uv_loop_init(&owner->loop) == 0);
-	owner->config = test_config("");
-	owner->config.answer_ms = answer_ms;
-	owner->stream = add_stream(&owner->streams, 1);
-	owner->stream->heard_low = 1;
-	fake_bus = (struct dp_bus){.up = false};
-	const struct uplink_options options = {.loop = &owner->loop,
-		.config = &owner->config,
-		.streams = &owner->streams,
-		.data = owner,
-		.connected = connected,
-		.message = other};
-	uplink_init(&owner->uplink, &options);
-	assert_false(uplink_connected(&owner->uplink));
-	assert_int_equal(uplink_deadline(&owner->uplink), INT64_MAX);
-	uplink_open(&owner->uplink, "0123456789abcdef");
-	fake_bus_set_up(true);
-	return owner;
+	struct publisher_config config = test_config("");
+	config.answer_ms = answer_ms;
+	return open_uplink(&config);
 }
 
 static struct owner *begin(void)
@@ -62,27 +13,10 @@ static struct owner *begin(void)
 	return begin_with(0);
 }
 
-static void end(struct owner *owner)
-{
-	uplink_close(&owner->uplink);
-	fake_bus_clear();
-	uplink_finish(&owner->uplink);
-	streams_clear(&owner->streams);
-	assert_int_equal(uv_loop_close(&owner->loop), 0);
-}
-
 static void answer(
 	struct owner *owner, enum dp_ack_kind kind, uint64_t first, uint64_t count)
 {
-	const struct dp_ack_range range = {kind, owner->stream->id, first, count,
-		kind == DP_ACK_STORED ? NULL : "busy"};
-	char *json;
-	size_t len;
-	assert_int_equal(dp_ack_encode(&range, 1, &json, &len), 0);
-	const struct dp_bus_message message = {
-		.topic = "ack/pi/0123456789abcdef", .payload = json, .len = len};
-	fake_bus.options.on_message(fake_bus.options.data, &message);
-	free(json);
+	answer_taking(owner, kind, first, count, false);
 }
 
 /* What was sent since, as `first+count ` of each batch. */
@@ -101,19 +35,6 @@ static void assert_sent(const char *expected)
 	assert_string_equal(text, expected);
 }
 
-/* Readings in the outbox, and the page of them that a queue would give. */
-static struct outbox_reading page_readings[10];
-static char page_json[] = "{\"bn\":\"s/\",\"bt\":1900000000,\"n\":\"t\",\"v\":1}";
-
-static struct outbox_page page_of(uint64_t first, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		page_readings[i] = (struct outbox_reading){.seq = first + i,
-			.json = page_json,
-			.len = (uint32_t)strlen(page_json)};
-	return (struct outbox_page){.readings = page_readings, .n = n};
-}
-
 static void test_it_says_that_the_node_is_there_and_that_it_goes(void **state)
 {
 	(void)state;
@@ -125,7 +46,7 @@ static void test_it_says_that_the_node_is_there_and_that_it_goes(void **state)
 	uplink_close(&owner->uplink);
 	assert_string_equal(fake_bus.sent[0].topic, "status/pi");
 	assert_string_equal(fake_bus.sent[0].payload, "offline");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_live_readings_are_sent_once_and_leave_when_they_are_answered(void **state)
@@ -149,7 +70,7 @@ static void test_live_readings_are_sent_once_and_leave_when_they_are_answered(vo
 	assert_int_equal(owner->uplink.stored, 5);
 	assert_int_equal(owner->uplink.rejected, 2);
 	assert_int_equal(uplink_deadline(&owner->uplink), INT64_MAX);
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_after_a_disconnect_all_is_sent_again(void **state)
@@ -166,7 +87,7 @@ static void test_after_a_disconnect_all_is_sent_again(void **state)
 	fake_bus_set_up(true);
 	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_a_page_is_asked_for_sent_and_not_asked_for_again(void **state)
@@ -189,7 +110,7 @@ static void test_a_page_is_asked_for_sent_and_not_asked_for_again(void **state)
 	answer(owner, DP_ACK_STORED, 3, 6);
 	assert_set(&owner->stream->stored, "");
 	assert_set(&owner->stream->answered, "3-8");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_a_page_that_is_not_wanted_any_more_is_dropped(void **state)
@@ -205,7 +126,7 @@ static void test_a_page_that_is_not_wanted_any_more_is_dropped(void **state)
 	uplink_send(&owner->uplink, false);
 	assert_sent("");
 	assert_int_equal(uplink_wants(&owner->uplink).seq, 3);
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_the_centre_postpones_is_kept_for_later(void **state)
@@ -227,7 +148,7 @@ static void test_what_the_centre_postpones_is_kept_for_later(void **state)
 	owner->stream->uplink.parked_until_ms = 0;
 	uplink_send(&owner->uplink, false);
 	assert_sent("1+3 ");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_the_broker_refuses_pauses_and_is_said(void **state)
@@ -247,7 +168,7 @@ static void test_what_the_broker_refuses_pauses_and_is_said(void **state)
 	assert_null(uplink_health(&owner->uplink));
 	uplink_send(&owner->uplink, false);
 	assert_sent("4+1 ");
-	end(owner);
+	close_uplink(owner);
 }
 
 /* SPILL_AFTER_MS=0: from the disk; but nobody waits for a disk that cannot be written. */
@@ -261,7 +182,7 @@ static void test_with_the_disk_first_live_readings_go_only_without_one(void **st
 	assert_sent("");
 	uplink_send(&owner->uplink, true);
 	assert_sent("1+3 ");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **state)
@@ -279,7 +200,7 @@ static void test_what_cannot_be_published_is_cut_smaller_or_sent_later(void **st
 	uplink_send(&owner->uplink, false);
 	assert_true(fake_bus.n >= 2);
 	fake_bus_clear();
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_a_last_word_is_said_until_it_is_answered(void **state)
@@ -303,7 +224,7 @@ static void test_a_last_word_is_said_until_it_is_answered(void **state)
 	/* Once more: nobody asked. */
 	fake_bus.options.on_message(fake_bus.options.data, &heard);
 	assert_int_equal(owner->uplink.strange_answers, 1);
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counted(
@@ -322,7 +243,7 @@ static void test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counte
 	answer(owner, DP_ACK_STORED, 1, 1);
 	assert_int_equal(owner->uplink.strange_answers, 2);
 	assert_int_equal(owner->stream->n_live, 1);
-	end(owner);
+	close_uplink(owner);
 }
 
 /* ---- ANSWER_WITHIN ---- */
@@ -357,7 +278,7 @@ static void test_the_first_answer_is_wanted_at_once_and_later_ones_may_take_time
 	fake_bus_set_up(true);
 	send_one(owner, 3);
 	assert_waits("2+2 ", 0);
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_comes_soon_after_a_message_goes_with_the_next(void **state)
@@ -374,7 +295,7 @@ static void test_what_comes_soon_after_a_message_goes_with_the_next(void **state
 	pacing_reset(&owner->uplink.sender.pacing);
 	uplink_send(&owner->uplink, false);
 	assert_sent("2+3 ");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_nothing_waits_while_memory_fills(void **state)
@@ -389,7 +310,7 @@ static void test_nothing_waits_while_memory_fills(void **state)
 	uplink_send(&owner->uplink, false);
 	assert_waits("2+2 ", 0);
 	owner->stream->live_bytes -= STREAMS_LIVE_BYTES / 4;
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_what_an_urgent_sampler_waits_for_is_asked_for_again(void **state)
@@ -408,7 +329,7 @@ static void test_what_an_urgent_sampler_waits_for_is_asked_for_again(void **stat
 	/* Once. */
 	uplink_send(&owner->uplink, false);
 	assert_sent("");
-	end(owner);
+	close_uplink(owner);
 }
 
 static void test_with_the_disk_first_a_little_backlog_waits_for_more(void **state)
@@ -430,7 +351,7 @@ static void test_with_the_disk_first_a_little_backlog_waits_for_more(void **stat
 	/* A full message has nothing to wait for. */
 	assert_int_equal(dp_intervals_add(&owner->stream->stored, 3, 600), 0);
 	assert_int_equal(uplink_wants(&owner->uplink).seq, 2);
-	end(owner);
+	close_uplink(owner);
 }
 
 /* Such a sampler says of no reading that there is time: it has its answers already. */
@@ -452,7 +373,7 @@ static void test_what_is_in_the_outbox_may_wait_whatever_its_sampler_says(void *
 		assert_waits(seq == 1 ? "1+1 " : "2+1 ", seq == 1 ? 0 : 10000);
 		answer(owner, DP_ACK_STORED, seq, 1);
 	}
-	end(owner);
+	close_uplink(owner);
 }
 
 int main(void)
