@@ -227,27 +227,39 @@ static void test_a_centre_that_is_away_has_as_long_as_its_answers_may_take(void 
 	finish();
 }
 
+/* What waited for its answer has it once the sampler says that it cannot wait. */
+static void assert_hurry_ends_waiting(int64_t within_ms)
+{
+	assert_false(all_accepted());
+	model.hurried = true;
+	model_sample(0);
+	model_run(within_ms);
+	assert_true(all_accepted());
+}
+
 static void test_a_sampler_that_cannot_wait_is_answered_at_once(void **state)
 {
 	begin_gathering(state);
 	sample_each(400, 20);
-	assert_false(all_accepted());
-	model.hurried = true;
-	model_sample(0);
-	model_run(200);
-	assert_true(all_accepted());
+	assert_hurry_ends_waiting(200);
 	assert_int_equal(model.relay->queue.spill.spilled, 0);
 	/* With the centre away the outbox is what can answer. */
 	model.hurried = false;
 	sample_each(400, 10);
 	model.centre_up = false;
 	sample_each(400, 10);
-	assert_false(all_accepted());
-	model.hurried = true;
-	model_sample(0);
-	model_run(2500);
-	assert_true(all_accepted());
+	assert_hurry_ends_waiting(2500);
 	model.centre_up = true;
+	finish();
+}
+
+static void assert_stop_saves_all(void)
+{
+	assert_int_equal(model_stop(), 0);
+	assert_true(all_accepted());
+	model_start();
+	model_run(15000);
+	assert_true(model_settled());
 	finish();
 }
 
@@ -256,12 +268,7 @@ static void test_a_stop_saves_what_is_not_answered_yet(void **state)
 	begin_gathering(state);
 	sample_each(400, 20);
 	assert_false(all_accepted());
-	assert_int_equal(model_stop(), 0);
-	assert_true(all_accepted());
-	model_start();
-	model_run(15000);
-	assert_true(model_settled());
-	finish();
+	assert_stop_saves_all();
 }
 
 /* ---- SEND_EVERY ---- */
@@ -312,12 +319,7 @@ static void test_a_stop_saves_what_is_gathered(void **state)
 	begin_every(state, 600000);
 	sample_each(1000, 5);
 	assert_int_equal(model.batches, 0);
-	assert_int_equal(model_stop(), 0);
-	assert_true(all_accepted());
-	model_start();
-	model_run(15000);
-	assert_true(model_settled());
-	finish();
+	assert_stop_saves_all();
 }
 
 static void test_readings_that_go_to_the_disk_first_are_gathered_there(void **state)
