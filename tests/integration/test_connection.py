@@ -1,39 +1,21 @@
 """Brokers that are away, refuse, or speak TLS."""
 
-import socket
-import threading
 import time
 
 import pytest
 
 from harness import Certificates, Ledger, Peer, eventually
-from harness.broker import HOST, free_port
+from harness.broker import free_port
+from harness.listener import Listener
 from harness.peer import new_stream
 
 
-class SlammingDoor:
-    """Listens, takes each connection and closes it at once; remembers when."""
+class SlammingDoor(Listener):
+    """Takes each connection and closes it at once; remembers when."""
 
     def __init__(self, port):
         self.times = []
-        self.port = port
-        self._socket = socket.create_server((HOST, port))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self):
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            self.times.append(time.monotonic())
-            connection.close()
-
-    def close(self):
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(5)
+        super().__init__(port, lambda _connection: self.times.append(time.monotonic()))
 
 
 def unhealthy_with_reason(service):

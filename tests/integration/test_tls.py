@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import socket
-import threading
 
 import pytest
 
@@ -11,6 +9,7 @@ from harness import BoardClock, Certificates, Ledger, eventually
 from harness.broker import HOST, free_port
 from harness.certs import ALWAYS, ENDED, HERE, NOT_YET
 from harness.clock import BUILT_LONG_AGO_S
+from harness.listener import Listener
 from harness.service import run_service
 
 # Not with ThreadSanitizer: see test_connection.py.
@@ -205,29 +204,14 @@ def test_no_tls_at_a_port_with_it(lab, ours):
     says(sampler, "no answer to CONNECT", "for a port with TLS the address begins with mqtts://")
 
 
-class Answers:
-    """Listens, and answers to whatever comes with these bytes."""
+def answering(port, answer):
+    """A server that answers to whatever comes with these bytes."""
 
-    def __init__(self, port, answer):
-        self._socket = socket.create_server((HOST, port))
-        self._answer = answer
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+    def serve(connection):
+        connection.recv(4096)
+        connection.sendall(answer)
 
-    def _run(self):
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            connection.recv(4096)
-            connection.sendall(self._answer)
-            connection.close()
-
-    def close(self):
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._thread.join(5)
+    return Listener(port, serve)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +224,7 @@ class Answers:
 )
 def test_what_other_servers_answer(lab, ours, scheme, answer, words):
     broker = lab.broker(start=False)
-    server = Answers(broker.port, answer)
+    server = answering(broker.port, answer)
     url = f"{scheme}://{HOST}:{broker.port}"
     sampler = lab.sampler(broker, "bench=sim@1", healthy=False, MQTT_URL=url, **files(ours))
     says(sampler, words)
