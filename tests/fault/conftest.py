@@ -3,13 +3,13 @@
 import json
 import os
 import random
-import signal
 from pathlib import Path
 
 import pytest
 
 from fault.run import COLUMNS, Run
 from harness.lab import Lab
+from harness.limit import time_limit_of
 from harness.report import pytest_runtest_makereport  # noqa: F401
 from harness.service import BIN, ROOT
 
@@ -67,25 +67,15 @@ def pytest_generate_tests(metafunc):
 def time_limit(request):
     """No case hangs: past the limit it fails where it stands."""
     limit_s = LIMIT_S["full" if request.config.getoption("--full") else "short"]
-
-    def expired(_signal, _frame):
-        raise TimeoutError(f"the case took longer than {limit_s} s")
-
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(limit_s)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with time_limit_of(limit_s, "case"):
+        yield
 
 
 @pytest.fixture
 def lab(tmp_path):
     """Brokers and services of one case; whatever happens, nothing survives it."""
-    lab = Lab(tmp_path, log_level="info")
-    try:
+    with Lab(tmp_path, log_level="info") as lab:
         yield lab
-    finally:
-        lab.kill_all()
 
 
 @pytest.fixture

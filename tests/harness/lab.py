@@ -19,6 +19,7 @@ class Lab:
     Services are named <service>-<number>, in the order they were made. Each
     method that makes a service starts it and waits until it is healthy, unless
     told start=False or healthy=False. Settings are the service's environment.
+    As a context: whatever happens in it, nothing survives it.
     """
 
     def __init__(self, directory, log_level="debug"):
@@ -29,6 +30,12 @@ class Lab:
         self.brokers = []
         self.services = []
         self.clients = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill_all()
 
     def broker(self, start=True, **options):
         broker = Broker(self.directory / f"mosquitto-{len(self.brokers)}", **options)

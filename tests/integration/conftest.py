@@ -1,10 +1,9 @@
 """Fixtures and limits of the integration tests."""
 
-import signal
-
 import pytest
 
 from harness.lab import Lab
+from harness.limit import time_limit_of
 from harness.report import pytest_runtest_makereport  # noqa: F401
 from harness.service import BIN
 
@@ -23,15 +22,8 @@ def pytest_sessionstart():
 @pytest.fixture(autouse=True)
 def time_limit():
     """No test hangs: past the limit it fails where it stands."""
-
-    def expired(_signal, _frame):
-        raise TimeoutError(f"the test took longer than {TEST_LIMIT_S} s")
-
-    previous = signal.signal(signal.SIGALRM, expired)
-    signal.alarm(TEST_LIMIT_S)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, previous)
+    with time_limit_of(TEST_LIMIT_S, "test"):
+        yield
 
 
 def pytest_generate_tests(metafunc):
@@ -43,14 +35,11 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def lab(tmp_path, request):
     """Brokers and services of one test; whatever happens, nothing survives it."""
-    lab = Lab(tmp_path)
-    try:
+    with Lab(tmp_path) as lab:
         if getattr(request, "param", "sqlite") == "postgresql":
             lab.use_postgres()
         yield lab
         lab.end()
-    finally:
-        lab.kill_all()
 
 
 @pytest.fixture

@@ -59,8 +59,5 @@ def become(service, age):
 @pytest.fixture
 def lab(tmp_path):
     """Brokers and services of one case; whatever happens, nothing survives it."""
-    lab = MixedLab(tmp_path, log_level="info")
-    try:
+    with MixedLab(tmp_path, log_level="info") as lab:
         yield lab
-    finally:
-        lab.kill_all()
