@@ -23,7 +23,10 @@ class Listener:
             except OSError:
                 return
             with connection:
-                self._serve(connection)
+                try:
+                    self._serve(connection)
+                except OSError:
+                    pass  # it has hung up; the next one is served all the same
 
     def close(self):
         self._socket.shutdown(socket.SHUT_RDWR)
