@@ -174,9 +174,6 @@ static void test_what_is_cut_or_damaged_is_stored_right_or_buried(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
-#define IN_DIRECTORY(test)                                                                 \
-	cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
