@@ -83,6 +83,19 @@ static void refuse(struct desk *desk, const struct desk_order *order, const char
 	answer(desk, order, text, len);
 }
 
+/* The next run, which has another, may be an hour away. */
+static void publish_report(struct desk *desk)
+{
+	const struct dp_bus_message message = {.topic = REPORT_TOPIC,
+		.payload = desk->report,
+		.len = desk->report_len,
+		.qos = 1,
+		.retain = true,
+		.content_type = "application/json"};
+	if (desk->report_len > 0 && publish(desk, &message) != -ENOTCONN)
+		desk->report_len = 0;
+}
+
 static void subscribe(struct desk *desk, const char *topic)
 {
 	int err = dp_bus_subscribe(desk->bus, topic);
@@ -97,6 +110,7 @@ static void on_connect(void *data)
 	subscribe(desk, RUN_TOPIC);
 	subscribe(desk, ANSWERED_TOPIC);
 	say_unsent(desk);
+	publish_report(desk);
 }
 
 static void drop(struct desk *desk, unsigned at)
@@ -243,14 +257,11 @@ void desk_report(struct desk *desk, const struct prune_report *report,
 	if (desk->taken)
 		answer(desk, &desk->current, text, len);
 	desk->taken = false;
-	const struct dp_bus_message message = {.topic = REPORT_TOPIC,
-		.payload = text,
-		.len = len,
-		.qos = 1,
-		.retain = true,
-		.content_type = "application/json"};
-	if (report->outcome != PRUNE_LOOKED)
-		publish(desk, &message);
+	if (report->outcome == PRUNE_LOOKED)
+		return;
+	memcpy(desk->report, text, len);
+	desk->report_len = len;
+	publish_report(desk);
 }
 
 void desk_refuse(struct desk *desk, const char *why)

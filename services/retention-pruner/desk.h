@@ -46,6 +46,9 @@ struct desk {
 		char text[ORDER_REPORT_MAX];
 		size_t len;
 	} unsent[DESK_ORDERS];
+	/** The last report, when the broker was away; 0 bytes: it is published. */
+	char report[ORDER_REPORT_MAX];
+	size_t report_len;
 	void (*on_order)(void *data);
 	void *data;
 };

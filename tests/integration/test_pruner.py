@@ -58,6 +58,19 @@ def test_pruning_needs_no_broker(lab, central):
 
 
 @pytest.mark.stores
+def test_a_report_waits_for_the_broker(lab, central):
+    """The report of a run that ends while the broker is away is there once it is back."""
+    store(lab, central, [at(10 * DAY_S, 1), at(0, 2)])
+    central.kill()
+    pruner = lab.pruner(central, healthy=False, RETENTION="raw:2d")
+    eventually(lambda: [e for e in pruner.events() if e["msg"] == "pruned"], "the run is over")
+    central.start()
+    client = watching(lab, central)
+    eventually(lambda: reports(client), "its report")
+    assert reports(client)[0]["readings"] == 1
+
+
+@pytest.mark.stores
 def test_two_pruners_share_one_lease(lab, central):
     """Scaled to two, both are healthy and one works; it gives the lease back when it stops."""
     store(lab, central, [at(10 * DAY_S, 1), at(0, 2)])
