@@ -10,7 +10,8 @@ export STACK
 DESTDIR ?=
 PREFIX ?= /usr
 
-.PHONY: help up readings dead-letters tail down clean-data images push pull sbom reproduce dev-image \
+.PHONY: help up readings dead-letters tail down clean-data provision provision-node provision-device \
+	provision-client provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-mixed test-images test-native \
 	bench bench-full bench-wear bench-wire bench-images shell native install uninstall
 
@@ -34,6 +35,32 @@ down: ## stop the lab; its readings are kept
 
 clean-data: ## delete the lab's readings (asks first)
 	@ci/down.sh --data
+
+provision: ## who may come in, once: BROKER=broker.local,192.168.0.10 NODES="orangepi0 ..."
+	@ci/provision.sh init
+	@ci/bundle.sh broker $(NODES)
+
+provision-node: ## one board more: NODE= (SENSORS=, OUTPUTS=, WAS="names it had before")
+	@ci/provision.sh node $(NODE)
+	@ci/bundle.sh $(NODE)
+
+provision-device: ## a user and a password for somebody else's device: DEVICE=
+	@ci/provision.sh device $(DEVICE)
+
+provision-client: ## a certificate for a person or a program: CLIENT=operator-anna, homeassistant
+	@ci/provision.sh client $(CLIENT)
+
+provision-renew revoke-old: ## a new key for NODE=; once its board has it: the old one ends
+	@ci/provision.sh $(@:provision-%=%) $(NODE)
+
+revoke: ## shut NODE= out, at once (a device or a client as well)
+	@ci/provision.sh revoke $(NODE)
+
+identities: ## who may come in: since when, last seen, revoked or not
+	@ci/identities.sh
+
+provision-check: ## try every door of the broker
+	@ci/provision.sh check
 
 images: dev-image ## build the images of all platforms (PLATFORMS=native: of this machine's)
 	@PLATFORMS=$(or $(PLATFORMS),all) ci/images.sh --packed

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build the images: one for every service (each folder of services/ with a main.c), mosquitto
-# (broker) and sqlite3 (tool), named REGISTRY/<name>:TAG.
+# (broker), sqlite3 (tool) and what makes identities (provision), named REGISTRY/<name>:TAG.
 #
 #   ci/images.sh              into this machine's engine, as quickly as possible
 #   ci/images.sh --packed     as small as possible (pack.py), into the engine and as OCI
@@ -39,7 +39,7 @@ targets=
 names=$(image_names | tr "\n" " " | sed "s/ $//")
 for name in $names; do
 	case $name in
-	broker | tool) stage=$name service= ;;
+	broker | tool | provision) stage=$name service= ;;
 	*) stage=service service="\"SERVICE\": \"$name\"" ;;
 	esac
 	to=type=docker

@@ -83,10 +83,10 @@ program_names() {
 	done
 }
 
-# image_names: every image: the programs, mosquitto's and sqlite3's.
+# image_names: every image: the programs, mosquitto's, sqlite3's and what makes identities.
 image_names() {
 	program_names
-	printf 'broker\ntool\n'
+	printf 'broker\ntool\nprovision\n'
 }
 
 # platform_list WORDS: native, all, or platforms, as a comma-separated list.

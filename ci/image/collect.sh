@@ -7,8 +7,8 @@
 #   OUT/libraries/NAME   what image NAME needs besides
 #   OUT/program/NAME     its programs, and the files of ASSETS/NAME
 #
-# NAME is a program of the folder PROGRAMS, or broker (mosquitto) or tool (sqlite3), which
-# come from EXTRACTED, unpacked Debian packages.
+# NAME is a program of the folder PROGRAMS, or broker (mosquitto), tool (sqlite3) or provision
+# (a shell, openssl), which come from EXTRACTED, unpacked Debian packages.
 #
 # Libraries are found by walking what the ELF files name (NEEDED and the loader),
 # with their machine checked, so nothing of the target has to run here. All times and modes
@@ -116,8 +116,19 @@ for program in "$programs"/*; do
 done
 # mosquitto_sub is there for the health check.
 image broker "$extracted" /usr/sbin/mosquitto /usr/bin/mosquitto_sub
-mkdir -p "$out/program/broker/mosquitto/data"
+mkdir -p "$out/program/broker/mosquitto/data" "$out/program/broker/usr/lib/mosquitto"
+cp "$extracted$libdir/mosquitto_dynamic_security.so" "$out/program/broker/usr/lib/mosquitto/dynamic_security.so"
+put "$out/libraries/broker" "$libdir/libcjson.so.1"
 image tool "$extracted" /usr/bin/sqlite3
+for name in cat chmod chown cp cut date dirname head id ls mkdir mv printf rm rmdir sha256sum \
+	sleep sort stat sync timeout tr uniq dash flock grep openssl sed tar \
+	mosquitto_passwd mosquitto_pub mosquitto_rr mosquitto_sub; do
+	echo "/usr/bin/$name"
+done >"$lists/provision"
+# shellcheck disable=SC2046 # a list of paths
+image provision "$extracted" $(cat "$lists/provision")
+ln -s usr/bin "$out/program/provision/bin"
+ln -s dash "$out/program/provision/usr/bin/sh"
 
 chmod -R u=rwX,go=rX "$out"
 # For the health socket. A tmpfs over it takes on its mode whatever its options say; the

@@ -71,11 +71,11 @@ with_paths() {
 	}' -e "s|@LIBDIR@|$libdir|g; s|@CONFDIR@|$confdir|g; s|@DATADIR@|$datadir|g; s|@DOCDIR@|$docdir|g" "$1"
 }
 
-# broker_conf FROM SED: the containers' configuration with the paths and the port of this
-# installation.
+# broker_conf FROM LISTENER [SED]: the containers' configuration with the paths of this
+# installation. It listens on this machine alone: who may come in from elsewhere has an identity.
 broker_conf() {
-	sed "$2" "$1" >"$work/conf"
-	! cmp -s "$1" "$work/conf" ||
+	sed -e "s|^include_dir /mosquitto/access\$|listener $2\\nallow_anonymous true|" ${3:+-e "$3"} "$1" >"$work/conf"
+	grep -q "^listener $2$" "$work/conf" ||
 		fail "$1 has no longer the line that is to be changed here: adapt ci/native/install.sh"
 }
 
@@ -117,9 +117,9 @@ put 644 LICENSE "$docdir/copyright"
 for path in ci/native/env/*.env; do settings "$path" "$confdir/$(basename "$path")"; done
 # The node's own broker is not at 1883, which is Debian's mosquitto's or the broker
 # board's own.
-broker_conf compose/mosquitto/node.conf 's/^listener 1883$/listener 1884 127.0.0.1/'
+broker_conf compose/mosquitto/node.conf "1884 127.0.0.1"
 settings "$work/conf" "$confdir/mosquitto-node.conf" 644
-broker_conf compose/mosquitto/broker.conf \
+broker_conf compose/mosquitto/broker.conf "1883 127.0.0.1" \
 	's|^persistence_location .*|persistence_location /var/lib/dewpoint/mosquitto/|'
 settings "$work/conf" "$confdir/mosquitto-broker.conf" 644
 

@@ -2,6 +2,7 @@
 
 SHELLS = {"sh", "bash", "dash", "ash", "zsh", "busybox", "toybox"}
 RSS_LIMIT_KB = 6 * 1024
+TLS_KB = 2 * 1024
 
 
 def confined(container, devices=(), shell=False):

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fixtures import new_stack, pytest_runtest_makereport  # noqa: E402, F401
+from fixtures import new_identities, new_stack, pytest_runtest_makereport  # noqa: E402, F401
 from stack import docker  # noqa: E402
 
 

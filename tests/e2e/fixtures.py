@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from identities import Identities
 from stack import Stack
 
 RUN = f"dewpoint-e2e-{secrets.token_hex(3)}"
@@ -35,3 +36,19 @@ def new_stack():
     finally:
         while _stacks:
             _stacks.pop().remove()
+
+
+@pytest.fixture(scope="module")
+def new_identities():
+    """new_identities(name, ...): a folder of identities that is removed after the module's tests."""
+    made = []
+
+    def make(name, **options):
+        made.append(Identities(f"{RUN}-{name}", **options))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for identities in made:
+            identities.remove()

@@ -52,18 +52,18 @@ def test_bad_setting_stops_a_single_container():
 
 
 @pytest.fixture(scope="module")
-def boards(new_stack, tmp_path_factory):
-    """A broker stack and a node stack that meets it through the published port."""
+def boards(new_stack, new_identities, tmp_path_factory):
+    """A broker stack and a node stack that meets it through the published port, provisioned."""
     override = tmp_path_factory.mktemp("node") / "ledger.yml"
     override.write_text(LEDGER, encoding="utf-8")
     port = free_port()
-    broker = new_stack("broker", "broker.yml", MQTT_PORT=port)
+    identities = new_identities("boards", nodes=["orangepi0"])
+    broker = new_stack("broker", "broker.yml", MQTTS_PORT=port, **identities.broker())
     node = new_stack(
         "node",
         "node.yml",
         override=override,
-        MQTT_PORT=port,
-        NODE_NAME="orangepi0",
+        **identities.node("orangepi0", port),
         SENSORS=f"bench=sim@42,count={READINGS},climate=replay@/captures/am2302_1mhz.csv",
         PERIOD_MS=PERIOD_MS,
         CAPTURES_DIR=REPO / "tests/data",

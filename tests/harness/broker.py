@@ -40,7 +40,7 @@ def find_mosquitto():
 
 
 def _settings_of(path):
-    ours = ("listener", "allow_anonymous", "persistence_location", "log_dest")
+    ours = ("listener", "allow_anonymous", "persistence_location", "log_dest", "include_dir")
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     return [line for line in lines if line[0] != "#" and line.split()[0] not in ours]
 

@@ -188,7 +188,8 @@ class Native:
 
     def _mosquitto(self, name, config, port):
         text = (ROOT / "compose/mosquitto" / config).read_text(encoding="ascii")
-        text = text.replace("listener 1883", f"listener {port} 127.0.0.1")
+        access = f"listener {port} 127.0.0.1\nallow_anonymous true"
+        text = text.replace("include_dir /mosquitto/access", access)
         text = text.replace("/mosquitto/data/", f"{self._directory}/{name}/")
         path = self._directory / config
         path.write_text(text, encoding="ascii")
