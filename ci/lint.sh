@@ -88,14 +88,15 @@ shell_scripts() {
 
 shell() { shell_scripts | xargs shellcheck -x; }
 
-# Needs the client only, no engine; services.yml is what the others extend, gpio.yml is
-# laid over a node.
+# Needs the client only, no engine; services.yml is what the others extend, some are laid over a
+# node or a broker.
 compose_files() {
 	status=0
 	for file in compose/*.yml; do
 		case $file in
 		compose/services.yml) continue ;;
 		compose/gpio.yml) over="-f compose/node.yml" ;;
+		compose/devices*.yml) over="-f compose/broker.yml" ;;
 		*) over= ;;
 		esac
 		# shellcheck disable=SC2086 # an option or nothing

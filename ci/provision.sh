@@ -24,11 +24,10 @@ fi
 
 # In the broker's own network and among its processes: that is where it is told of changes.
 beside=
-broker=$(dk ps -q --filter "label=com.docker.compose.project=$project" --filter name=mosquitto |
-	while read -r id; do
-		[ -z "$(dk inspect --format '{{index .Config.Labels "com.docker.compose.service"}}' "$id" |
-			grep -x -e mosquitto -e broker-mosquitto)" ] || echo "$id"
-	done | head -n 1)
+label=com.docker.compose.service
+broker=$(for name in mosquitto broker-mosquitto; do
+	dk ps -q --filter "label=com.docker.compose.project=$project" --filter "label=$label=$name"
+done | head -n 1)
 if [ -n "$broker" ]; then
 	beside="--pid container:$broker --network container:$broker"
 	# The first process of a container is its program.
@@ -39,7 +38,10 @@ else
 	beside="--network none"
 fi
 
-[ -d "$full" ] || mkdir -p -m 700 "$full"
+if [ ! -d "$full" ]; then
+	mkdir -p "$full"
+	chmod 700 "$full"
+fi
 # shellcheck disable=SC2086 # a list of options
 dk run --rm $beside --read-only --tmpfs /tmp --cap-drop ALL \
 	--cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add KILL \

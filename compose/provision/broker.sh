@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # dir, shown: provision's
+# shellcheck shell=sh disable=SC2154,SC2016 # dir, shown: provision's; topics begin with a dollar
 # The broker while it runs: it learns of what has changed, and loses no session but those that
 # are to end. Sourced by provision.
 #

@@ -1,9 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # dir, shown: provision's
 # What people may type, and what is known of an identity. Sourced by provision.
 
-# Where it lies for whoever reads the message, not where it is mounted here.
-shown=${PROVISION_SHOWN:-$dir}
-
 fail() {
 	printf 'provision: %s\n' "$*" >&2
 	exit 1
@@ -96,12 +93,11 @@ set_fact() {
 	} | write "$dir/identities/$1"
 }
 
-# everybody [KIND]: the names, one a line.
+# everybody: the names, one a line.
 everybody() {
 	for path in "$dir"/identities/*; do
 		[ -e "$path" ] || continue
-		case $path in *.new) continue ;; esac
-		[ -z "${1:-}" ] || [ "$(fact "${path##*/}" kind)" = "$1" ] || continue
+		case $path in *.made) continue ;; esac
 		echo "${path##*/}"
 	done
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154 # dir, prefix: provision's
+# shellcheck shell=sh disable=SC2154,SC2016 # dir, prefix: provision's; topics begin with a dollar
 # Who may send, receive and subscribe to what: the topic table of common/README.md as roles of
 # mosquitto's dynamic-security plugin. What no role allows is refused. Sourced by provision.
 #
