@@ -11,7 +11,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data provision provision-node provision-device \
-	provision-client provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
+	provision-client provision-server provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-mixed test-images test-native \
 	bench bench-full bench-wear bench-wire bench-images shell native install uninstall
 
@@ -49,6 +49,9 @@ provision-device: ## a user and a password for somebody else's device: DEVICE=
 
 provision-client: ## a certificate for a person or a program: CLIENT=operator-anna, homeassistant
 	@ci/provision.sh client $(CLIENT)
+
+provision-server: ## certificates for a PostgreSQL elsewhere: SERVER=db.example.org
+	@ci/provision.sh server $(SERVER)
 
 provision-renew revoke-old: ## a new key for NODE=; once its board has it: the old one ends
 	@ci/provision.sh $(@:provision-%=%) $(NODE)

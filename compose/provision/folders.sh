@@ -119,6 +119,26 @@ node_env() {
 	[ -z "${OUTPUTS:-}" ] || printf "OUTPUTS='%s'\n" "$OUTPUTS"
 }
 
+# new_server ADDRESSES: a PostgreSQL beyond the stack, by the first as its name: what it shows, and
+# what ingest and the pruner show to it. Its role is called dewpoint, as their certificate.
+new_server() {
+	server=${1%%,*}
+	made=$dir/servers/.new-$server
+	mkdir -p "$made"
+	server_names=''
+	rest=$1,
+	while [ -n "$rest" ]; do
+		address=${rest%%,*} rest=${rest#*,}
+		server_names="$server_names${server_names:+,}$(kind_of "$address"):$address"
+	done
+	issued "$server" "$made/server.key" "$made/server.crt" serverAuth -addext "subjectAltName=$server_names"
+	issued dewpoint "$made/client.key" "$made/client.crt" clientAuth
+	cp "$dir/ca/ca.crt" "$made/"
+	own "$made" "$service_uid"
+	sync
+	mv "$made" "$dir/servers/$server"
+}
+
 # broker_folder: the centre's services and what its stack is set to.
 broker_folder() {
 	new_service _ingest ingest

@@ -18,7 +18,7 @@ valid() {
 check_name() {
 	valid "$1" || fail "$2=$1: a name is 1 to 64 of A-Z a-z 0-9 - . _ and begins with a letter or digit"
 	case $1 in
-	broker) fail "$2=$1: the centre's own services are called so; choose another name" ;;
+	broker | dewpoint) fail "$2=$1: the centre's own services are called so; choose another name" ;;
 	esac
 }
 
@@ -44,13 +44,13 @@ check_client() {
 	need_new "_${1#_}"
 }
 
-# check_addresses LIST
+# check_addresses LIST WHAT
 check_addresses() {
 	rest=$1,
 	while [ -n "$rest" ]; do
 		address=${rest%%,*} rest=${rest#*,}
 		kind_of "$address" >/dev/null ||
-			fail "BROKER=$1: \"$address\" is neither a host's name nor an address; such as BROKER=broker.local,192.168.0.10"
+			fail "$2=$1: \"$address\" is neither a host's name nor an address; such as $2=$(echo "$2" | tr A-Z a-z).local,192.168.0.10"
 	done
 }
 
