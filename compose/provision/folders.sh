@@ -62,6 +62,7 @@ new_client() {
 	mkdir "$made"
 	issued "$1" "$made/client.key" "$made/client.crt" clientAuth
 	cp "$dir/ca/ca.crt" "$made/"
+	rm -rf "$dir/clients/$1"
 	mv "$made" "$dir/clients/$1"
 	facts "$1" kind=client "since=$(now)" state=active
 }
@@ -96,6 +97,8 @@ new_node() {
 	own "$made/sampler" "$service_uid"
 	own "$made/publisher" "$service_uid"
 	sync
+	# Without a file in identities/ it is what an interrupted one left.
+	rm -rf "$dir/nodes/$node"
 	mv "$made" "$dir/nodes/$node"
 	facts "$node" kind=node "since=$(now)" state=active ${platform:+"platform=linux/$platform"} "was=${WAS:-}"
 }
