@@ -3,12 +3,14 @@
 # targets are in the Makefile beside this folder.
 #
 #   make -f ci/build.mk binaries [CONFIG=release|asan|tsan] [CROSS=aarch64-linux-gnu-]
+#   make -f ci/build.mk plugins  [CONFIG=...] [CROSS=...]
 #   make -f ci/build.mk unit     [CONFIG=asan]
 #   make -f ci/build.mk unit-threads
 #
-# A folder in services/ with a main.c is a service; a tests/unit/test_*.c is a
-# unit test. Nothing is listed by hand. Programs land in build/$(CONFIG)/bin; the
-# services of `clocked` are the same with a clock that a test can set, those of `faked`
+# A folder in services/ with a main.c is a service; mosquitto-NAME with a plugin.c is the
+# broker's plugin NAME.so; a tests/unit/test_*.c is a unit test. Nothing is listed by hand.
+# Programs land in build/$(CONFIG)/bin, plugins in build/$(CONFIG)/plugins; the services of
+# `clocked` are the same with a clock that a test can set, those of `faked`
 # with GPIO chips made of files; `fault-programs` are what the fault matrix starts
 # besides, `bench-programs` what the benchmarks do, and `rig` is what runs in the guest of
 # tests/rig/.
@@ -52,7 +54,8 @@ service_obj = $(patsubst %.c,$(OUT)/obj/%.o,$(call service_src,$1))
 POSTGRES := $(patsubst services/%/postgres/,%,$(wildcard services/*/postgres/))
 postgres_obj = $(patsubst %.c,$(OUT)/obj/%.o,\
 	$(filter-out %/main.c,$(wildcard services/$1/postgres/*.c)))
-ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(OUT)/lib/ingest-postgres.a
+PLUGINS := $(patsubst services/mosquitto-%/plugin.c,%,$(wildcard services/mosquitto-*/plugin.c))
+ARCHIVES := $(SERVICES:%=$(OUT)/lib/%.a) $(PLUGINS:%=$(OUT)/lib/mosquitto-%.a) $(OUT)/lib/ingest-postgres.a
 UNITS ?= $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TESTS := $(UNITS:%=$(OUT)/test/%)
 
@@ -70,11 +73,13 @@ RIG := $(OUT)/rig/init
 
 BENCHES := $(OUT)/test/noise $(OUT)/test/load $(OUT)/test/alone
 
-.PHONY: binaries clocked faked unit unit-programs unit-threads fault-programs bench-programs rig FORCE
+.PHONY: binaries plugins clocked faked unit unit-programs unit-threads fault-programs bench-programs rig FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 binaries: $(SERVICES:%=$(OUT)/bin/%) $(POSTGRES:%=$(OUT)/bin/%-postgres)
+
+plugins: $(PLUGINS:%=$(OUT)/plugins/%.so)
 
 clocked: $(CLOCKED:%=$(OUT)/clocked/%)
 
@@ -151,6 +156,24 @@ $(OUT)/clocked/$1: $(OUT)/obj/services/$1/main.o $(OUT)/obj/tests/harness/clock_
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $(LDLIBS)
 endef
 $(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
+
+# A plugin is compiled as a whole, and never with a sanitizer, which the broker that loads it
+# does not have; its parts are in an archive for unit tests as well.
+define plugin_rules
+$(OUT)/lib/mosquitto-$1.a: $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/mosquitto-$1/*.c))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(Q)$(AR) rcs $$@ $$^
+
+$(OUT)/plugins/$1.so: $(wildcard services/mosquitto-$1/*.c) common/number.c \
+		$(wildcard services/mosquitto-$1/*.h) common/number.h
+	@mkdir -p $$(@D)
+	@echo '  LINK $$@'
+	$(Q)$(CC) -D_GNU_SOURCE -Icommon -std=c11 $(OPT_release) -g -fPIC -ffile-prefix-map=$(CURDIR)=. $(WARN) \
+		-shared -Wl,-z,relro,-z,now,--as-needed,--version-script=services/mosquitto-$1/exports.map \
+		-o $$@ $$(filter %.c,$$^) -lm
+endef
+$(foreach p,$(PLUGINS),$(eval $(call plugin_rules,$p)))
 
 # For the unit tests of its parts.
 $(OUT)/lib/ingest-postgres.a: $(call postgres_obj,ingest)

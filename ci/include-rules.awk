@@ -2,8 +2,10 @@
 
 BEGIN {
 	# A library's header, and the files that may include it.
-	only["mosquitto.h"] = "^common/(bus|mqtt_[a-z]+|broker_answers)[.][ch]$"
+	only["mosquitto.h"] = "^(common/(bus|mqtt_[a-z]+|broker_answers)[.][ch]|services/mosquitto-[a-z]+/plugin[.]c)$"
 	only["mqtt_protocol.h"] = "^common/(bus|mqtt_[a-z]+|broker_answers)[.][ch]$"
+	only["mosquitto_broker.h"] = "^services/mosquitto-[a-z]+/plugin[.]c$"
+	only["mosquitto_plugin.h"] = "^services/mosquitto-[a-z]+/plugin[.]c$"
 	only["gpiod.h"] = "^services/sampler/gpio_libgpiod[.]c$"
 	only["libpq-fe.h"] = "^(common/postgres|services/ingest/postgres/pg|services/retention-pruner/postgres/db)[.]c$"
 	# A unit test may look into the file that it made.
@@ -13,9 +15,10 @@ BEGIN {
 	# Bytes, numbers and a time in, results out.
 	pure_files = "^(common/(nearest|number|url|topic|reading|identity|ack|intervals|backoff|resolution)" \
 		"|services/ingest/postgres/(wire|multirange)" \
+		"|services/mosquitto-refusals/(notices|quote)" \
 		"|services/sampler/(dht_decode|trace|ring)|services/publisher/(streams/(dating|stream)|uplink/delivery)" \
 		"|services/retention-pruner/(policy|bucket|stride))[.][ch]$"
-	pure_headers = "^(uv|mosquitto|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
+	pure_headers = "^(uv|mosquitto|mosquitto_broker|mosquitto_plugin|sqlite3|libpq-fe|time|sys/time|sys/timex)[.]h$"
 	io = "v?f?printf|v?dprintf|f?scanf|f?puts|f?putc|putchar|f?getc|getchar|fgets|ungetc" \
 		"|getline|getdelim|fopen|fdopen|freopen|fclose|fread|fwrite|fseeko?|ftello?|rewind" \
 		"|fflush|feof|ferror|perror|popen|open|read|write"

@@ -68,6 +68,7 @@ expect() {
 clean_tree
 expect_clean
 expect services/ingest/main.c '#include <mosquitto.h>' 'belongs to another file'
+expect services/ingest/main.c '#include <mosquitto_plugin.h>' 'belongs to another file'
 expect common/topic.c '#  include "sqlite3.h"' 'belongs to another file'
 expect services/ingest/main.c '#include <sqlite3.h>' 'belongs to another file'
 expect services/sampler/main.c '#include <gpiod.h>' 'belongs to another file'
