@@ -112,7 +112,7 @@ GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/tes
 
 # Everything that several parts need is built before they run side by side.
 builds() {
-	prepare "programs with AddressSanitizer and UBSan" make_in_dev binaries clocked faked fault-programs unit-programs CONFIG=asan &&
+	prepare "programs with AddressSanitizer and UBSan" make_in_dev binaries plugins clocked faked fault-programs unit-programs CONFIG=asan &&
 		prepare "programs with ThreadSanitizer" make_in_dev binaries CONFIG=tsan &&
 		prepare "an ingest to come" next_ingest
 }

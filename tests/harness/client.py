@@ -72,6 +72,10 @@ class Client:
         eventually(lambda: mid in self._subscribed, f"subscribed to {topic_filter}")
         self._filters.append((topic_filter, options))
 
+    def unsubscribe(self, topic_filter):
+        """Without waiting for the broker's answer."""
+        self._mqtt.unsubscribe(topic_filter)
+
     def listen(self, topic_filter, handler):
         """Subscribe, and call handler(message) for each message, on the client's own thread."""
         self._handlers[topic_filter] = handler

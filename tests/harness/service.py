@@ -105,14 +105,14 @@ class Service(Process):
     def events(self):
         """Its log as dictionaries, one per complete logfmt line."""
         lines = self.stderr().split("\n")[:-1]
-        return [_logfmt(line) for line in lines if line.startswith("level=")]
+        return [logfmt(line) for line in lines if line.startswith("level=")]
 
     def check_sanitizers(self):
         found = SANITIZER_REPORT.search(self.stderr())
         assert not found, f"sanitizer report of {self.name}:\n{self.stderr()[-6000:]}"
 
 
-def _logfmt(line):
+def logfmt(line):
     fields = {}
     for part in shlex.split(line):
         key, _, value = part.partition("=")
