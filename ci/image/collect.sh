@@ -1,21 +1,23 @@
 #!/bin/sh
 # Lay out the files of the images, to be copied into empty ones:
 #
-#   collect.sh OUT TRIPLET PROGRAMS EXTRACTED ASSETS
+#   collect.sh OUT TRIPLET PROGRAMS PLUGINS EXTRACTED ASSETS
 #
 #   OUT/base             what every service needs: libraries, CA bundle, accounts
 #   OUT/libraries/NAME   what image NAME needs besides
 #   OUT/program/NAME     its programs, and the files of ASSETS/NAME
 #
 # NAME is a program of the folder PROGRAMS, or broker (mosquitto), tool (sqlite3) or provision
-# (a shell, openssl), which come from EXTRACTED, unpacked Debian packages.
+# (a shell, openssl), which come from EXTRACTED, unpacked Debian packages. The broker has its
+# plugins in /usr/lib/mosquitto whatever the architecture: dynamic_security.so from EXTRACTED, and
+# those of the folder PLUGINS.
 #
 # Libraries are found by walking what the ELF files name (NEEDED and the loader),
 # with their machine checked, so nothing of the target has to run here. All times and modes
 # are fixed, so that what has not changed is the same layer again.
 set -eu
 
-out=$1 triplet=$2 programs=$3 extracted=$4 assets=$5
+out=$1 triplet=$2 programs=$3 plugins=$4 extracted=$5 assets=$6
 libdir=/usr/lib/$triplet
 uid=10001 broker_uid=1883
 
@@ -32,15 +34,21 @@ needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 closure() {
 	loader=$(interpreter "$1")
 	[ -n "$loader" ] || fail "$1 names no loader: is it a dynamically linked program?"
-	wanted=$(machine "$1")
-	# glibc opens libgcc_s when a thread is cancelled; no file names it.
-	queue="$(needed "$1") libgcc_s.so.1" seen=" $(basename "$loader") "
 	echo "$loader"
+	# glibc opens libgcc_s when a thread is cancelled; no file names it.
+	libraries "$1" libgcc_s.so.1
+}
+
+# libraries FILE [NAME...]: the paths of what it needs, directly or not, and of these.
+libraries() {
+	wanted=$(machine "$1")
+	queue=$(needed "$1" | tr '\n' ' ')$(shift && echo "$*") seen=' '
 	while [ -n "${queue# }" ]; do
 		next=
 		for name in $queue; do
 			case $seen in *" $name "*) continue ;; esac
 			seen="$seen$name "
+			case $name in ld-linux*) continue ;; esac
 			file=$libdir/$name
 			[ -e "$file" ] || fail "$1 needs $name, which is not in $libdir"
 			[ "$(machine "$file")" = "$wanted" ] || fail "$file is for another machine than $1"
@@ -75,6 +83,17 @@ image() {
 		done
 	done
 	[ ! -d "$assets/$name" ] || cp -r "$assets/$name/." "$out/program/$name/"
+}
+
+# plugin FILE NAME: what the broker loads as /usr/lib/mosquitto/NAME.so.
+plugin() {
+	[ -e "$1" ] || fail "no plugin $1"
+	mkdir -p "$out/program/broker/usr/lib/mosquitto"
+	cp "$1" "$out/program/broker/usr/lib/mosquitto/$2.so"
+	"$triplet-strip" --strip-unneeded "$out/program/broker/usr/lib/mosquitto/$2.so"
+	for file in $(libraries "$1"); do
+		[ -e "$out/base$file" ] || put "$out/libraries/broker" "$file"
+	done
 }
 
 lists=$(mktemp -d)
@@ -116,9 +135,9 @@ for program in "$programs"/*; do
 done
 # mosquitto_sub is there for the health check.
 image broker "$extracted" /usr/sbin/mosquitto /usr/bin/mosquitto_sub
-mkdir -p "$out/program/broker/mosquitto/data" "$out/program/broker/usr/lib/mosquitto"
-cp "$extracted$libdir/mosquitto_dynamic_security.so" "$out/program/broker/usr/lib/mosquitto/dynamic_security.so"
-put "$out/libraries/broker" "$libdir/libcjson.so.1"
+mkdir -p "$out/program/broker/mosquitto/data"
+plugin "$extracted$libdir/mosquitto_dynamic_security.so" dynamic_security
+for file in "$plugins"/*.so; do plugin "$file" "$(basename "$file" .so)"; done
 image tool "$extracted" /usr/bin/sqlite3
 for name in cat chmod chown cp cut date dirname head id ls mkdir mv printf rm rmdir sha256sum \
 	sleep sort stat sync timeout tr uniq dash flock grep openssl sed tar \

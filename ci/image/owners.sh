@@ -33,6 +33,7 @@ own() {
 	case $1 in
 	/etc/passwd | /etc/group | /etc/nsswitch.conf | /usr/lib/ssl/cert.pem) ;;
 	/service | /usr/share/dewpoint/boards/*.json | /mosquitto/config/mosquitto.conf) ;;
+	/usr/lib/mosquitto/*) [ -f "/plugins/${1#/usr/lib/mosquitto/}" ] ;;
 	*) [ -f "/programs/${1#/usr/bin/}" ] ;;
 	esac
 }
@@ -44,6 +45,11 @@ owner() {
 		return
 	fi
 	case $1 in
+	# collect.sh has moved it to where it is the same for every architecture.
+	/usr/lib/mosquitto/dynamic_security.so)
+		echo mosquitto
+		return
+		;;
 	# Put together by ca-certificates from the certificates that it installs.
 	/etc/ssl/certs/ca-certificates.crt)
 		echo ca-certificates
