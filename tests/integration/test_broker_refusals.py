@@ -42,6 +42,7 @@ def rights():
         "defaultACLAccess": dict.fromkeys(access, False),
         "clients": [
             user("pi", "secret"),
+            user("second", "secret"),
             user("disabled", "secret", disabled=True),
             user("tied", "secret", clientid="another"),
             user("without"),
@@ -249,10 +250,11 @@ def test_addresses_without_number(lab):
     watched.broker.host = "127.0.0.1"
     for i in range(80):
         watched.publish("may/all", "nobody", "x", more=["-A", f"127.0.1.{i + 1}"])
-    watched.publish("other")
-    watched.counts({"login": 80, "publish": 1})
+    for name in ("pi", "second"):
+        watched.publish("other", name)
+    watched.counts({"login": 80, "publish": 2})
     assert len(watched.lines(action="login")) == 65
-    assert len(watched.lines(action="publish")) == 1
+    assert len(watched.lines(action="publish")) == 2
     watched.broker.process.terminate(10)
     last = watched.lines()[-1]
     assert last["msg"] == "refused: login, of several, the last" and last["count"] == "15"
