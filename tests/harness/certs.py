@@ -48,6 +48,13 @@ class Certificates:
         """A certificate for a broker on these hosts."""
         return self.issue(name, [*SERVER, hosts], validity)
 
+    def files(self, pair=None):
+        """The settings of a service that trusts this authority and shows this certificate."""
+        settings = {"TLS_CA_FILE": self.ca}
+        if pair is not None:
+            settings.update(TLS_CERT_FILE=pair.cert, TLS_KEY_FILE=pair.key)
+        return settings
+
     def client(self, name, validity=None):
         """A certificate of a node or a service."""
         return self.issue(name, CLIENT, validity)

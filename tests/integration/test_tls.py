@@ -30,14 +30,6 @@ def node(ours):
     return ours.client("orangepi0")
 
 
-def files(certificates, pair=None):
-    """The settings for them."""
-    settings = {"TLS_CA_FILE": certificates.ca}
-    if pair is not None:
-        settings.update(TLS_CERT_FILE=pair.cert, TLS_KEY_FILE=pair.key)
-    return settings
-
-
 def warnings(service, msg="cannot connect, trying again"):
     return [event["reason"] for event in service.events() if event.get("msg") == msg]
 
@@ -66,10 +58,10 @@ def attempts(service):
 def test_readings_travel_over_mutual_tls(lab, local, ours, node, version):
     """With a certificate that the broker asks for, every reading arrives once, with its values."""
     central = lab.broker(certificates=ours, mutual=True, newest_tls=version)
-    centre = files(ours, ours.client("_ingest"))
+    centre = ours.files(ours.client("_ingest"))
     lab.ingest(central, **centre)
     lab.pruner(central, **centre)
-    lab.publisher(local, central, **files(ours, node))
+    lab.publisher(local, central, **ours.files(node))
     sampler = lab.sampler(local, "bench=sim@42,count=300", PERIOD_MS=1)
     eventually(lambda: len(lab.database.readings()) == 300, "300 readings are stored")
     eventually(lambda: lab.database.rows() == Ledger(sampler.ledger_path).rows(), "with their values")
@@ -80,8 +72,8 @@ def test_a_board_in_1970_delivers(lab, local, tmp_path):
     always = Certificates(tmp_path / "always", validity=ALWAYS)
     clock = BoardClock(lab.directory, wall_s=BUILT_LONG_AGO_S)
     central = lab.broker(certificates=always, mutual=True)
-    lab.ingest(central, **files(always, always.client("_ingest")))
-    node = files(always, always.client("orangepi0"))
+    lab.ingest(central, **always.files(always.client("_ingest")))
+    node = always.files(always.client("orangepi0"))
     publisher = lab.publisher(
         local, central, CLOCK_FILE=clock.path, CLOCK_WAIT_MAX="1s", SPILL_AFTER_MS=300, **node
     )
@@ -98,7 +90,7 @@ def test_a_clock_of_1970_and_an_ordinary_certificate(lab, ours):
     clock = BoardClock(lab.directory, wall_s=BUILT_LONG_AGO_S)
     broker = lab.broker(certificates=ours)
     sampler = lab.sampler(
-        broker, "bench=sim@1", healthy=False, CLOCK_FILE=clock.path, **files(ours)
+        broker, "bench=sim@1", healthy=False, CLOCK_FILE=clock.path, **ours.files()
     )
     says(sampler, "is not valid before 20", "the clock here is not set: 1970-01-02")
     clock.set()
@@ -131,7 +123,7 @@ def broker_fault(lab, ours, stranger, fault):
 def test_the_brokers_certificate(lab, ours, stranger, fault):
     """Whatever is wrong with it has its own words in health and log, said once; nothing is sent."""
     broker, words = broker_fault(lab, ours, stranger, fault)
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **files(ours))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files())
     says(sampler, str(broker.port), *words)
     eventually(lambda: attempts(sampler) >= 4, "it goes on trying")
     says(sampler, *words)
@@ -141,7 +133,7 @@ def test_the_brokers_certificate(lab, ours, stranger, fault):
 def test_a_certificate_that_names_its_host_only_as_its_subject(lab, ours):
     """CN=127.0.0.1 without subjectAltName, as people make them by hand, is still for 127.0.0.1."""
     broker = lab.broker(certificates=ours, server=ours.issue("127.0.0.1", []))
-    lab.sampler(broker, "bench=sim@1", **files(ours))
+    lab.sampler(broker, "bench=sim@1", **ours.files())
 
 
 # ---- what the broker says of ours ----
@@ -152,7 +144,7 @@ VERSIONS = ["TLSv1.3", "TLSv1.2"]
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_broker_wants_a_certificate(lab, ours, version):
     broker = lab.broker(certificates=ours, mutual=True, newest_tls=version)
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **files(ours))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files())
     says(sampler, str(broker.port), "want", "a certificate", "TLS_CERT_FILE")
 
 
@@ -162,7 +154,7 @@ def test_ours_is_revoked(lab, ours, version):
     broker = lab.broker(
         certificates=ours, mutual=True, revocations=ours.revocations(pair), newest_tls=version
     )
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **files(ours, pair))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files(pair))
     says(sampler, f"the broker refuses our certificate (CN=revoked-{version}): it is revoked")
 
 
@@ -171,7 +163,7 @@ def test_ours_is_of_another_authority(lab, ours, stranger, version):
     """It is said at the start already, but may be right: only the broker can tell."""
     broker = lab.broker(certificates=ours, mutual=True, newest_tls=version)
     pair = stranger.client("lost")
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **files(ours, pair))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files(pair))
     says(sampler, "the broker refuses our certificate (CN=lost)", "does not know who issued it")
     said = warnings(sampler, "this may be wrong")
     assert len(said) == 1 and "it was issued by CN=a stranger, not by TLS_CA_FILE" in said[0]
@@ -182,7 +174,7 @@ def test_ours_has_ended(lab, ours, version):
     """A publisher goes on collecting with it, as it may be renewed: it only says so."""
     broker = lab.broker(certificates=ours, mutual=True, newest_tls=version)
     pair = ours.client(f"old-{version}", ENDED)
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **files(ours, pair))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files(pair))
     says(sampler, "the broker refuses our certificate", "it has ended on 2021-01-01")
     said = warnings(sampler, "this may be wrong")
     assert len(said) == 1 and "it has ended on 2021-01-01, and today is 20" in said[0]
@@ -193,7 +185,7 @@ def test_ours_has_ended(lab, ours, version):
 
 def test_tls_at_a_port_without_it(lab, local, ours):
     url = f"mqtts://{HOST}:{local.port}"
-    sampler = lab.sampler(local, "bench=sim@1", healthy=False, MQTT_URL=url, **files(ours))
+    sampler = lab.sampler(local, "bench=sim@1", healthy=False, MQTT_URL=url, **ours.files())
     says(sampler, "no TLS connection", "for a port without it the address begins with mqtt://")
 
 
@@ -226,7 +218,7 @@ def test_what_other_servers_answer(lab, ours, scheme, answer, words):
     broker = lab.broker(start=False)
     server = answering(broker.port, answer)
     url = f"{scheme}://{HOST}:{broker.port}"
-    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, MQTT_URL=url, **files(ours))
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, MQTT_URL=url, **ours.files())
     says(sampler, words)
     sampler.stop()
     server.close()
@@ -239,7 +231,7 @@ def bad_files(ours, stranger, node, tmp_path, fault):
     """Settings with one mistake, the setting that is to be named, and words."""
     garbage = tmp_path / "garbage"
     garbage.write_text("this is no certificate\n")
-    settings = files(ours, node)
+    settings = ours.files(node)
     if fault == "no key":
         return {**settings, "TLS_KEY_FILE": None}, "TLS_KEY_FILE", "both or neither"
     if fault == "no certificate":
@@ -281,7 +273,7 @@ def test_check_config_says_what_may_be_wrong(tmp_path, ours):
         "--check-config",
         SENSORS="bench=sim@1",
         MQTT_URL="mqtts://broker.example.org",
-        **files(ours, old),
+        **ours.files(old),
     )
     assert done.returncode == 0
     assert "it has ended on 2021-01-01" in done.stderr
@@ -290,7 +282,7 @@ def test_check_config_says_what_may_be_wrong(tmp_path, ours):
 
 def test_a_certificate_that_nothing_needs(tmp_path, ours, node):
     """Certificates with an address without TLS: somebody believes that it is encrypted."""
-    settings = files(ours, node)
+    settings = ours.files(node)
     done = run_service("sampler", "--check-config", SENSORS="bench=sim@1", **settings)
     assert done.returncode == 0 and "nothing is encrypted" in done.stderr
 
@@ -310,7 +302,7 @@ def test_files_are_renewed_while_the_service_runs(lab, ours, node, tmp_path):
     renewed = ours.client("renewed")
     broker = lab.broker(certificates=ours, mutual=True)
     broker_log = broker.process.stderr
-    sampler = lab.sampler(broker, "bench=sim@1", **files(ours, place))
+    sampler = lab.sampler(broker, "bench=sim@1", **ours.files(place))
 
     # Half of it: nothing happens, until the connection is lost.
     shutil.copy(renewed.cert, place.cert)
@@ -334,8 +326,8 @@ def test_an_ended_certificate_is_renewed(lab, local, ours, tmp_path):
     place = type(ours.client("x"))(tmp_path / "node.pem", tmp_path / "node.key")
     put(ours.client("ended", ENDED), place)
     central = lab.broker(certificates=ours, mutual=True)
-    lab.ingest(central, **files(ours, ours.client("_ingest")))
-    publisher = lab.publisher(local, central, healthy=False, **files(ours, place))
+    lab.ingest(central, **ours.files(ours.client("_ingest")))
+    publisher = lab.publisher(local, central, healthy=False, **ours.files(place))
     sampler = lab.sampler(local, "bench=sim@42,count=50", PERIOD_MS=2)
     says(publisher, "the broker refuses our certificate (CN=ended)")
     eventually(lambda: len(Ledger(sampler.ledger_path).accepted) == 50, "50 are accepted")
