@@ -1,5 +1,7 @@
 """Holding what is stored against what was sampled: rows are counted, nothing else is believed."""
 
+from collections import Counter
+
 from harness.ledger import Ledger
 from harness.wait import eventually
 
@@ -23,3 +25,17 @@ def stored_exactly_once(lab, sampler, count):
     assert stored - sampled == {}, "stored twice, or never sampled"
     assert sampled - stored == {}, "accepted and missing"
     return ledger
+
+
+def by_values(readings):
+    """Counter of readings by their values, which name run and number, whatever time they got."""
+    return Counter(tuple(sorted(values.items())) for _, _, values in readings)
+
+
+def stored_whenever(lab, samplers, count, deadline_s=60):
+    """Wait until count readings are stored; fail unless each of these ledgers' is, once. Rows by time."""
+    eventually(lambda: lab.database.count() >= count, f"{count} rows are stored", deadline_s)
+    rows = lab.database.readings()
+    sampled = [reading for s in samplers for reading in Ledger(s.ledger_path).readings.values()]
+    assert by_values(rows) == by_values(sampled)
+    return sorted(rows, key=lambda row: row[1])

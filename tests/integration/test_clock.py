@@ -8,6 +8,7 @@ import pytest
 
 from harness import BoardClock, Ledger, eventually
 from harness.clock import BUILT_LONG_AGO_S
+from harness.oracle import stored_whenever
 
 COUNT = 300
 SYNCED, UNSYNCED, GUESSED = 0, 1, 2
@@ -38,17 +39,9 @@ def all_accepted(sampler, count=COUNT):
     eventually(accepted, f"{count} readings are accepted")
 
 
-def by_values(readings):
-    """Counter of readings by their values, which name run and number; their times are what is asked."""
-    return Counter(tuple(sorted(values.items())) for _, _, values in readings)
-
-
 def stored_once(lab, sampler, count=COUNT):
     """Wait until every reading of the ledger is stored, each once; returns the rows by time."""
-    eventually(lambda: lab.database.count() >= count, f"{count} rows are stored")
-    rows = lab.database.readings()
-    assert by_values(rows) == by_values(Ledger(sampler.ledger_path).readings.values())
-    return sorted(rows, key=lambda row: row[1])
+    return stored_whenever(lab, [sampler], count)
 
 
 def in_order_of_number(rows):
