@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.process import Process
 from harness.wait import eventually
@@ -45,6 +46,17 @@ def _settings_of(path):
     return [line for line in lines if line[0] != "#" and line.split()[0] not in ours]
 
 
+class Inside(NamedTuple):
+    """A broker's listener without TLS; in place of the broker where services and clients take one."""
+
+    host: str
+    port: int
+    certificates: None = None
+
+    def url(self):
+        return f"mqtt://{self.host}:{self.port}"
+
+
 class Broker:
     """Configuration, start, SIGKILL and restart of one mosquitto on one port.
 
@@ -52,8 +64,11 @@ class Broker:
     certificates  a Certificates: the listener speaks TLS
     server        a Pair in place of the certificates' own
     mutual        clients need a certificate
+    named         mutual, with TLS 1.3: a client is called what its certificate is for, whatever it
+                  says itself. Services of the broker's own board use the listener .inside, without TLS
     revocations   a file: a list of those that are revoked
     newest_tls    no version above it, such as TLSv1.2
+    clock         a BoardClock: what it takes for the time
     users         {name: password}: nobody else may connect
     persistence   keep sessions, queues and retained messages over a restart
     settings      a file of compose/mosquitto: its settings but for the listener and folders
@@ -67,8 +82,10 @@ class Broker:
         host=HOST,
         server=None,
         mutual=False,
+        named=False,
         revocations=None,
         newest_tls=None,
+        clock=None,
         users=None,
         persistence=False,
         port=None,
@@ -95,17 +112,27 @@ class Broker:
         if certificates:
             cert, key = server or (certificates.cert, certificates.key)
             lines += [f"certfile {cert}", f"keyfile {key}"]
-        if mutual:
+        if mutual or named:
             lines += [f"cafile {certificates.ca}", "require_certificate true"]
+        if named:
+            lines += ["use_identity_as_username true", "use_username_as_clientid true"]
+            lines += ["tls_version tlsv1.3"]
         if revocations:
             lines += [f"crlfile {revocations}"]
         if persistence:
             lines += ["persistence true", "autosave_interval 1"]
         lines += [f"persistence_location {self.directory}/", *more]
+        if named:
+            self.inside = Inside(host, free_port())
+            lines += [f"listener {self.inside.port} {host}"]
         config = self.directory / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n")
         command = [find_mosquitto(), "-c", config]
-        env = {**os.environ, "OPENSSL_CONF": self._openssl_config(newest_tls)} if newest_tls else None
+        env = dict(os.environ)
+        if newest_tls:
+            env["OPENSSL_CONF"] = self._openssl_config(newest_tls)
+        if clock:
+            env.update(clock.preload())
         self.process = Process("mosquitto", command, self.directory, env)
 
     def _openssl_config(self, newest_tls):
