@@ -148,13 +148,17 @@ static void note_alert(struct dp_mqtt_tls *tls, int alert)
 		say_refused(tls, "it is revoked");
 		break;
 	case SSL_AD_CERTIFICATE_EXPIRED:
-		say_refused(
-			tls, "for the broker it, or the list of those revoked, has ended");
+		say_refused(tls, "for the broker it, or the list of those revoked, has "
+				 "ended (is the broker's clock right?)");
 		break;
 	case SSL_AD_UNKNOWN_CA:
 		say_refused(tls, "the broker does not know who issued it");
 		break;
 	case SSL_AD_BAD_CERTIFICATE:
+		say_refused(tls,
+			"for the broker it, or the list of those revoked, is bad or not "
+			"valid yet (is the broker's clock right?)");
+		break;
 	case SSL_AD_UNSUPPORTED_CERTIFICATE:
 	case SSL_AD_CERTIFICATE_UNKNOWN:
 	case SSL_AD_ACCESS_DENIED:

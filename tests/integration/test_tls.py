@@ -170,14 +170,33 @@ def test_ours_is_of_another_authority(lab, ours, stranger, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_ours_has_ended(lab, ours, version):
-    """A publisher goes on collecting with it, as it may be renewed: it only says so."""
+@pytest.mark.parametrize(
+    "validity, words",
+    [(ENDED, "it has ended on 2021-01-01"), (NOT_YET, "it is not valid before 2100-01-01")],
+    ids=["ended", "not yet valid"],
+)
+def test_the_dates_of_ours(lab, ours, validity, words, version):
+    """A publisher goes on collecting with it, as it may be renewed, or the clock wrong: it only says so."""
     broker = lab.broker(certificates=ours, mutual=True, newest_tls=version)
-    pair = ours.client(f"old-{version}", ENDED)
+    pair = ours.client(f"dated-{version}", validity)
     sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files(pair))
-    says(sampler, "the broker refuses our certificate", "it has ended on 2021-01-01")
+    says(sampler, "the broker refuses our certificate", words)
     said = warnings(sampler, "this may be wrong")
-    assert len(said) == 1 and "it has ended on 2021-01-01, and today is 20" in said[0]
+    assert len(said) == 1 and f"{words}, and today is 20" in said[0]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_ours_is_not_valid_yet_for_a_broker_in_1970(lab, ours, node, version):
+    """Here it looks good: the words name the broker's clock."""
+    clock = BoardClock(lab.directory, wall_s=BUILT_LONG_AGO_S)
+    always = ours.server(f"always-{version}", validity=ALWAYS)
+    broker = lab.broker(
+        certificates=ours, server=always, mutual=True, newest_tls=version, clock=clock
+    )
+    sampler = lab.sampler(broker, "bench=sim@1", healthy=False, **ours.files(node))
+    words = "bad or not valid yet (is the broker's clock right?)"
+    says(sampler, "the broker refuses our certificate (CN=orangepi0)", words)
+    assert not warnings(sampler, "this may be wrong")
 
 
 # ---- a port for something else ----

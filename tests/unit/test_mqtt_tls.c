@@ -229,7 +229,9 @@ static const struct {
 		"(CN=node): for the broker it, or the list of those revoked"},
 	{X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
 		"(CN=node): the broker does not know who issued it"},
-	{X509_V_ERR_CERT_REJECTED, "(CN=node): bad certificate"},
+	{X509_V_ERR_CERT_NOT_YET_VALID,
+		"(CN=node): for the broker it, or the list of those revoked, is bad or not "
+		"valid yet (is the broker's clock right?)"},
 	{X509_V_ERR_INVALID_PURPOSE, "(CN=node): unsupported certificate"},
 	{X509_V_ERR_OUT_OF_MEM, "the broker broke off: internal error"},
 };
