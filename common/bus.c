@@ -478,13 +478,16 @@ static void begin_connect(struct dp_bus *bus)
 		retry_later(bus);
 		return;
 	}
+	const struct dp_bus_options *options = &bus->options;
 	bus->state = BUS_CONNECTING;
 	bus->connect = (struct dp_mqtt_connect){
 		.mosq = bus->mosq,
 		.url = &bus->url,
-		.files = bus->options.tls,
-		.session_expiry_s = bus->options.session_expiry_s,
-		.keepalive_s = bus->options.keepalive_s,
+		.files = options->tls,
+		.session_expiry_s = options->session_expiry != NULL
+					    ? options->session_expiry(options->data)
+					    : options->session_expiry_s,
+		.keepalive_s = options->keepalive_s,
 		.data = bus,
 		.done = on_connect_done,
 	};

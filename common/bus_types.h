@@ -26,6 +26,8 @@ struct dp_bus_message {
 	size_t n_properties;
 };
 
+#define DP_SESSION_NEVER_ENDS UINT32_MAX
+
 struct dp_bus_options {
 	const char *url;		/**< checked by dp_check_mqtt_url() */
 	const struct dp_tls_files *tls; /**< for mqtts://; outlives the bus */
@@ -35,7 +37,10 @@ struct dp_bus_options {
 	bool hold_acks;
 	/** Subscriptions bring what is published from now on, never what is retained. */
 	bool live_only;
+	/** How long the broker keeps the session of a lost connection, by its own clock. */
 	uint32_t session_expiry_s;
+	/** May be NULL. Asked at each connection, in place of session_expiry_s. */
+	uint32_t (*session_expiry)(void *data);
 	int keepalive_s; /**< a dead connection is found after about that long; 0: 30 */
 	const char *will_topic; /**< retained, QoS 1; NULL: none */
 	const char *will_payload;

@@ -391,6 +391,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 		.prefix = config->topic_prefix,
 		.instance = config->service.instance,
 		.store = in->sink->name,
+		.clock = &service->clock,
 		.data = in,
 		.message = on_plain,
 		.gone = on_plain_gone,

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "timer.h"
+#include "version.h"
 
 #define LEASE_TTL_US 15000000
 #define LEASE_EVERY_MS 5000
@@ -37,6 +38,19 @@ static void on_message(void *data, const struct dp_bus_message *message)
 	link->options.message(link->options.data, message);
 }
 
+/*
+ * The broker counts by the wall clock, which is ours where both are on one board. A clock
+ * that is set late jumps over the seven days, and the broker would drop what waits for an
+ * ingest that is away just then.
+ */
+static uint32_t session_expiry(void *data)
+{
+	const struct plain_link *link = data;
+	enum dp_clock_mark mark =
+		dp_clock_mark(link->options.clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch);
+	return mark == DP_CLOCK_SYNCED ? SESSION_S : DP_SESSION_NEVER_ENDS;
+}
+
 static void connect_bus(struct plain_link *link)
 {
 	const struct dp_bus_options options = {
@@ -48,7 +62,7 @@ static void connect_bus(struct plain_link *link)
 		/* Nobody knows how old a retained message is, or whether it was stored
 		 * before: common/README.md. */
 		.live_only = true,
-		.session_expiry_s = SESSION_S,
+		.session_expiry = session_expiry,
 		.data = link,
 		.on_connect = on_connect,
 		.on_disconnect = on_disconnect,

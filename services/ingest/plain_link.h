@@ -7,6 +7,7 @@
 #define INGEST_PLAIN_LINK_H
 
 #include "bus.h"
+#include "clock.h"
 #include "sink.h"
 #include "topic.h"
 
@@ -16,6 +17,7 @@ struct plain_link_options {
 	const struct dp_tls_files *tls; /**< both as of a bus */
 	const char *prefix, *instance;
 	const char *store; /**< its name, for the log */
+	const struct dp_clock *clock;
 	void *data;
 	void (*message)(void *data, const struct dp_bus_message *message);
 	/** What was not acknowledged comes again: it may be forgotten. */

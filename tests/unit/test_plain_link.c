@@ -1,9 +1,13 @@
 /* The connection of plain messages and its lease, with the test as store and as broker. */
 #include "fake_bus.h"
 #include "ingest/plain_link.h"
+#include "version.h"
 
 struct owner {
 	uv_loop_t loop;
+	struct dp_clock clock;
+	int64_t wall_us;
+	int synchronised;
 	struct plain_link link;
 	struct sink_job job;
 	unsigned gone;
@@ -14,6 +18,16 @@ static struct owner the_owner;
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	(void)data, (void)message;
+}
+
+static int64_t wall_us(void *data)
+{
+	return ((struct owner *)data)->wall_us;
+}
+
+static int synchronised(void *data)
+{
+	return ((struct owner *)data)->synchronised;
 }
 
 static void on_gone(void *data)
@@ -27,10 +41,13 @@ static struct owner *begin(const char *prefix)
 	memset(owner, 0, sizeof(*owner));
 	fake_bus = (struct dp_bus){.up = false};
 	require(uv_loop_init(&owner->loop) == 0);
+	owner->clock = (struct dp_clock){
+		.wall_us = wall_us, .synchronised = synchronised, .data = owner};
 	const struct plain_link_options options = {.url = "mqtt://broker",
 		.prefix = prefix,
 		.instance = "a",
 		.store = "s",
+		.clock = &owner->clock,
 		.data = owner,
 		.message = on_message,
 		.gone = on_gone};
@@ -100,6 +117,32 @@ static void test_another_prefix_is_another_session(void **state)
 	plain_link_allow(&owner->link, true);
 	do_job(owner, 0, true);
 	assert_string_equal(fake_bus.options.client_id, "dewpoint-ingest-plain/other");
+	end(owner);
+}
+
+/* Asked at each connection: the clock may have been set since. */
+static void test_the_session_ends_by_a_synchronised_clock_only(void **state)
+{
+	(void)state;
+	const struct {
+		int64_t wall_s;
+		int synchronised;
+		uint32_t expiry_s;
+	} rows[] = {
+		{86400, 0, DP_SESSION_NEVER_ENDS},
+		/* In 1970 the kernel's word is worth nothing. */
+		{86400, 1, DP_SESSION_NEVER_ENDS},
+		/* As it was when the board was switched off, weeks ago. */
+		{dp_build_epoch + 1, 0, DP_SESSION_NEVER_ENDS},
+		{dp_build_epoch + 1, 1, 7 * 86400},
+	};
+	struct owner *owner = begin_connected();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		owner->wall_us = rows[i].wall_s * 1000000;
+		owner->synchronised = rows[i].synchronised;
+		assert_int_equal(fake_bus.options.session_expiry(fake_bus.options.data),
+			rows[i].expiry_s);
+	}
 	end(owner);
 }
 
@@ -228,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_with_the_lease_it_connects),
 		cmocka_unit_test(test_another_prefix_is_another_session),
+		cmocka_unit_test(test_the_session_ends_by_a_synchronised_clock_only),
 		cmocka_unit_test(test_without_the_lease_or_the_claim_it_does_not),
 		cmocka_unit_test(test_only_what_is_all_stored_is_acknowledged),
 		cmocka_unit_test(
