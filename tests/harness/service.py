@@ -107,6 +107,11 @@ class Service(Process):
         lines = self.stderr().split("\n")[:-1]
         return [logfmt(line) for line in lines if line.startswith("level=")]
 
+    def connections(self, broker):
+        """How often it has connected to this broker."""
+        place = f"{broker.host}:{broker.port}"
+        return sum(e["msg"] == "connected" and e.get("broker") == place for e in self.events())
+
     def check_sanitizers(self):
         found = SANITIZER_REPORT.search(self.stderr())
         assert not found, f"sanitizer report of {self.name}:\n{self.stderr()[-6000:]}"

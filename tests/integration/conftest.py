@@ -20,9 +20,9 @@ def pytest_sessionstart():
 
 
 @pytest.fixture(autouse=True)
-def time_limit():
-    """No test hangs: past the limit it fails where it stands."""
-    with time_limit_of(TEST_LIMIT_S, "test"):
+def time_limit(request):
+    """No test hangs: past the limit, its file's LIMIT_S if there is one, it fails where it stands."""
+    with time_limit_of(getattr(request.module, "LIMIT_S", TEST_LIMIT_S), "test"):
         yield
 
 
