@@ -273,6 +273,16 @@ static void watch_signal(struct dp_service *service, uv_signal_t *handle, int nu
 	uv_unref((uv_handle_t *)handle);
 }
 
+static void warn_if_insecure(const struct dp_service *service)
+{
+	if (service->config->allow_insecure)
+		dp_log(DP_LOG_WARN,
+			"ALLOW_INSECURE is set: anyone on the network may publish as any "
+			"node, and switch outputs; `make provision` gives each its own "
+			"identity, after which it is not needed",
+			NULL);
+}
+
 int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
 	const char *(*check)(void *data), void *data)
 {
@@ -297,6 +307,7 @@ int dp_service_run(struct dp_service *service, void (*on_stop)(void *data),
 	} else {
 		dp_log(DP_LOG_INFO, "started", "version=%s instance=%s", dp_version,
 			service->config->instance);
+		warn_if_insecure(service);
 	}
 	uv_run(&service->loop, UV_RUN_DEFAULT);
 	uv_close((uv_handle_t *)&service->patience, NULL);

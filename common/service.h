@@ -22,6 +22,7 @@ struct dp_service_config {
 	const char *instance;	 /**< never NULL once loaded */
 	struct dp_tls_files tls; /**< its clock is the service's */
 	int64_t stats_period_s;
+	bool allow_insecure; /**< the central broker admits anybody, and that is wanted */
 };
 
 /** Their rows; `config` is the service's config struct, `field` the member in it. */
@@ -56,7 +57,14 @@ struct dp_service_config {
 			.fallback = "60",                                                  \
 			.min = 1,                                                          \
 			.max = 86400,                                                      \
-			.help = "seconds between two statistics messages"}
+			.help = "seconds between two statistics messages"},                \
+		{.name = "ALLOW_INSECURE",                                                 \
+			.type = DP_BOOL,                                                   \
+			.offset = offsetof(config, field.allow_insecure),                  \
+			.fallback = "0",                                                   \
+			.help = "1: anyone on the network may use the central broker, "    \
+				"and that "                                                \
+				"is wanted"}
 
 /** What a service is, constant. */
 struct dp_service_info {

@@ -1,9 +1,11 @@
 #include "url.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 #include "number.h"
 
@@ -107,6 +109,23 @@ int dp_mqtt_url_parse(const char *text, struct dp_mqtt_url *url, const char **wh
 		return -EINVAL;
 	url->port = (int)port;
 	return 0;
+}
+
+bool dp_mqtt_url_is_here(const struct dp_mqtt_url *url)
+{
+	static const char *const names[] = {"localhost", "host.docker.internal"};
+	const char *host = url->host;
+	struct in_addr v4;
+	struct in6_addr v6;
+	if (inet_aton(host, &v4) != 0)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	if (inet_pton(AF_INET6, host, &v6) == 1)
+		return IN6_IS_ADDR_LOOPBACK(&v6);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcasecmp(host, names[i]) == 0)
+			return true;
+	}
+	return strpbrk(host, ".:") == NULL;
 }
 
 bool dp_url_is_postgres(const char *text)

@@ -18,6 +18,12 @@ struct dp_mqtt_url {
  */
 int dp_mqtt_url_parse(const char *text, struct dp_mqtt_url *url, const char **why);
 
+/**
+ * Whether only this machine is meant: a loopback address, localhost, host.docker.internal,
+ * or a name without a dot, as services have in a Compose network.
+ */
+bool dp_mqtt_url_is_here(const struct dp_mqtt_url *url);
+
 /** Whether it begins as the URL of a PostgreSQL database. */
 bool dp_url_is_postgres(const char *text);
 

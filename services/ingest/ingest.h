@@ -20,6 +20,7 @@ struct ingest_config {
 	const char *store_url;
 	const char *topic_prefix;
 	const char *plain_wait;
+	const char *broker_access; /**< NULL: not set */
 	bool print_readings;
 	int64_t max_message_bytes;
 	int64_t dead_letters_max;

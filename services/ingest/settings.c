@@ -2,10 +2,15 @@
 
 #include <assert.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "ingest.h"
+#include "log.h"
 #include "number.h"
 #include "service.h"
+#include "url.h"
+
+#define PROVISIONED "provisioned" /* BROKER_ACCESS */
 
 /* While acknowledgements wait no PINGREQ leaves, and the broker hangs up after 45 s. */
 #define PLAIN_WAIT_MAX_MS 5000
@@ -16,6 +21,28 @@ static const char *check_plain_wait(const char *value)
 	return dp_parse_wait_ms(value, PLAIN_WAIT_MAX_MS, &ms) == 0
 		       ? NULL
 		       : "0, or up to 5s, such as 500ms";
+}
+
+static const char *check_broker_access(const char *value)
+{
+	return strcmp(value, PROVISIONED) == 0 ? NULL : "nothing, or " PROVISIONED;
+}
+
+/* Who has just started the stack wonders why no board can reach it. A broker that is
+ * somewhere else, or that wants a user, is somebody's who has settled that. */
+static void say_who_may_connect(const struct ingest_config *config)
+{
+	struct dp_mqtt_url url;
+	const char *why;
+	if (config->broker_access != NULL || config->service.allow_insecure ||
+		dp_mqtt_url_parse(config->mqtt_url, &url, &why) != 0 ||
+		!dp_mqtt_url_is_here(&url) || url.user[0] != '\0')
+		return;
+	dp_log(DP_LOG_INFO,
+		"the broker is reachable from this machine only; "
+		"`make provision BROKER=<its address> NODES=\"...\"` lets boards in, "
+		"ALLOW_INSECURE=1 anyone",
+		NULL);
 }
 
 int ingest_main(const struct sink_kind *kind, int argc, char **argv)
@@ -71,6 +98,13 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 			.check = check_plain_wait,
 			.help = "how long a plain message may wait for others, so that one "
 				"commit stores all: 0 to 5s"},
+		{.name = "BROKER_ACCESS",
+			.offset = offsetof(struct ingest_config, broker_access),
+			.check = check_broker_access,
+			.help = "who may connect to the stack's broker: nothing, "
+				"or " PROVISIONED
+				" once `make provision` has been run; said at "
+				"the start"},
 		{.name = "BUFFER_BYTES",
 			.type = DP_INT,
 			.offset = offsetof(struct ingest_config, buffer_bytes),
@@ -95,6 +129,7 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 		config.plain_wait, PLAIN_WAIT_MAX_MS, &config.plain_wait_ms);
 	assert(err == 0); /* it was checked */
 	(void)err;
+	say_who_may_connect(&config);
 	struct ingest *ingest = ingest_start(&service, &config);
 	code = dp_service_run(&service, ingest_stop, ingest_health, ingest);
 	ingest_destroy(ingest);

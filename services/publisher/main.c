@@ -9,6 +9,7 @@ int main(int argc, char **argv)
 	if (code >= 0)
 		return code;
 	settings_derive(&config);
+	settings_warn(&config);
 	struct relay *relay = relay_start(&service, &config);
 	code = dp_service_run(&service, relay_stop, relay_health, relay);
 	relay_destroy(relay);

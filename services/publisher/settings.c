@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "identity.h"
+#include "log.h"
 #include "number.h"
+#include "url.h"
 
 #define ANSWER_MS 10000 /* unless it is set */
 #define SPILL_MS 2000	/* unless an answer may take that long */
@@ -15,6 +17,7 @@
 #define KEEPALIVE_MAX_S 120
 
 #define DEFLATE "deflate" /* COMPRESS */
+#define CENTRE "broker"	  /* NODE_NAME of the centre's services, unless it is set */
 
 /* LINK=metered, where the settings themselves say nothing. */
 #define METERED "metered"
@@ -207,4 +210,25 @@ void settings_derive(struct publisher_config *config)
 		(int)(keepalive_s < KEEPALIVE_MAX_S ? keepalive_s : KEEPALIVE_MAX_S);
 	derive_times(config);
 	derive_statistics(config, metered);
+}
+
+void settings_warn(const struct publisher_config *config)
+{
+	struct dp_mqtt_url url;
+	const char *why;
+	int err = dp_mqtt_url_parse(config->upstream_url, &url, &why);
+	assert(err == 0); /* it was checked */
+	(void)err;
+	if (strcmp(config->node_name, CENTRE) == 0)
+		dp_log(DP_LOG_WARN,
+			"that is what the centre calls itself in stats/: nobody can tell "
+			"this node's statistics from the centre's; give it another name",
+			"name=NODE_NAME value=%s", CENTRE);
+	if (!config->service.allow_insecure && !url.tls && url.user[0] == '\0' &&
+		!dp_mqtt_url_is_here(&url))
+		dp_log(DP_LOG_WARN,
+			"readings are sent without encryption and without an identity: "
+			"anyone on the network could send them in this node's name; "
+			"`make provision-node` at the centre gives it one",
+			"name=UPSTREAM_URL broker=%s:%d", url.host, url.port);
 }

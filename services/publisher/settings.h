@@ -45,6 +45,9 @@ struct publisher_config {
 /** Fill in what follows from settings that are checked. */
 void settings_derive(struct publisher_config *config);
 
+/** Log what may be set so, but should not. */
+void settings_warn(const struct publisher_config *config);
+
 /** For dp_service_init(), with a struct publisher_config. */
 extern const struct dp_service_info settings_info;
 

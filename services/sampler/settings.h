@@ -12,7 +12,7 @@
 #include "sensor.h"
 #include "service.h"
 
-#define SETTINGS_OPTIONS 17
+#define SETTINGS_OPTIONS 18
 
 extern const struct dp_option settings_options[SETTINGS_OPTIONS];
 

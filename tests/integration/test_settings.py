@@ -5,12 +5,12 @@ import pytest
 from harness.service import run_service
 
 COMMON = ["LOG_LEVEL", "RUN_DIR", "INSTANCE", "STATS_PERIOD_S", "MQTT_URL"]
-COMMON += ["TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE"]
+COMMON += ["TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "ALLOW_INSECURE"]
 OWN = {
     "sampler": ["SENSORS", "PERIOD_MS", "RING_SIZE", "LEDGER", "WINDOW"],
     "publisher": ["NODE_NAME", "UPSTREAM_URL", "TOPIC_PREFIX", "OUTBOX", "ANSWER_WITHIN", "SPILL_AFTER_MS", "LINK", "SEND_EVERY", "COMPRESS"],
-    "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME"],
-    "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "PLAIN_WAIT", "NODE_NAME"],
+    "ingest": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "MAX_MESSAGE_BYTES", "NODE_NAME", "BROKER_ACCESS"],
+    "ingest-postgres": ["STORE_URL", "TOPIC_PREFIX", "PRINT_READINGS", "PLAIN_WAIT", "NODE_NAME", "BROKER_ACCESS"],
     "retention-pruner": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
     "retention-pruner-postgres": ["STORE_URL", "RETENTION", "PRUNE_INTERVAL_S", "NODE_NAME"],
 }
@@ -63,6 +63,9 @@ BAD = [
     ("ingest", "PLAIN_WAIT", "-1s"),
     ("ingest", "PLAIN_WAIT", "1"),
     ("ingest", "NODE_NAME", "-broker"),
+    ("ingest", "BROKER_ACCESS", "open"),
+    ("ingest-postgres", "BROKER_ACCESS", "1"),
+    ("retention-pruner", "ALLOW_INSECURE", "maybe"),
     ("ingest-postgres", "STORE_URL", "sqlite:///data/broker.db"),
     ("ingest-postgres", "STORE_URL", "postgresql:///dewpoint"),
     ("ingest-postgres", "STORE_URL", "postgresql://host/dewpoint?nosuchthing=1"),

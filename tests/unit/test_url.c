@@ -125,12 +125,47 @@ static void test_parts_fill_their_room_and_no_more(void **state)
 	}
 }
 
+static void test_which_brokers_are_on_this_machine(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool here;
+	} cases[] = {
+		{"mqtt://mosquitto", true},
+		{"mqtt://node-mosquitto:1884", true},
+		{"mqtt://localhost", true},
+		{"mqtt://LocalHost", true},
+		{"mqtt://host.docker.internal", true},
+		{"mqtt://127.0.0.1", true},
+		{"mqtt://127.255.1.2:1", true},
+		{"mqtt://[::1]", true},
+		{"mqtt://broker.local", false},
+		{"mqtt://localhost.example", false},
+		{"mqtt://127.0.0.1.example", false},
+		{"mqtt://192.168.0.10", false},
+		{"mqtt://10.0.0.127", false},
+		{"mqtt://3232235530", false}, /* 192.168.0.10 */
+		{"mqtt://[fe80::1%eth0]", false},
+		{"mqtt://[fd00::127]", false},
+		{"mqtt://[::]", false},
+	};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct dp_mqtt_url url;
+		const char *why = NULL;
+		assert_int_equal(dp_mqtt_url_parse(cases[i].text, &url, &why), 0);
+		if (dp_mqtt_url_is_here(&url) != cases[i].here)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_urls_are_taken_apart),
 		cmocka_unit_test(test_a_malformed_url_is_refused_with_its_reason),
 		cmocka_unit_test(test_parts_fill_their_room_and_no_more),
+		cmocka_unit_test(test_which_brokers_are_on_this_machine),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
