@@ -161,6 +161,7 @@ static void test_what_the_broker_refuses_pauses_and_is_said(void **state)
 	fake_bus.options.on_refused(fake_bus.options.data, "/data/pi/batch", 0x87);
 	assert_non_null(uplink_health(&owner->uplink));
 	assert_non_null(strstr(uplink_health(&owner->uplink), "0x87 (not authorized)"));
+	assert_non_null(strstr(uplink_health(&owner->uplink), "make provision-node"));
 	add_live(owner->stream, 4, 4, 0);
 	uplink_send(&owner->uplink, false);
 	assert_sent("");

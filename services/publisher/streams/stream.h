@@ -57,6 +57,9 @@ struct stream {
 		int64_t low_at_ms; /**< when to say its last word next */
 		int64_t low_wait_ms;
 		bool urged; /**< nothing is in flight whose answer may take time */
+		int64_t ungranted_ms; /**< its name is refused: the next pause; 0: it is not
+				       */
+		bool asked;	      /**< a message asks whether it still is */
 	} uplink;
 
 	struct live_reading *live; /**< ascending by seq */

@@ -131,6 +131,19 @@ bool delivery_any_encoded(
 	return false;
 }
 
+bool delivery_withdraw(struct delivery *d, uint64_t owner, struct flight *out)
+{
+	for (unsigned i = 0; i < d->max; i++) {
+		struct flight *f = &d->slots[i];
+		if (f->count == 0 || f->owner != owner)
+			continue;
+		*out = *f;
+		land(d, f);
+		return true;
+	}
+	return false;
+}
+
 bool delivery_recall(struct delivery *d, uint64_t owner, struct flight *out)
 {
 	for (unsigned i = 0; i < d->max; i++) {

@@ -89,6 +89,9 @@ const struct flight *delivery_find(const struct delivery *d, uint64_t number);
 /** The flight of that number taken out, for an answer that names only the message. */
 bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out);
 
+/** Take out one flight of that owner, which nobody will answer. Call until false. */
+bool delivery_withdraw(struct delivery *d, uint64_t owner, struct flight *out);
+
 /** Take out one flight of that owner whose answer may take time. Call until false. */
 bool delivery_recall(struct delivery *d, uint64_t owner, struct flight *out);
 

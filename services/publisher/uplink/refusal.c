@@ -10,8 +10,7 @@
 #define PAUSE_MS 1000
 #define WAIT_FIRST_MS 5000
 #define WAIT_LIMIT_MS 300000
-#define NOT_AUTHORIZED 0x87 /* MQTT 5 reason codes */
-#define QUOTA_EXCEEDED 0x97
+#define QUOTA_EXCEEDED 0x97 /* MQTT 5 reason code */
 
 void refusal_init(struct refusal *refusal)
 {
@@ -47,7 +46,7 @@ static const char *refusal_name(int reason)
 	switch (reason) {
 	case REFUSAL_TOO_LARGE:
 		return "packet too large";
-	case NOT_AUTHORIZED:
+	case REFUSAL_NOT_AUTHORIZED:
 		return "not authorized";
 	case QUOTA_EXCEEDED:
 		return "quota exceeded";
@@ -64,12 +63,16 @@ void refusal_note(struct refusal *refusal, int reason, int64_t now_ms, uint64_t 
 	if (refusal->reason != reason)
 		dp_log(DP_LOG_ERROR,
 			"the centre's broker refuses readings; they are kept and tried "
-			"again, check its access list and its limits for this node",
+			"again: check its limits and its rights for this node, which "
+			"`make provision-node` gives",
 			"reason=0x%02x meaning=\"%s\"", (unsigned)reason,
 			refusal_name(reason));
 	snprintf(refusal->text, sizeof(refusal->text),
-		"the centre's broker refuses readings: 0x%02x (%s)", (unsigned)reason,
-		refusal_name(reason));
+		"the centre's broker refuses readings: 0x%02x (%s)%s", (unsigned)reason,
+		refusal_name(reason),
+		reason == REFUSAL_NOT_AUTHORIZED
+			? "; at the centre `make provision-node` gives a node its rights"
+			: "");
 	refusal->wait_ms = refusal->reason == 0 ? WAIT_FIRST_MS : 2 * refusal->wait_ms;
 	if (refusal->wait_ms > WAIT_LIMIT_MS)
 		refusal->wait_ms = WAIT_LIMIT_MS;
@@ -100,16 +103,9 @@ const char *refusal_text(const struct refusal *refusal)
  * back when their time is up, and nothing is sent until the answers to all of them must be
  * here.
  */
-void refusal_by_puback(struct refusal *refusal, const char *topic, int reason,
-	int64_t now_ms, uint64_t *random)
+void refusal_by_puback(
+	struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random)
 {
-	size_t len = strlen(topic), suffix = strlen("/batch");
-	if (len < suffix || strcmp(topic + len - suffix, "/batch") != 0) {
-		dp_log(DP_LOG_WARN, "the centre's broker refuses a message",
-			"topic=\"%s\" reason=0x%02x meaning=\"%s\"", topic,
-			(unsigned)reason, refusal_name(reason));
-		return;
-	}
 	if (now_ms < refusal->until_ms)
 		return;
 	bool deflate = refusal->deflate;

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define REFUSAL_BATCH_BYTES ((size_t)128 << 10)
-#define REFUSAL_TOO_LARGE 0x95 /* MQTT 5: packet too large */
+#define REFUSAL_NOT_AUTHORIZED 0x87 /* MQTT 5 reason codes */
+#define REFUSAL_TOO_LARGE 0x95	    /* packet too large */
 
 /** How large batches may be that go as they are, or deflated; in bytes before that. */
 struct refusal_size {
@@ -27,7 +28,7 @@ struct refusal {
 	int reason;	  /**< batches are refused for: an MQTT 5 reason, 0 none are */
 	int64_t until_ms; /**< nothing is sent before */
 	int64_t wait_ms;
-	char text[96];
+	char text[160];
 };
 
 void refusal_init(struct refusal *refusal);
@@ -44,9 +45,9 @@ void refusal_shrink(struct refusal *refusal, bool deflate, size_t len);
 /** Batches are refused for that reason. @param random  of the jitter */
 void refusal_note(struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random);
 
-/** A PUBACK said no: as dp_bus_options.on_refused. */
-void refusal_by_puback(struct refusal *refusal, const char *topic, int reason,
-	int64_t now_ms, uint64_t *random);
+/** A PUBACK said no to a batch. */
+void refusal_by_puback(
+	struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random);
 
 /** The connection is gone; there may be another broker now, or other rules. */
 void refusal_forget_pause(struct refusal *refusal);

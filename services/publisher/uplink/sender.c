@@ -10,6 +10,7 @@
 #include "parking.h"
 #include "random.h"
 #include "reading.h"
+#include "ungranted.h"
 
 #define RESERVE 8 /* of the window for live readings */
 #define RESEND_MS 3000
@@ -54,22 +55,11 @@ void sender_finish(struct sender *sender)
 
 /* ---- the page of the outbox that is sent ---- */
 
-/* What is asked for begins too late now as well. */
-static void forget_page(struct sender *sender)
-{
-	sender->page_stream = NULL;
-	sender->wanted.stream = NULL;
-}
-
 void sender_page(struct sender *sender, struct stream *stream,
 	const struct outbox_page *page, int64_t now_ms)
 {
-	if (sender->wanted.stream != stream || parking_lasts(stream, now_ms))
-		return;
-	sender->wanted.stream = NULL;
-	sender->page = page;
-	sender->page_stream = stream;
-	sender->page_at = 0;
+	if (!parking_lasts(stream, now_ms))
+		paging_take(&sender->paging, stream, page);
 }
 
 bool sender_in_flight(
@@ -81,22 +71,8 @@ bool sender_in_flight(
 
 bool sender_uses(const struct sender *sender, const struct stream *stream)
 {
-	return stream == sender->page_stream || stream == sender->wanted.stream ||
+	return paging_uses(&sender->paging, stream) ||
 	       delivery_next_flight(&sender->delivery, handle(stream), 0) != UINT64_MAX;
-}
-
-/* The stream's first reading in the outbox that is not in flight; 0 none. */
-static uint64_t first_to_send(const struct sender *sender, const struct stream *s)
-{
-	for (size_t i = 0; i < s->stored.n; i++) {
-		uint64_t at = s->stored.at[i].first, end;
-		while (at <= s->stored.at[i].last &&
-			delivery_in_flight(&sender->delivery, handle(s), at, &end))
-			at = end;
-		if (at <= s->stored.at[i].last)
-			return at;
-	}
-	return 0;
 }
 
 /* Whether a stream's readings may be sent at all now. */
@@ -129,28 +105,28 @@ static int64_t backlog_due(const struct sender *sender)
 
 struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 {
-	sender->wanted.stream = NULL;
-	if (now_ms < sender->page_retry_ms ||
-		(sender->page_stream != NULL && sender->page_at < sender->page->n) ||
+	struct page_want *wanted = &sender->paging.wanted;
+	wanted->stream = NULL;
+	if (now_ms < sender->page_retry_ms || paging_has_more(&sender->paging) ||
 		!delivery_may_send(&sender->delivery, DELIVERY_BACKLOG))
-		return sender->wanted;
-	sender->page_stream = NULL;
+		return *wanted;
+	sender->paging.stream = NULL;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
 		if (!may_leave(s, now_ms))
 			continue;
-		uint64_t seq = first_to_send(sender, s);
+		uint64_t seq = paging_first(&sender->delivery, handle(s), s);
 		if (seq != 0) {
-			sender->wanted = (struct page_want){s, seq};
+			*wanted = (struct page_want){s, seq};
 			break;
 		}
 	}
-	if (sender->wanted.stream == NULL)
+	if (wanted->stream == NULL)
 		sender->backlog_ms = 0;
 	else if (sender->backlog_ms == 0)
 		sender->backlog_ms = now_ms;
 	if (backlog_due(sender) > now_ms)
-		sender->wanted.stream = NULL;
-	return sender->wanted;
+		wanted->stream = NULL;
+	return *wanted;
 }
 
 /* ---- batches out ---- */
@@ -199,6 +175,16 @@ static uint32_t wait_ms(
 	return at_once ? 0 : (uint32_t)sender->config->answer_ms;
 }
 
+/* Under a name that was refused one message is enough to ask whether it still is. */
+static void note_sent(struct sender *sender, const struct stream *stream, int64_t now_ms)
+{
+	if (!ungranted(stream))
+		return;
+	ungranted_ask(
+		sender->streams, stream, now_ms + sender->config->answer_ms + RESEND_MS);
+	paging_forget_of(&sender->paging, stream->node);
+}
+
 static bool send_batch(struct sender *sender, struct stream *stream,
 	enum delivery_class class, uint64_t first, uint32_t count, uint8_t clock,
 	size_t len, int64_t now_ms)
@@ -223,6 +209,7 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 		refusal_sent(&sender->refusal, deflate, len, count);
 		if (first + count > stream->uplink.sent_end)
 			stream->uplink.sent_end = first + count;
+		note_sent(sender, stream, now_ms);
 		return true;
 	}
 	struct flight back;
@@ -263,38 +250,24 @@ static bool send_live(struct sender *sender, struct stream *stream, int64_t now_
 	return send_batch(sender, stream, DELIVERY_LIVE, first, count, clock, len, now_ms);
 }
 
-/* The next of the page that is neither in flight nor answered meanwhile. */
-static const struct outbox_reading *page_next(struct sender *sender)
-{
-	uint64_t owner = handle(sender->page_stream);
-	while (sender->page_at < sender->page->n) {
-		const struct outbox_reading *reading =
-			&sender->page->readings[sender->page_at];
-		uint64_t end;
-		if (dp_intervals_contains(&sender->page_stream->stored, reading->seq) &&
-			!delivery_in_flight(&sender->delivery, owner, reading->seq, &end))
-			return reading;
-		sender->page_at++;
-	}
-	return NULL;
-}
-
 static bool send_backlog(struct sender *sender, int64_t now_ms)
 {
-	if (sender->page_stream == NULL || parking_lasts(sender->page_stream, now_ms))
+	struct paging *paging = &sender->paging;
+	struct stream *stream = paging->stream;
+	if (stream == NULL || parking_lasts(stream, now_ms))
 		return false;
-	const struct outbox_reading *reading = page_next(sender);
+	const struct outbox_reading *reading =
+		paging_next(paging, &sender->delivery, handle(stream));
 	if (reading == NULL)
 		return false;
-	struct stream *stream = sender->page_stream;
-	uint64_t owner = handle(stream);
-	uint64_t limit = delivery_next_flight(&sender->delivery, owner, reading->seq);
+	uint64_t limit =
+		delivery_next_flight(&sender->delivery, handle(stream), reading->seq);
 	uint64_t first = reading->seq;
 	uint8_t clock = reading->clock;
 	uint32_t count = 0;
 	size_t len = 0;
-	while (sender->page_at < sender->page->n) {
-		reading = &sender->page->readings[sender->page_at];
+	while (paging_has_more(paging)) {
+		reading = &paging->page->readings[paging->at];
 		if (reading->seq != first + count || reading->clock != clock ||
 			reading->seq >= limit ||
 			count == (uint32_t)sender->config->batch_size ||
@@ -303,7 +276,7 @@ static bool send_backlog(struct sender *sender, int64_t now_ms)
 				reading->boottime_ns))
 			break;
 		count++;
-		sender->page_at++;
+		paging->at++;
 	}
 	return send_batch(
 		sender, stream, DELIVERY_BACKLOG, first, count, clock, len, now_ms);
@@ -332,6 +305,7 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 	stream->uplink.low_at_ms =
 		now_ms + message.wait_ms +
 		dp_jitter_ms(&sender->delivery.random, stream->uplink.low_wait_ms);
+	note_sent(sender, stream, now_ms);
 }
 
 /* Its sampler cannot wait: what the centre may still gather is asked for again, at once. */
@@ -379,7 +353,8 @@ bool sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
 		if (!may_leave(s, now_ms))
 			continue;
-		while (leave && delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
+		while (leave && may_leave(s, now_ms) &&
+			delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
 			send_live(sender, s, now_ms))
 			sent = true;
 		send_low(sender, s, now_ms);
@@ -425,8 +400,8 @@ void sender_unsend(
 {
 	stream_unsend(stream, first, count);
 	/* The page was read past it. */
-	if (stream == sender->page_stream)
-		forget_page(sender);
+	if (stream == sender->paging.stream)
+		paging_forget(&sender->paging);
 }
 
 void sender_send_plain(struct sender *sender, int64_t now_ms)
@@ -447,6 +422,19 @@ unsigned sender_expire(struct sender *sender, int64_t now_ms)
 	return n;
 }
 
+void sender_refuse_name(struct sender *sender, const char *name, int64_t now_ms)
+{
+	struct flight flight;
+	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
+		while (strcmp(s->node, name) == 0 &&
+			delivery_withdraw(&sender->delivery, handle(s), &flight))
+			sender_unsend(sender, s, flight.first, flight.count);
+	}
+	paging_forget_of(&sender->paging, name);
+	ungranted_begin(sender->streams, name, sender->config->node_name, now_ms,
+		&sender->delivery.random);
+}
+
 void sender_disconnected(struct sender *sender)
 {
 	struct flight flight;
@@ -457,8 +445,9 @@ void sender_disconnected(struct sender *sender)
 		s->uplink.low_at_ms = 0;
 	}
 	refusal_forget_pause(&sender->refusal);
+	ungranted_forget_pause(sender->streams);
 	pacing_reset(&sender->pacing);
-	forget_page(sender);
+	paging_forget(&sender->paging);
 }
 
 bool sender_last_word_answered(
@@ -470,8 +459,10 @@ bool sender_last_word_answered(
 	struct stream *stream = streams_find(sender->streams, &id);
 	/* When it was not sent, more may be held again by now. */
 	*strange = stream == NULL || stream->uplink.low_wait_ms == 0;
-	if (!*strange)
+	if (!*strange) {
 		stream_low_heard(stream);
+		ungranted_end(sender->streams, stream);
+	}
 	return true;
 }
 

@@ -10,19 +10,19 @@
 #include <stdint.h>
 
 #include "../settings.h"
-#include "../streams/page.h"
 #include "../streams/streams.h"
 #include "bus.h"
 #include "delivery.h"
 #include "encoding.h"
 #include "message.h"
 #include "pacing.h"
+#include "paging.h"
 #include "refusal.h"
 
 #define SENDER_WINDOW 64
 
-/** Only sender.c writes it, and delivery.c, encoding.c, pacing.c and refusal.c what is
- * theirs.
+/** Only sender.c writes it, and delivery.c, encoding.c, pacing.c, paging.c and refusal.c
+ * what is theirs.
  */
 struct sender {
 	const struct publisher_config *config;
@@ -37,10 +37,7 @@ struct sender {
 	bool crowded;	    /**< memory is filling: nothing waits */
 	int64_t backlog_ms; /**< with the disk first: since when some of it is unsent; 0 */
 	char *batch;	    /**< being cut */
-	struct page_want wanted;    /**< the page that is asked for */
-	struct stream *page_stream; /**< of the page that is sent; NULL: there is none */
-	const struct outbox_page *page;
-	size_t page_at;	       /**< the next of it to send */
+	struct paging paging;
 	int64_t page_retry_ms; /**< after what could not be published */
 	uint64_t batches;      /**< statistics */
 };
@@ -92,6 +89,9 @@ void sender_send_plain(struct sender *sender, int64_t now_ms);
  * @return how many messages whose answer was wanted at once: more than late ones
  */
 unsigned sender_expire(struct sender *sender, int64_t now_ms);
+
+/** The broker takes nothing under that name, which is not the node's: ungranted.h. */
+void sender_refuse_name(struct sender *sender, const char *name, int64_t now_ms);
 
 /** The connection is gone: all is to be sent again. */
 void sender_disconnected(struct sender *sender);

@@ -8,6 +8,8 @@
 #include "ack.h"
 #include "log.h"
 #include "parking.h"
+#include "topic.h"
+#include "ungranted.h"
 
 #define SESSION_EXPIRY_S 60
 
@@ -37,6 +39,7 @@ static void on_range(void *data, const struct dp_ack_range *range)
 		return;
 	}
 	refusal_over(&u->sender.refusal);
+	ungranted_end(u->options.streams, stream);
 	if (range->kind == DP_ACK_LATER) {
 		bool encoded =
 			sender_any_encoded(&u->sender, stream, range->first, range->count);
@@ -92,6 +95,7 @@ static void on_answer_error(void *data, const char *reason)
 		"first=%" PRIu64 " count=%" PRIu32 " reason=\"%s\"", flight.first,
 		flight.count, reason);
 	u->rejected += flight.count;
+	ungranted_end(u->options.streams, sender_stream_of(&flight));
 	streams_must(stream_answer(sender_stream_of(&flight), flight.first, flight.count));
 }
 
@@ -177,8 +181,15 @@ static void on_disconnect(void *data)
 static void on_refused(void *data, const char *topic, int reason)
 {
 	struct uplink *u = data;
-	refusal_by_puback(
-		&u->sender.refusal, topic, reason, now_ms(u), &u->sender.delivery.random);
+	const struct publisher_config *config = u->options.config;
+	char node[DP_NAME_MAX + 1];
+	if (dp_topic_node(topic, config->topic_prefix, "/batch", node) != 0)
+		return; /* no batch: the bus has said it */
+	if (reason == REFUSAL_NOT_AUTHORIZED && strcmp(node, config->node_name) != 0)
+		sender_refuse_name(&u->sender, node, now_ms(u));
+	else
+		refusal_by_puback(
+			&u->sender.refusal, reason, now_ms(u), &u->sender.delivery.random);
 }
 
 void uplink_init(struct uplink *u, const struct uplink_options *options)
@@ -287,8 +298,14 @@ int64_t uplink_deadline(const struct uplink *u)
 	return u->bus == NULL ? INT64_MAX : sender_deadline(&u->sender, now_ms(u));
 }
 
-const char *uplink_health(const struct uplink *u)
+const char *uplink_health(struct uplink *u)
 {
 	const char *wrong = dp_bus_health(u->bus);
-	return wrong != NULL ? wrong : refusal_text(&u->sender.refusal);
+	if (wrong == NULL)
+		wrong = refusal_text(&u->sender.refusal);
+	if (wrong != NULL)
+		return wrong;
+	ungranted_say(u->options.streams, u->options.config->node_name, u->former,
+		sizeof(u->former));
+	return u->former[0] != '\0' ? u->former : NULL;
 }

@@ -36,6 +36,7 @@ struct uplink {
 	bool silent; /**< messages time out unanswered */
 	int64_t silent_until_ms;
 	char client[96], ack_filter[96], status_topic[96];
+	char former[320]; /**< which of the node's former names is refused, in words */
 	uint64_t stored, rejected, later, strange_answers; /**< statistics */
 };
 
@@ -78,6 +79,6 @@ bool uplink_uses(const struct uplink *u, const struct stream *stream);
 int64_t uplink_deadline(const struct uplink *u);
 
 /** What is wrong; NULL nothing. Valid until the next call. */
-const char *uplink_health(const struct uplink *u);
+const char *uplink_health(struct uplink *u);
 
 #endif
