@@ -70,6 +70,7 @@ class Broker:
     newest_tls    no version above it, such as TLSv1.2
     clock         a BoardClock: what it takes for the time
     users         {name: password}: nobody else may connect
+    rights        a Rights: nobody else may connect, and nobody may do more (harness/rights.py)
     persistence   keep sessions, queues and retained messages over a restart
     settings      a file of compose/mosquitto: its settings but for the listener and folders
     more          further lines of its configuration
@@ -87,6 +88,7 @@ class Broker:
         newest_tls=None,
         clock=None,
         users=None,
+        rights=None,
         persistence=False,
         port=None,
         settings=None,
@@ -108,7 +110,9 @@ class Broker:
         if users:
             lines += ["allow_anonymous false", f"password_file {self._password_file(users)}"]
         else:
-            lines += ["allow_anonymous true"]
+            lines += [f"allow_anonymous {'false' if rights else 'true'}"]
+        if rights:
+            lines += self._plugin(rights)
         if certificates:
             cert, key = server or (certificates.cert, certificates.key)
             lines += [f"certfile {cert}", f"keyfile {key}"]
@@ -125,15 +129,25 @@ class Broker:
         if named:
             self.inside = Inside(host, free_port())
             lines += [f"listener {self.inside.port} {host}"]
-        config = self.directory / "mosquitto.conf"
-        config.write_text("\n".join(lines) + "\n")
-        command = [find_mosquitto(), "-c", config]
+        self.config = self.directory / "mosquitto.conf"
+        self.config.write_text("\n".join(lines) + "\n")
+        command = [find_mosquitto(), "-c", self.config]
         env = dict(os.environ)
         if newest_tls:
             env["OPENSSL_CONF"] = self._openssl_config(newest_tls)
         if clock:
             env.update(clock.preload())
         self.process = Process("mosquitto", command, self.directory, env)
+
+    def configure(self, lines):
+        """Further lines, before it is started: they may begin another listener."""
+        with self.config.open("a", encoding="utf-8") as config:
+            config.write("\n".join(lines) + "\n")
+
+    def _plugin(self, rights):
+        path = self.directory / "dynamic-security.json"
+        rights.write(path)
+        return [f"plugin {rights.plugin()}", f"plugin_opt_config_file {path}"]
 
     def _openssl_config(self, newest_tls):
         """mosquitto can only be told the oldest version."""

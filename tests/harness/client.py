@@ -26,12 +26,15 @@ def publish_properties(content_type=None, response=None, correlation=None, user=
 
 
 class Client:
-    """Connects in the constructor; messages() are those received so far."""
+    """Connects in the constructor; messages() are those received so far.
 
-    def __init__(self, broker, client_id="", user=None, password=None):
+    With a `pair` of certificate and key it shows them.
+    """
+
+    def __init__(self, broker, client_id="", user=None, password=None, pair=None):
         self._lock = threading.Lock()
         self._messages = []
-        self._subscribed = set()
+        self._subscribed = {}
         self._filters = []
         self._handlers = {}
         self._mqtt = mqtt.Client(
@@ -40,7 +43,8 @@ class Client:
         if user:
             self._mqtt.username_pw_set(user, password)
         if broker.certificates:
-            self._mqtt.tls_set(ca_certs=str(broker.certificates.ca))
+            own = {"certfile": str(pair.cert), "keyfile": str(pair.key)} if pair else {}
+            self._mqtt.tls_set(ca_certs=str(broker.certificates.ca), **own)
         self._mqtt.on_connect = self._on_connect
         self._mqtt.on_message = self._on_message
         self._mqtt.on_subscribe = self._on_subscribe
@@ -61,16 +65,17 @@ class Client:
         with self._lock:
             self._messages.append(message)
 
-    def _on_subscribe(self, _client, _data, mid, _codes, _properties):
+    def _on_subscribe(self, _client, _data, mid, codes, _properties):
         with self._lock:
-            self._subscribed.add(mid)
+            self._subscribed[mid] = codes[0].value
 
     def subscribe(self, topic_filter, qos=1):
-        """Subscribe and wait for the broker's answer."""
+        """Subscribe and wait for the broker's answer: a QoS, or from 0x80 on a refusal."""
         options = SubscribeOptions(qos=qos)
         _, mid = self._mqtt.subscribe(topic_filter, options=options)
         eventually(lambda: mid in self._subscribed, f"subscribed to {topic_filter}")
         self._filters.append((topic_filter, options))
+        return self._subscribed[mid]
 
     def unsubscribe(self, topic_filter):
         """Without waiting for the broker's answer."""
