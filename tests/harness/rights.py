@@ -1,80 +1,41 @@
 """A central broker where nobody may do anything but what its role says: mosquitto's dynamic security.
 
-The rights themselves are the tables below. `{node}` is the node's name, `{old}` a former one,
-`{asker}` who orders and reads answers, `{prefix}` TOPIC_PREFIX.
+The roles are those that `make provision` makes (compose/provision/rights.sh).
 """
 
 import base64
 import hashlib
 import json
 import secrets
+import subprocess
 from pathlib import Path
 
 from harness.broker import free_port
+from harness.service import ROOT
+
+SCRIPTS = ROOT / "compose/provision"
 
 PLUGIN = "mosquitto_dynamic_security.so"
 SALT_BYTES = 12  # another length, and the plugin passes over the user
 ITERATIONS = 101
 
-STATE = ["state/{node}/+", "status/{node}", "status/{node}/+"]
-
-NODE = {
-    "send": ["{prefix}/{node}", "{prefix}/{node}/batch", *STATE, "stats/{node}/+/+", "answer/+/{node}"],
-    # What it has said of itself is read back after a connect.
-    "receive": ["ack/{node}/+", "cmd/{node}/+/set", *STATE],
-    # Of any node: what is refused is to receive another's answers.
-    "subscribe": ["ack/+/+", "cmd/{node}/+/set", *STATE],
-}
-# A node that was renamed sends what its outbox kept under the name that it had.
-FORMER = {"send": ["{prefix}/{old}/batch"], "receive": ["ack/{old}/+"], "subscribe": []}
-INGEST = {
-    "send": ["ack/+/+", "stats/+/ingest/+", "ingest/store/#"],
-    "receive": ["{prefix}/+", "{prefix}/+/batch", "ingest/store/#"],
-    "subscribe": ["{prefix}/+", "$share/ingest/{prefix}/+/batch", "ingest/store/#"],
-}
-PRUNER = {
-    "send": ["retention/answered", "retention/report", "answer/+/_pruner", "stats/+/retention-pruner/+"],
-    "receive": ["retention/run", "retention/answered"],
-    "subscribe": ["retention/run", "retention/answered"],
-}
-READS = ["state/#", "status/#", "retention/report"]
-OPERATOR = {
-    "send": ["cmd/+/+/set", "retention/run"],
-    "receive": [*READS, "answer/{asker}/+"],
-    "subscribe": [*READS, "answer/{asker}/+"],
-}
-DASHBOARD = {"send": [], "receive": [*READS, "stats/#"], "subscribe": [*READS, "stats/#"]}
-ADMIN = {"send": ["$CONTROL/dynamic-security/#"], "receive": ["$CONTROL/#"], "subscribe": ["$CONTROL/#"]}
-
-TYPES = {
-    "send": ["publishClientSend"],
-    "receive": ["publishClientReceive"],
-    "subscribe": ["subscribePattern", "unsubscribePattern"],
-}
-
-
 def acl(acltype, topic):
     return {"acltype": acltype, "topic": topic, "priority": 0, "allow": True}
 
 
-def role(name, rights, **names):
-    """A role of these rights, with the names in them filled in."""
-    names = {"prefix": "/data", **names}
-    acls = [
-        acl(acltype, topic.format(**names))
-        for what, topics in rights.items()
-        for topic in topics
-        for acltype in TYPES[what]
-    ]
-    return {"rolename": name, "acls": acls}
+ROLES = '. "$here/names.sh"; . "$here/rights.sh"; for name; do role_json "$name"; done'
 
 
-def node_role(name, was=()):
-    """A node's, with the names that it had before."""
-    whole = role(f"node-{name}", NODE, node=name)
-    for old in was:
-        whole["acls"] += role("", FORMER, old=old)["acls"]
-    return whole
+def roles(directory, kinds):
+    """The roles that compose/provision gives these identities: {name: its kind and former names}."""
+    identities = directory / "identities"
+    identities.mkdir(parents=True)
+    for name, (kind, was) in kinds.items():
+        (identities / name).write_text(f"kind={kind}\nstate=active\nwas={' '.join(was)}\n", encoding="utf-8")
+    env = {"here": SCRIPTS, "dir": directory, "prefix": "/data", "PATH": "/usr/bin:/bin"}
+    command = ["sh", "-euc", ROLES, "sh", *kinds]
+    made = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=True)
+    return [json.loads(line) for line in made.stdout.splitlines()]
 
 
 def hashed(password):
@@ -119,17 +80,15 @@ class Rights:
         path.write_text(json.dumps(config), encoding="utf-8")
 
 
-def rights_of(nodes, operators=("_operator",)):
+def rights_of(directory, nodes, operators=("_operator",)):
     """The centre's services, these nodes ({name: former names}) and these operators."""
+    services = ["_ingest", "_pruner", "_dashboard", "_admin"]
+    kinds = {name: ("service", ()) for name in services}
+    kinds |= {name: ("node", was) for name, was in nodes.items()}
+    kinds |= {name: ("client", ()) for name in operators}
     rights = Rights()
-    rights.add("_ingest", role("ingest", INGEST), password=True)
-    rights.add("_pruner", role("pruner", PRUNER), password=True)
-    rights.add("_dashboard", role("dashboard", DASHBOARD), password=True)
-    rights.add("_admin", role("admin", ADMIN), password=True)
-    for name, was in nodes.items():
-        rights.add(name, node_role(name, was))
-    for name in operators:
-        rights.add(name, role(name, OPERATOR, asker=name))
+    for role in roles(directory, kinds):
+        rights.add(role["rolename"], role, password=role["rolename"] in services)
     return rights
 
 

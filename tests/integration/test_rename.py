@@ -14,7 +14,7 @@ def make_centre(lab, tmp_path):
     """make_centre(was): a centre that knows the node `new`, with these former names."""
 
     def make(was):
-        return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights_of({"old": [], "new": was}))
+        return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights_of(tmp_path / "who", {"old": [], "new": was}))
 
     return make
 
@@ -82,8 +82,8 @@ def test_without_the_right_it_is_kept_and_asked_for_again(lab, local, make_centr
     told = [e for e in publisher.events() if advice in e.get("advice", "")]
     assert len(told) == 1 and told[0]["level"] == "error"
     assert "does not answer" not in publisher.stderr()
-    centre.grant("node-new", "publishClientSend", "/data/old/batch")
-    centre.grant("node-new", "publishClientReceive", "ack/old/+")
+    centre.grant("new", "publishClientSend", "/data/old/batch")
+    centre.grant("new", "publishClientReceive", "ack/old/+")
     eventually(lambda: lab.database.rows() == old.rows() + new.rows(), "all is stored, once", 60)
     eventually(lambda: Database(outbox).count() == 0, "the outbox is empty")
     assert stored(lab, "/data/old") == (KEPT, KEPT)

@@ -20,7 +20,7 @@ Node = namedtuple("Node", "publisher sampler")
 
 @pytest.fixture
 def centre(lab, tmp_path):
-    rights = rights_of({"pi": [], "opi": []}, operators=["_operator", "_homeassistant"])
+    rights = rights_of(tmp_path / "who", {"pi": [], "opi": []}, operators=["_operator", "_homeassistant"])
     return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights)
 
 
