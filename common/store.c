@@ -104,7 +104,7 @@ static void unlock(struct dp_store *store)
 
 /* ---- opening ---- */
 
-static bool same_file(const struct dp_store *store)
+bool dp_store_is_there(const struct dp_store *store)
 {
 	struct stat status;
 	return stat(store->path, &status) == 0 && status.st_dev == store->device &&
@@ -256,7 +256,7 @@ int dp_store_replace(struct dp_store *store, int64_t now_us)
 	int err = lock(store, LOCK_EX);
 	if (err != 0)
 		return err;
-	if (same_file(store)) {
+	if (dp_store_is_there(store)) {
 		err = dp_set_aside(store->path, now_us, name, sizeof(name));
 		if (err == 0)
 			dp_suspect_clear(store->path);
@@ -281,6 +281,18 @@ int dp_store_replace(struct dp_store *store, int64_t now_us)
 int dp_store_suspect(struct dp_store *store)
 {
 	return dp_suspect(store->path, store->device, store->inode);
+}
+
+bool dp_store_is_suspect(const struct dp_store *store)
+{
+	return dp_is_suspect(store->path, store->device, store->inode);
+}
+
+void dp_store_found_sound(const struct dp_store *store)
+{
+	dp_suspect_clear(store->path);
+	dp_log(DP_LOG_WARN, "the database was taken for damaged and is not; it is kept",
+		"file=%s", store->path);
 }
 
 /* ---- transactions ---- */
@@ -309,7 +321,7 @@ int dp_store_begin(struct dp_store *store)
 	if (err != 0)
 		return err;
 	/* Before anything is read from it: it may be gone, or half of it. */
-	if (!same_file(store)) {
+	if (!dp_store_is_there(store)) {
 		unlock(store);
 		return -ESTALE;
 	}

@@ -59,9 +59,22 @@ int dp_store_replace(struct dp_store *store, int64_t now_us);
 
 /**
  * It is damaged, says who may not replace it: from here on dp_lease_renew() returns
- * -EUCLEAN to everybody, ingest too, until it is replaced. @return 0 or a negative errno
+ * -EUCLEAN to everybody, ingest too, until ingest has looked through all of the file and
+ * replaced it or found it sound. (The note cannot tell a file from a good copy that was
+ * written over it.) @return 0 or a negative errno
  */
 int dp_store_suspect(struct dp_store *store);
+
+/** Whether the file that was opened last, or found damaged, is still the one at the path.
+ */
+bool dp_store_is_there(const struct dp_store *store);
+
+/** Whether somebody has called dp_store_suspect() for the file that was opened last. */
+bool dp_store_is_suspect(const struct dp_store *store);
+
+/** It was looked through, and nothing is wrong with it: it is suspected no longer. Logged.
+ */
+void dp_store_found_sound(const struct dp_store *store);
 
 /**
  * Begin a transaction that may write.

@@ -139,9 +139,7 @@ int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_u
 	if (err != 0)
 		return err;
 	/* Once in a while is enough; who replaces it has a lease as well. */
-	err = dp_is_suspect(store->path, store->device, store->inode)
-		      ? -EUCLEAN
-		      : settle(store, lease, now_us, &number);
+	err = dp_store_is_suspect(store) ? -EUCLEAN : settle(store, lease, now_us, &number);
 	if (err == 0)
 		err = dp_store_commit(store);
 	else

@@ -139,7 +139,9 @@ static void note_result(struct pruner *p)
 {
 	const char *why = p->prune != NULL ? prune_why(p->prune) : NULL;
 	if (p->result == -EUCLEAN)
-		why = "the database is damaged; ingest sets it aside and begins a new one";
+		why = "the database is damaged; ingest looks through it, sets it aside and "
+		      "begins "
+		      "a new one";
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why : strerror(-p->result));
 	if (p->result != p->last_error && p->result != 0 && p->result != -EPROTO)
 		dp_log(DP_LOG_WARN, "cannot prune now, trying again", "error=\"%s\"",

@@ -2,6 +2,8 @@
 #ifndef TEST_INGEST_STORE_H
 #define TEST_INGEST_STORE_H
 
+#include <glob.h>
+
 #include "ingest/sqlite/sqlite_store.h"
 #include "store.h"
 #include "support.h"
@@ -214,6 +216,19 @@ static inline const char *store_batches(
 static inline const char *store_batch(struct store *store, const struct batch *batch)
 {
 	return store_batches(store, batch, 1);
+}
+
+/* How many files were set aside. */
+static inline size_t set_aside(const struct store *store)
+{
+	char pattern[PATH_SIZE + 16];
+	glob_t found;
+	snprintf(pattern, sizeof(pattern), "%s.corrupt-*", store->path);
+	if (glob(pattern, 0, NULL, &found) != 0)
+		return 0;
+	size_t n = found.gl_pathc;
+	globfree(&found);
+	return n;
 }
 
 /* `first-last` of the intervals of a stream. */

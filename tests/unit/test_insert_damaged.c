@@ -1,6 +1,5 @@
 #include "ingest_store.h"
 
-#include <glob.h>
 #include <sys/file.h>
 
 /* What no check of SQLite's finds, written into the file of a store that was closed. */
@@ -14,18 +13,6 @@ static void damage(struct store *store, const char *sql)
 	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 	sqlite3_close(db);
-}
-
-static size_t set_aside(const struct store *store)
-{
-	char pattern[PATH_SIZE + 16];
-	glob_t found;
-	snprintf(pattern, sizeof(pattern), "%s.corrupt-*", store->path);
-	if (glob(pattern, 0, NULL, &found) != 0)
-		return 0;
-	size_t n = found.gl_pathc;
-	globfree(&found);
-	return n;
 }
 
 static void fill(void **state, struct store *store)

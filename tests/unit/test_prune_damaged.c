@@ -49,7 +49,7 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	assert_int_equal(renewed, -EUCLEAN);
 	assert_int_equal(replaced, 0);
 	assert_int_equal(again, 0);
-	assert_non_null(strstr(log, "ingest will set it aside"));
+	assert_non_null(strstr(log, "ingest will look through it"));
 	/* A run that was under way says what became of it. */
 	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
 	assert_int_equal(prune_lease(prune, &own, 5), 0);
@@ -102,11 +102,11 @@ static void test_damage_that_it_meets_at_opening_is_handed_to_ingest(void **stat
 	assert_true(told_again);
 	assert_int_equal(renewed, -EUCLEAN);
 	/* Once each time. */
-	const char *first = strstr(log, "ingest will set it aside");
+	const char *first = strstr(log, "ingest will look through it");
 	assert_non_null(first);
-	const char *next = strstr(first + 1, "ingest will set it aside");
+	const char *next = strstr(first + 1, "ingest will look through it");
 	assert_non_null(next);
-	assert_null(strstr(next + 1, "ingest will set it aside"));
+	assert_null(strstr(next + 1, "ingest will look through it"));
 	dp_store_close(&ingest);
 	prune_close(prune);
 }

@@ -17,7 +17,7 @@
 struct sqlite_store {
 	struct sink_options options;
 	struct dp_store file;
-	bool damaged; /* the file is to be set aside */
+	bool suspect; /* to be used only once all of it was looked through */
 	struct statements statements;
 	struct readings readings;
 	struct sqlite_stream stream;
@@ -42,26 +42,44 @@ static void finalize_all(struct sqlite_store *store)
 	readings_forget(&store->readings);
 }
 
-/* Open what is at the path; a damaged file is set aside first. */
-static int open_again(struct sqlite_store *store, int64_t now_us)
+/* Set what is at the path aside and begin anew, unless somebody else has. */
+static int replace(struct sqlite_store *store, int64_t now_us)
 {
 	finalize_all(store);
-	int err = store->damaged ? -EUCLEAN : dp_store_reopen(&store->file);
+	int err = dp_store_replace(&store->file, now_us);
+	store->suspect = err != 0 && dp_store_is_there(&store->file);
+	return err != 0 ? err : prepare_all(store);
+}
+
+/* Open what is at the path. It is suspect when setting it aside has failed or the pruner
+ * says so; meanwhile somebody may have written a good copy over it. */
+static int open_checked(struct sqlite_store *store)
+{
+	int err = dp_store_reopen(&store->file);
 	if (err == 0)
 		err = prepare_all(store);
-	if (err == -EUCLEAN) {
-		finalize_all(store);
-		store->damaged = true;
-		err = dp_store_replace(&store->file, now_us);
+	if (err == 0 && store->suspect) {
+		err = verify_all(store->file.db, store->file.path);
 		if (err == 0)
-			err = prepare_all(store);
+			dp_store_found_sound(&store->file);
 	}
-	store->damaged = err != 0 && store->damaged;
+	return err;
+}
+
+/* @param damaged  the file has just been found damaged */
+static int open_again(struct sqlite_store *store, bool damaged, int64_t now_us)
+{
+	finalize_all(store);
+	int err = damaged ? -EUCLEAN : open_checked(store);
+	if (err == -EUCLEAN)
+		err = replace(store, now_us);
+	if (err == 0) {
+		store->suspect = false;
+		return 0;
+	}
 	/* Not half open: the next attempt opens it anew. */
-	if (err != 0) {
-		finalize_all(store);
-		dp_store_close(&store->file);
-	}
+	finalize_all(store);
+	dp_store_close(&store->file);
 	return err;
 }
 
@@ -76,9 +94,8 @@ int sqlite_store_open(
 	int err = dp_store_open(&store->file, options->url);
 	if (err == 0)
 		err = prepare_all(store);
-	store->damaged = err == -EUCLEAN;
-	if (store->damaged)
-		err = open_again(store, now_us);
+	if (err == -EUCLEAN)
+		err = open_again(store, true, now_us);
 	if (err != 0) {
 		sqlite_store_close(store);
 		return err;
@@ -210,11 +227,12 @@ static bool mend(struct sqlite_store *store, int err, int64_t now_us, int *resul
 			"the database or its lock file was replaced, using what is "
 			"there now",
 			"file=%s", store->file.path);
-	store->damaged = store->damaged || err == -EUCLEAN;
 	*result = err;
 	if (err != -ESTALE && err != -EUCLEAN && store->file.db != NULL)
 		return false;
-	*result = open_again(store, now_us);
+	bool told = err == -EUCLEAN && dp_store_is_suspect(&store->file);
+	store->suspect = store->suspect || told;
+	*result = open_again(store, err == -EUCLEAN && !told, now_us);
 	return *result == 0;
 }
 

@@ -11,4 +11,10 @@
  */
 int verify_tables(sqlite3 *db, const char *path);
 
+/**
+ * Look through all of the file, readings too: a pass over it, some seconds a gigabyte on a
+ * disk and a minute on a card. @return as verify_tables()
+ */
+int verify_all(sqlite3 *db, const char *path);
+
 #endif

@@ -49,7 +49,8 @@ static void close_store(void *data)
 	free(store);
 }
 
-/* What ingest has not met. It sets the file aside when it renews its lease next. */
+/* What ingest has not met. It looks through the file when it renews its lease next, and
+ * sets it aside. */
 static void tell_ingest(struct sqlite_store *store)
 {
 	const struct dp_store *file = &store->file;
@@ -57,7 +58,8 @@ static void tell_ingest(struct sqlite_store *store)
 		return; /* it has been told */
 	int err = dp_store_suspect(&store->file);
 	dp_log(DP_LOG_ERROR,
-		err == 0 ? "the database is damaged; ingest will set it aside"
+		err == 0 ? "the database is damaged; ingest will look through it and set "
+			   "it aside"
 			 : "the database is damaged, and ingest could not be told",
 		"file=%s error=\"%s\"", file->path,
 		err != 0	   ? strerror(-err)
