@@ -1,5 +1,6 @@
-"""Another process has locked the database when ingest starts: it says so, and waits."""
+"""Another process has locked the database: ingest says so, and waits."""
 
+import fcntl
 import sqlite3
 
 import pytest
@@ -44,3 +45,26 @@ def test_what_cannot_be_opened_ends_it(lab, central):
     ingest = lab.ingest(central, healthy=False)
     assert ingest.wait_exit(20) == 1
     assert [e for e in ingest.events() if e["level"] == "error" and "missing" in e["file"]]
+
+
+def test_a_damaged_file_that_cannot_be_set_aside(lab, central):
+    """An idle ingest says so as soon as it knows, not when the first reading comes."""
+    ingest = lab.ingest(central)
+    path = lab.database_path
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'reading'")
+    page = page.fetchone()[0]
+    connection.close()
+    with path.with_name("broker.db-lock").open("r+b") as lock:
+        # As a service in a transaction does: the file may not be replaced.
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with path.open("r+b") as file:
+            file.seek(4096 * (page - 1))
+            file.write(b"\xff" * 4096)
+        note = path.stat()
+        path.with_name("broker.db-suspect").write_text(f"{note.st_dev} {note.st_ino}\n")
+        eventually(lambda: ingest.health()[0] == 1, "its health says so", 30)
+        assert "locked by another process" in ingest.health()[1]
+    ingest.wait_healthy()
+    assert [e for e in ingest.events() if "was set aside" in e["msg"]]

@@ -33,7 +33,8 @@ struct sqlite_sink {
 	char id[DP_STORE_ID]; /* for the loop, while the work queue may be in the store */
 	struct sink_job *job;
 	uv_work_t work;
-	int last_error;
+	int last_error;	 /* of opening, or of the last batch */
+	int renew_error; /* of the last renewal, unless a batch was stored after it */
 };
 
 static const struct counts none;
@@ -139,11 +140,15 @@ static void work_done(uv_work_t *work, int status)
 {
 	struct sqlite_sink *sink = work->data;
 	(void)status;
+	if (sink->job->renew)
+		sink->renew_error = sink->job->renewed;
 	if (sink->job->batch != NULL) {
 		int err = sink->job->stored;
 		sink->last_error =
 			err == -EDOM ? 0
 				     : err; /* a message is at fault, not the database */
+		if (err == 0)
+			sink->renew_error = 0;
 		sink->job->why = sqlite_store_why(sink->store);
 		if (sink->job->why == NULL)
 			sink->job->why = strerror(-err);
@@ -188,13 +193,16 @@ static void sink_free(struct sink *base)
 static const char *sink_health(const struct sink *base)
 {
 	const struct sqlite_sink *sink = (const struct sqlite_sink *)base;
-	if (sink->last_error == -EINPROGRESS)
+	/* Without a batch, renewing the lease is what shows that the database can be used.
+	 */
+	int err = sink->last_error != 0 ? sink->last_error : sink->renew_error;
+	if (err == -EINPROGRESS)
 		return "the database is being opened";
-	if (sink->last_error == -EBUSY)
+	if (err == -EBUSY)
 		return locked;
-	return sink->last_error == 0 ? NULL
-				     : "the store does not take readings; its volume may "
-				       "be full or locked";
+	return err == 0 ? NULL
+			: "the store does not take readings; its volume may be full or "
+			  "locked";
 }
 
 const struct sink_kind sqlite_sink = {
