@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <mosquitto.h>
 
@@ -14,6 +15,11 @@ void dp_broker_answers_lacking(
 		dp_subscriptions_lacking(&answers->subscriptions);
 	if (lacking == NULL)
 		text[0] = '\0';
+	else if (lacking->error != 0)
+		snprintf(text, size,
+			"subscription to %s could not be sent: %s (broker %s:%d)",
+			lacking->filter, strerror(-lacking->error), answers->host,
+			answers->port);
 	else if (lacking->answer < 0)
 		snprintf(text, size, "subscription to %s not answered yet (broker %s:%d)",
 			lacking->filter, answers->host, answers->port);

@@ -288,13 +288,23 @@ static void note_lacking(struct dp_bus *bus)
 	dp_broker_answers_lacking(&bus->answers, bus->unhealthy, sizeof(bus->unhealthy));
 }
 
-static int send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
+/* What the library does not send is asked for again as if the broker had refused it. */
+static void send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
 {
 	/* A session that goes on is not sent retained messages anew. */
 	int retained = bus->options.live_only ? MQTT_SUB_OPT_SEND_RETAIN_NEVER
 					      : MQTT_SUB_OPT_SEND_RETAIN_NEW;
-	return mosquitto_subscribe_v5(
-		bus->mosq, &s->mid, s->filter, DP_SUBSCRIBE_QOS, retained, NULL);
+	int err = dp_mqtt_error(mosquitto_subscribe_v5(
+		bus->mosq, &s->mid, s->filter, DP_SUBSCRIBE_QOS, retained, NULL));
+	if (err != 0 && err != -ENOTCONN && err != s->error)
+		dp_log(DP_LOG_ERROR,
+			"a subscription could not be sent; it is asked for again from time "
+			"to time",
+			"filter=\"%s\" error=\"%s\" client_id=%s broker=%s:%d", s->filter,
+			strerror(-err), bus->options.client_id, bus->url.host,
+			bus->url.port);
+	s->error = err;
+	note_lacking(bus);
 }
 
 static void subscribe_again(struct dp_bus *bus)
@@ -303,8 +313,7 @@ static void subscribe_again(struct dp_bus *bus)
 	int64_t now_ms = (int64_t)uv_now(bus->loop);
 	while (dp_bus_connected(bus) &&
 		(s = dp_subscriptions_due(&bus->answers.subscriptions, now_ms)) != NULL)
-		(void)dp_mqtt_error(
-			send_subscribe(bus, s)); /* an error is logged or tried again */
+		send_subscribe(bus, s);
 }
 
 static void mosq_subscribed(struct mosquitto *mosq, void *data, int mid, int n,
@@ -562,26 +571,27 @@ void dp_bus_uncork(struct dp_bus *bus)
 	bus->gathers = bus->corked = false;
 }
 
-int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
+void dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
-		return -ENOTCONN;
+		return; /* on_connect comes */
 	struct dp_subscription *s = dp_subscriptions_ask(
 		&bus->answers.subscriptions, filter, (int64_t)uv_now(bus->loop));
 	if (s == NULL)
 		dp_log_out_of_memory("a subscription");
-	int code = send_subscribe(bus, s);
-	note_lacking(bus);
-	return dp_mqtt_error(code);
+	send_subscribe(bus, s);
 }
 
-int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
+void dp_bus_unsubscribe(struct dp_bus *bus, const char *filter)
 {
 	if (!dp_bus_connected(bus))
-		return -ENOTCONN;
+		return;
 	dp_subscriptions_drop(&bus->answers.subscriptions, filter);
 	note_lacking(bus);
-	return dp_mqtt_error(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
+	int err = dp_mqtt_error(mosquitto_unsubscribe_v5(bus->mosq, NULL, filter, NULL));
+	if (err != 0 && err != -ENOTCONN)
+		dp_log(DP_LOG_WARN, "cannot unsubscribe", "filter=\"%s\" error=\"%s\"",
+			filter, strerror(-err));
 }
 
 bool dp_bus_connected(const struct dp_bus *bus)

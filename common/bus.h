@@ -41,14 +41,13 @@ void dp_bus_uncork(struct dp_bus *bus);
 
 /**
  * Subscribe with QoS 1; from on_connect, as each connection begins anew. What the broker
- * refuses is logged, is a matter of health (below) and is asked for again from time to
- * time.
- * @return as above
+ * refuses, or the library does not send, is logged, is a matter of health (below) and is
+ * asked for again from time to time.
  */
-int dp_bus_subscribe(struct dp_bus *bus, const char *filter);
+void dp_bus_subscribe(struct dp_bus *bus, const char *filter);
 
-/** Undo a subscription, if there is one. @return as dp_bus_publish() */
-int dp_bus_unsubscribe(struct dp_bus *bus, const char *filter);
+/** Undo a subscription, if there is one. What the library does not send is logged. */
+void dp_bus_unsubscribe(struct dp_bus *bus, const char *filter);
 
 bool dp_bus_connected(const struct dp_bus *bus);
 

@@ -109,6 +109,8 @@ static int weight(const struct dp_subscription *s)
 {
 	if (!s->wanted || granted(s))
 		return 0;
+	if (s->error != 0)
+		return 3;
 	return s->answer == NO_ANSWER ? 1 : s->answer < FIRST_REASON ? 2 : 3;
 }
 

@@ -15,10 +15,11 @@
 #define DP_SUBSCRIBE_QOS 1
 
 struct dp_subscription {
-	char *filter;	 /**< owned */
-	int mid;	 /**< of the SUBSCRIBE on its way, 0: none */
-	int answer;	 /**< the last one: -1 none yet, a QoS, or a reason from 0x80 on */
-	bool wanted;	 /**< on this connection */
+	char *filter; /**< owned */
+	int mid;      /**< of the SUBSCRIBE on its way, 0: none */
+	int answer;   /**< the last one: -1 none yet, a QoS, or a reason from 0x80 on */
+	int error;    /**< why the last SUBSCRIBE could not be sent, negative errno; or 0 */
+	bool wanted;  /**< on this connection */
 	int64_t next_ms; /**< when to ask again, unless granted */
 	int64_t wait_ms; /**< how long to wait then */
 };
@@ -60,7 +61,8 @@ enum dp_subscription_news dp_subscriptions_answered(struct dp_subscriptions *set
 /** One that is due to be asked for again, with its next time set; NULL: none. */
 struct dp_subscription *dp_subscriptions_due(struct dp_subscriptions *set, int64_t now_ms);
 
-/** The first one not granted as asked for: refused, else weaker, else open; NULL: none. */
+/** The first one not granted as asked for: refused or not sent, else weaker, else open;
+ * NULL: none. */
 const struct dp_subscription *dp_subscriptions_lacking(const struct dp_subscriptions *set);
 
 /** Free what it holds. */

@@ -259,19 +259,11 @@ static void ingest_work(uv_prepare_t *prepare)
 
 /* ---- our own publishers' bus ---- */
 
-static void subscribe(struct ingest *in)
-{
-	int err = dp_bus_subscribe(in->native, in->native_filter);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "filter=\"%s\" error=\"%s\"",
-			in->native_filter, strerror(-err));
-}
-
 static void on_native_connect(void *data)
 {
 	struct ingest *in = data;
 	if (in->ours)
-		subscribe(in);
+		dp_bus_subscribe(in->native, in->native_filter);
 }
 
 static void on_native_disconnect(void *data)
@@ -302,7 +294,7 @@ static void on_claim(void *data, bool ours)
 	struct ingest *in = data;
 	in->ours = ours;
 	if (ours && dp_bus_connected(in->native))
-		subscribe(in);
+		dp_bus_subscribe(in->native, in->native_filter);
 	/* What has arrived, or still arrives if this fails, is stored and answered. */
 	if (!ours)
 		dp_bus_unsubscribe(in->native, in->native_filter);

@@ -20,10 +20,7 @@
 static void on_connect(void *data)
 {
 	struct plain_link *link = data;
-	int err = dp_bus_subscribe(link->bus, link->filter);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "filter=\"%s\" error=\"%s\"",
-			link->filter, strerror(-err));
+	dp_bus_subscribe(link->bus, link->filter);
 }
 
 static void on_disconnect(void *data)

@@ -58,14 +58,13 @@ static void on_local_connect(void *data)
 	static const char *const filters[] = {"local/reading/+", "local/stats/+/+",
 		"local/last/+", "local/state/+", "local/status/+", "local/sampler/+",
 		"local/listening/+", "local/answer/#"};
-	int err = 0;
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++)
-		err = dp_bus_subscribe(r->local, filters[i]);
-	if (err == 0)
-		err = dp_bus_publish(r->local, &hello);
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+		dp_bus_subscribe(r->local, filters[i]);
+	int err = dp_bus_publish(r->local, &hello);
 	last_local_connected(&r->last);
 	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+		dp_log(DP_LOG_ERROR, "cannot ask the samplers for what is not accepted",
+			"error=\"%s\"", strerror(-err));
 	say_online(r);
 }
 

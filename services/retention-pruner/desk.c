@@ -96,19 +96,11 @@ static void publish_report(struct desk *desk)
 		desk->report_len = 0;
 }
 
-static void subscribe(struct desk *desk, const char *topic)
-{
-	int err = dp_bus_subscribe(desk->bus, topic);
-	if (err != 0)
-		dp_log(DP_LOG_WARN, "cannot subscribe", "topic=%s error=\"%s\"", topic,
-			strerror(-err));
-}
-
 static void on_connect(void *data)
 {
 	struct desk *desk = data;
-	subscribe(desk, RUN_TOPIC);
-	subscribe(desk, ANSWERED_TOPIC);
+	dp_bus_subscribe(desk->bus, RUN_TOPIC);
+	dp_bus_subscribe(desk->bus, ANSWERED_TOPIC);
 	say_unsent(desk);
 	publish_report(desk);
 }

@@ -378,13 +378,11 @@ bool outputs_message(struct outputs *outputs, const struct dp_bus_message *messa
 void outputs_connected(struct outputs *outputs)
 {
 	struct dp_bus *bus = outputs->options.presence->bus;
-	int err = 0;
 	for (size_t i = 0; i < outputs->n; i++) {
 		const struct output *output = &outputs->at[i];
 		char topic[DP_TOPIC_MAX];
 		snprintf(topic, sizeof(topic), COMMAND_PREFIX "%s", name_of(output));
-		if (err == 0)
-			err = dp_bus_subscribe(bus, topic);
+		dp_bus_subscribe(bus, topic);
 		presence_tell(outputs->options.presence, name_of(output), output->taken);
 		publish_state(output);
 	}
@@ -392,10 +390,7 @@ void outputs_connected(struct outputs *outputs)
 	 * Last, as what comes of it tells the publisher that the others are made. Without
 	 * outputs too: uplink.h wants to know.
 	 */
-	if (err == 0)
-		err = dp_bus_subscribe(bus, PUBLISHER_TOPIC);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	dp_bus_subscribe(bus, PUBLISHER_TOPIC);
 }
 
 void outputs_disconnected(struct outputs *outputs)

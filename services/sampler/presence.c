@@ -49,9 +49,7 @@ void presence_begin(struct presence *presence)
 
 void presence_listen(struct presence *presence)
 {
-	int err = dp_bus_subscribe(presence->bus, presence->will_topic);
-	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	dp_bus_subscribe(presence->bus, presence->will_topic);
 }
 
 bool presence_is_denied(

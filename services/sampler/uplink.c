@@ -120,11 +120,8 @@ static void on_resend(uv_timer_t *timer)
 
 void uplink_connected(struct uplink *up)
 {
-	int err = dp_bus_subscribe(up->bus, up->ack_topic);
-	if (err == 0)
-		err = dp_bus_subscribe(up->bus, UPLINK_HELLO);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	dp_bus_subscribe(up->bus, up->ack_topic);
+	dp_bus_subscribe(up->bus, UPLINK_HELLO);
 	pump(up);
 }
 

@@ -13,13 +13,15 @@ class OddBroker:
 
     suback   the code for each SUBSCRIBE, or None: no answer; may be changed while it runs
     puback   the code for each QoS 1 PUBLISH
+    largest  of a packet, as CONNACK says; None: it says nothing
     hang_up  close the connection after CONNACK; `goodbye`: with this DISCONNECT reason
     """
 
     certificates = None
 
-    def __init__(self, suback=1, puback=0, hang_up=False, goodbye=None):
+    def __init__(self, suback=1, puback=0, largest=None, hang_up=False, goodbye=None):
         self.suback, self.puback = suback, puback
+        self.largest = largest
         self.hang_up, self.goodbye = hang_up, goodbye
         self.packets = []  # (type, topic or filter)
         self._peers = []
@@ -73,7 +75,11 @@ class OddBroker:
         kind = first[0] >> 4
         if kind == CONNECT:
             self.packets.append((kind, None))
-            peer.sendall(bytes([0x20, 3, 0, 0, 0]))
+            properties = b""
+            if self.largest is not None:
+                properties = bytes([0x27]) + self.largest.to_bytes(4, "big")
+            length = len(properties)
+            peer.sendall(bytes([0x20, 3 + length, 0, 0, length]) + properties)
             if self.goodbye is not None:
                 peer.sendall(bytes([0xE0, 2, self.goodbye, 0]))
             if self.hang_up or self.goodbye is not None:

@@ -112,6 +112,16 @@ def test_without_an_answer_a_service_is_not_well(lab, odd):
     says(pruner, "not answered yet")
 
 
+def test_what_the_library_does_not_send_keeps_nothing_else_from_it(lab, odd, central):
+    """A SUBSCRIBE that is too large for the broker: the one after it leaves all the same."""
+    broker = odd(largest=21)
+    publisher = lab.publisher(broker, central, healthy=False)
+    says(publisher, "subscription to local/listening/+ could not be sent")
+    eventually(lambda: (SUBSCRIBE, "local/answer/#") in broker.packets, "the next is asked for")
+    lines = logged(publisher, "a subscription could not be sent")
+    assert [line["filter"] for line in lines] == ["local/listening/+"]
+
+
 def test_refused_readings_are_said_by_the_sampler(lab, odd):
     broker = odd(puback=0x87)
     sampler = lab.sampler(broker, "bench=sim@1", healthy=False, PERIOD_MS=100)

@@ -78,11 +78,10 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	return 0;
 }
 
-int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
+void dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 {
 	size_t len = strlen(bus->filters);
 	snprintf(bus->filters + len, sizeof(bus->filters) - len, "%s ", filter);
-	return bus->up ? 0 : -ENOTCONN;
 }
 
 bool dp_bus_connected(const struct dp_bus *bus)

@@ -161,10 +161,9 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	return 0;
 }
 
-int dp_bus_subscribe(struct dp_bus *bus, const char *filter)
+void dp_bus_subscribe(struct dp_bus *bus, const char *filter)
 {
 	(void)bus, (void)filter;
-	return 0;
 }
 
 bool dp_bus_connected(const struct dp_bus *bus)

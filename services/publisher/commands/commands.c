@@ -328,9 +328,7 @@ void commands_connected(struct commands *c)
 {
 	char filter[DP_TOPIC_MAX];
 	snprintf(filter, sizeof(filter), "cmd/%s/+/set", c->config->node_name);
-	int err = dp_bus_subscribe(c->centre, filter);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+	dp_bus_subscribe(c->centre, filter);
 }
 
 bool commands_any(const struct commands *c)

@@ -1,6 +1,5 @@
 #include "recall.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,18 +16,14 @@ static const struct {
 	const char *before, *after;
 } filters[] = {{"state/", "/+"}, {"status/", "/+"}, {"status/", ""}};
 
-static void each_filter(struct recall *recall, int (*call)(struct dp_bus *, const char *))
+static void each_filter(struct recall *recall, void (*call)(struct dp_bus *, const char *))
 {
-	int err = 0;
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]) && err == 0; i++) {
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
 		char filter[DP_TOPIC_MAX];
 		snprintf(filter, sizeof(filter), "%s%s%s", filters[i].before, recall->node,
 			filters[i].after);
-		err = call(recall->bus, filter);
+		call(recall->bus, filter);
 	}
-	if (err != 0 && err != -ENOTCONN)
-		dp_log(DP_LOG_WARN, "cannot read back what the centre retains",
-			"error=\"%s\"", strerror(-err));
 }
 
 void recall_start(struct recall *recall, struct dp_bus *bus, int64_t now_ms)

@@ -164,11 +164,11 @@ static int say(struct uplink *u, const char *status)
 static void on_connect(void *data)
 {
 	struct uplink *u = data;
-	int err = dp_bus_subscribe(u->bus, u->ack_filter);
-	if (err == 0)
-		err = say(u, "online");
+	dp_bus_subscribe(u->bus, u->ack_filter);
+	int err = say(u, "online");
 	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "error=\"%s\"", strerror(-err));
+		dp_log(DP_LOG_ERROR, "cannot say that the node is online", "error=\"%s\"",
+			strerror(-err));
 	u->options.connected(u->options.data);
 }
 

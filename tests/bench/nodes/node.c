@@ -203,10 +203,7 @@ static void on_connect(void *data)
 {
 	struct node *node = data;
 	node->connects++;
-	int err = dp_bus_subscribe(node->bus, node->answer_topic);
-	if (err != 0)
-		dp_log(DP_LOG_ERROR, "cannot subscribe", "node=%s error=\"%s\"", node->name,
-			strerror(-err));
+	dp_bus_subscribe(node->bus, node->answer_topic);
 	send_waiting(node);
 }
 
