@@ -277,6 +277,29 @@ static void test_each_way_of_sending_has_a_size_of_its_own(void **state)
 	end(owner);
 }
 
+/* The broker does not say which message it refuses: the largest one surely is too large. */
+static void test_what_was_largest_as_it_was_sent_is_cut_smaller(void **state)
+{
+	(void)state;
+	struct owner *owner = begin(true);
+	const struct refusal *refusal = &owner->uplink.sender.refusal;
+	add_live(owner->stream, 1, 50, 0);
+	assert_sent(owner, "1+50o ");
+	answer_taking(owner, DP_ACK_STORED, 1, 1, true);
+	add_live(owner->stream, 51, 70, 0);
+	assert_sent(owner, "51+20* ");
+	fake_bus.options.on_refused(
+		fake_bus.options.data, "/data/pi/batch", REFUSAL_TOO_LARGE);
+	assert_in_range(refusal_limit(refusal, false), 40 * 50 / 2, 50 * 50 / 2);
+	assert_int_equal(refusal_limit(refusal, true), REFUSAL_BATCH_BYTES);
+	/* Another one, after the pause: only the deflated one can have been it. */
+	owner->uplink.sender.refusal.until_ms = 0;
+	fake_bus.options.on_refused(
+		fake_bus.options.data, "/data/pi/batch", REFUSAL_TOO_LARGE);
+	assert_in_range(refusal_limit(refusal, true), 40 * 20 / 2, 50 * 20 / 2);
+	end(owner);
+}
+
 static void take_and_postpone(struct encoding *encoding, int64_t *now_ms, int64_t pause_ms)
 {
 	assert_true(encoding_offers(encoding, *now_ms));
@@ -325,6 +348,7 @@ int main(void)
 		cmocka_unit_test(
 			test_what_is_postponed_of_the_outbox_goes_out_again_at_once),
 		cmocka_unit_test(test_each_way_of_sending_has_a_size_of_its_own),
+		cmocka_unit_test(test_what_was_largest_as_it_was_sent_is_cut_smaller),
 		cmocka_unit_test(test_it_is_offered_again_less_and_less_often),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,7 +125,7 @@ bool delivery_any_encoded(
 	const struct delivery *d, uint64_t owner, uint64_t first, uint64_t count)
 {
 	for (unsigned i = 0; i < d->max; i++) {
-		if (d->slots[i].encoded && overlaps(&d->slots[i], owner, first, count))
+		if (d->slots[i].size.encoded && overlaps(&d->slots[i], owner, first, count))
 			return true;
 	}
 	return false;
@@ -171,11 +171,24 @@ const struct flight *delivery_find(const struct delivery *d, uint64_t number)
 	return find(d, number);
 }
 
-void delivery_encoded(struct delivery *d, uint64_t number)
+void delivery_sized(struct delivery *d, uint64_t number, const struct flight_size *size)
 {
 	struct flight *flight = find(d, number);
 	if (flight != NULL)
-		flight->encoded = true;
+		flight->size = *size;
+}
+
+const struct flight *delivery_largest(const struct delivery *d, const size_t limits[2])
+{
+	const struct flight *largest = NULL;
+	for (unsigned i = 0; i < d->max; i++) {
+		const struct flight *flight = &d->slots[i];
+		if (flight->count > 0 &&
+			flight->size.text <= limits[flight->size.deflate] &&
+			(largest == NULL || flight->size.sent > largest->size.sent))
+			largest = flight;
+	}
+	return largest;
 }
 
 bool delivery_remove(struct delivery *d, uint64_t number, struct flight *out)

@@ -11,10 +11,19 @@
 #define PUBLISHER_DELIVERY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** What the window is shared between. */
 enum delivery_class { DELIVERY_LIVE, DELIVERY_BACKLOG, DELIVERY_CLASSES };
+
+/** What a message weighs. */
+struct flight_size {
+	size_t text;  /**< bytes of its readings */
+	size_t sent;  /**< bytes of its payload */
+	bool deflate; /**< it was to be deflated, if that made it shorter */
+	bool encoded; /**< it is */
+};
 
 struct flight {
 	uint64_t owner;	 /**< the caller's handle of the stream */
@@ -25,7 +34,7 @@ struct flight {
 	int64_t sent_ms;
 	uint32_t wait_ms; /**< how long its answer may take, as it says itself */
 	int64_t deadline_ms;
-	bool encoded; /**< its payload is */
+	struct flight_size size;
 };
 
 struct delivery {
@@ -76,8 +85,14 @@ const struct flight *delivery_send(struct delivery *d, enum delivery_class class
  */
 void delivery_answer(struct delivery *d, uint64_t owner, uint64_t first, uint64_t count);
 
-/** The message of that number, in flight, has an encoded payload. */
-void delivery_encoded(struct delivery *d, uint64_t number);
+/** What the message of that number, in flight, weighs. */
+void delivery_sized(struct delivery *d, uint64_t number, const struct flight_size *size);
+
+/**
+ * Of the messages in flight whose text has no more bytes than limits[deflate], the one with
+ * the largest payload; NULL: there is none.
+ */
+const struct flight *delivery_largest(const struct delivery *d, const size_t limits[2]);
 
 /** Whether a message in flight that has one of these readings is encoded. */
 bool delivery_any_encoded(

@@ -14,29 +14,18 @@
 
 void refusal_init(struct refusal *refusal)
 {
-	const struct refusal_size most = {.limit = REFUSAL_BATCH_BYTES};
-	*refusal = (struct refusal){.sizes = {most, most}};
+	*refusal = (struct refusal){.limits = {REFUSAL_BATCH_BYTES, REFUSAL_BATCH_BYTES}};
 }
 
 size_t refusal_limit(const struct refusal *refusal, bool deflate)
 {
-	return refusal->sizes[deflate].limit;
-}
-
-void refusal_sent(struct refusal *refusal, bool deflate, size_t len, uint32_t count)
-{
-	struct refusal_size *size = &refusal->sizes[deflate];
-	if (len > size->largest)
-		size->largest = len;
-	if (count > size->most)
-		size->most = count;
-	refusal->deflate = deflate;
+	return refusal->limits[deflate];
 }
 
 void refusal_shrink(struct refusal *refusal, bool deflate, size_t len)
 {
 	size_t limit = len / 2 > BATCH_LEAST ? len / 2 : BATCH_LEAST;
-	refusal->sizes[deflate] = (struct refusal_size){.limit = limit};
+	refusal->limits[deflate] = limit;
 	dp_log(DP_LOG_WARN, "the centre's broker refuses messages of this size",
 		"bytes=%zu next_bytes=%zu deflated=%d", len, limit, deflate);
 }
@@ -101,17 +90,16 @@ const char *refusal_text(const struct refusal *refusal)
 /*
  * A PUBACK says no. Which of the messages under way it was about is not known: they come
  * back when their time is up, and nothing is sent until the answers to all of them must be
- * here.
+ * here. If one was too large, so is the largest of them, whichever was meant.
  */
-void refusal_by_puback(
-	struct refusal *refusal, int reason, int64_t now_ms, uint64_t *random)
+void refusal_by_puback(struct refusal *refusal, int reason,
+	const struct refusal_batch *largest, int64_t now_ms, uint64_t *random)
 {
 	if (now_ms < refusal->until_ms)
 		return;
-	bool deflate = refusal->deflate;
-	const struct refusal_size *size = &refusal->sizes[deflate];
-	if (reason == REFUSAL_TOO_LARGE && size->most > 1 && size->limit > BATCH_LEAST) {
-		refusal_shrink(refusal, deflate, size->largest);
+	if (reason == REFUSAL_TOO_LARGE && largest->count > 1 &&
+		refusal->limits[largest->deflate] > BATCH_LEAST) {
+		refusal_shrink(refusal, largest->deflate, largest->len);
 		refusal->until_ms = now_ms + PAUSE_MS;
 		return;
 	}

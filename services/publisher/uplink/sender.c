@@ -204,9 +204,11 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 	int err = publish(sender, &message);
 	if (err == 0) {
 		sender->batches++;
-		if (message.payload.encoding != DP_ENCODING_NONE)
-			delivery_encoded(&sender->delivery, message.number);
-		refusal_sent(&sender->refusal, deflate, len, count);
+		const struct flight_size size = {.text = len,
+			.sent = message.payload.len,
+			.deflate = deflate,
+			.encoded = message.payload.encoding != DP_ENCODING_NONE};
+		delivery_sized(&sender->delivery, message.number, &size);
 		if (first + count > stream->uplink.sent_end)
 			stream->uplink.sent_end = first + count;
 		note_sent(sender, stream, now_ms);

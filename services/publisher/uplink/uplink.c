@@ -104,7 +104,7 @@ static void on_empty_answer(struct uplink *u, const struct dp_bus_message *messa
 {
 	const struct flight *flight =
 		sender_find(&u->sender, message->correlation, message->correlation_len);
-	if (flight == NULL || !flight->encoded) {
+	if (flight == NULL || !flight->size.encoded) {
 		u->strange_answers++;
 		return;
 	}
@@ -181,15 +181,23 @@ static void on_disconnect(void *data)
 static void on_refused(void *data, const char *topic, int reason)
 {
 	struct uplink *u = data;
+	struct sender *sender = &u->sender;
 	const struct publisher_config *config = u->options.config;
 	char node[DP_NAME_MAX + 1];
 	if (dp_topic_node(topic, config->topic_prefix, "/batch", node) != 0)
 		return; /* no batch: the bus has said it */
-	if (reason == REFUSAL_NOT_AUTHORIZED && strcmp(node, config->node_name) != 0)
-		sender_refuse_name(&u->sender, node, now_ms(u));
-	else
-		refusal_by_puback(
-			&u->sender.refusal, reason, now_ms(u), &u->sender.delivery.random);
+	if (reason == REFUSAL_NOT_AUTHORIZED && strcmp(node, config->node_name) != 0) {
+		sender_refuse_name(sender, node, now_ms(u));
+		return;
+	}
+	const struct flight *flight =
+		delivery_largest(&sender->delivery, sender->refusal.limits);
+	struct refusal_batch largest = {.count = 0};
+	if (flight != NULL)
+		largest = (struct refusal_batch){
+			flight->size.deflate, flight->size.text, flight->count};
+	refusal_by_puback(&sender->refusal, reason, &largest, now_ms(u),
+		&sender->delivery.random);
 }
 
 void uplink_init(struct uplink *u, const struct uplink_options *options)
