@@ -156,13 +156,23 @@ static int read_identity(struct dp_store *store)
 	return err != 0 ? err : find_identity(store);
 }
 
+static int open_database(struct dp_store *store)
+{
+	int err = dp_sqlite_open(&store->db, store->path, &schema);
+	if (err != -EUCLEAN)
+		return err;
+	int mended = dp_schema_mend_file(store->path, &schema);
+	if (mended > 0)
+		return dp_sqlite_open(&store->db, store->path, &schema);
+	/* There are some, and it may be possible later. */
+	return mended == -EBUSY || mended == -ENOSPC ? mended : err;
+}
+
 /* With the lock held: nobody replaces the file between the steps. */
 static int open_locked(struct dp_store *store, enum dp_file_state state)
 {
 	struct stat status;
-	int err = state == DP_FILE_EMPTIED
-			  ? -EUCLEAN
-			  : dp_sqlite_open(&store->db, store->path, &schema);
+	int err = state == DP_FILE_EMPTIED ? -EUCLEAN : open_database(store);
 	if ((err == 0 || err == -EUCLEAN) && stat(store->path, &status) == 0) {
 		store->device = status.st_dev;
 		store->inode = status.st_ino;
