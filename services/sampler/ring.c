@@ -111,6 +111,14 @@ uint64_t ring_unaccepted(const struct ring *ring, uint64_t from, uint64_t *first
 	return seq - *first;
 }
 
+bool ring_is_short(struct ring *ring, uint64_t room)
+{
+	uint64_t taken = ring->next - ring->low;
+	uint64_t quarter = room >= 4 ? room / 4 : 1;
+	ring->is_short = taken > room / 2 || (ring->is_short && taken > quarter);
+	return ring->is_short;
+}
+
 void ring_rewind(struct ring *ring)
 {
 	for (uint64_t seq = ring->low; seq < ring->cursor; seq++) {

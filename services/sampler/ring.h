@@ -29,6 +29,7 @@ struct ring {
 	uint64_t next;	 /**< the number the next reading gets; from 1 */
 	uint64_t cursor; /**< where to look for the next one to send */
 	uint64_t in_flight;
+	bool is_short; /**< of room: see ring_is_short() */
 };
 
 /** @return 0 or -ENOMEM */
@@ -59,6 +60,13 @@ uint64_t ring_accept(struct ring *ring, uint64_t first, uint64_t count);
  * @return how many follow *first; 0 when there is none
  */
 uint64_t ring_unaccepted(const struct ring *ring, uint64_t from, uint64_t *first);
+
+/**
+ * Whether answers are wanted soon: more than half of the room is taken, and after that
+ * until only a quarter is.
+ * @param room  readings; at least 1
+ */
+bool ring_is_short(struct ring *ring, uint64_t room);
 
 /** Everything in flight waits again. */
 void ring_rewind(struct ring *ring);

@@ -42,11 +42,12 @@ static uint64_t resend_first(const struct uplink *up)
  * How long an answer may take: as the publisher says, while there is room for what comes
  * meanwhile.
  */
-static uint32_t wait_ms(const struct uplink *up)
+static uint32_t wait_ms(struct uplink *up)
 {
 	const struct uplink_options *o = &up->options;
 	int64_t room = o->window < o->ring_size ? o->window : o->ring_size;
-	if (up->stopping || up->ring.next - up->ring.low > (uint64_t)room / 2)
+	bool is_short = ring_is_short(&up->ring, (uint64_t)room);
+	if (up->stopping || is_short)
 		return 0;
 	return up->within_ms < DP_WAIT_MAX_MS ? (uint32_t)up->within_ms : DP_WAIT_MAX_MS;
 }

@@ -321,6 +321,41 @@ static void test_a_ring_behaves_as_an_endless_array_would(void **state)
 	}
 }
 
+/* Around the half nothing goes to and fro: each change has readings sent again. */
+static void test_room_is_short_above_a_half_until_a_quarter(void **state)
+{
+	(void)state;
+	struct ring ring;
+	fill(&ring, 20, 8);
+	assert_false(ring_is_short(&ring, 16));
+	push(&ring, 0);
+	assert_true(ring_is_short(&ring, 16));
+	assert_int_equal(ring_accept(&ring, 1, 4), 4);
+	assert_true(ring_is_short(&ring, 16));
+	assert_int_equal(ring_accept(&ring, 5, 1), 1);
+	assert_false(ring_is_short(&ring, 16));
+	for (int i = 0; i < 4; i++)
+		push(&ring, 0);
+	assert_false(ring_is_short(&ring, 16));
+	push(&ring, 0);
+	assert_true(ring_is_short(&ring, 16));
+	ring_finish(&ring);
+}
+
+/* One reading in it is what it is for. */
+static void test_small_room_is_short_no_longer_than_it_must(void **state)
+{
+	(void)state;
+	for (uint64_t room = 2; room <= 8; room++) {
+		struct ring ring;
+		fill(&ring, 20, (unsigned)room / 2 + 1);
+		assert_true(ring_is_short(&ring, room));
+		ring_accept(&ring, 1, room / 2);
+		assert_false(ring_is_short(&ring, room));
+		ring_finish(&ring);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +369,8 @@ int main(void)
 		cmocka_unit_test(test_a_failed_send_is_tried_again),
 		cmocka_unit_test(test_after_a_rewind_everything_unanswered_is_sent_again),
 		cmocka_unit_test(test_what_is_not_accepted_can_be_told),
+		cmocka_unit_test(test_room_is_short_above_a_half_until_a_quarter),
+		cmocka_unit_test(test_small_room_is_short_no_longer_than_it_must),
 		cmocka_unit_test(test_a_ring_behaves_as_an_endless_array_would),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
