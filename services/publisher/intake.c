@@ -33,6 +33,23 @@ void intake_init(struct intake *in, const struct intake_options *options)
 
 /* ---- readings in ---- */
 
+/* The centre commits each of its readings at once, and what others have sent with it. */
+static void note_hasty(const struct intake *in, struct stream *stream)
+{
+	const struct publisher_config *config = in->options.config;
+	char hex[DP_STREAM_HEX + 1];
+	if (config->answer_ms + config->send_every_ms == 0 ||
+		!stream_is_hasty(stream, now_ms(in)))
+		return;
+	dp_hex_encode(stream->id.bytes, DP_STREAM_BYTES, hex);
+	dp_log(DP_LOG_WARN,
+		"a sampler wants each answer at once, so little is gathered here and at "
+		"the "
+		"centre: is it of an older version, or are RING_SIZE or WINDOW "
+		"small?",
+		"stream=%s", hex);
+}
+
 static struct stream *stream_of(struct intake *in, const struct dp_identity *identity)
 {
 	const struct dp_stream_id *id = &identity->stream;
@@ -44,6 +61,7 @@ static struct stream *stream_of(struct intake *in, const struct dp_identity *ide
 			streams_add(in->options.streams, id, in->options.config->node_name);
 	}
 	stream_hear(stream, now_ms(in), identity->wait_ms == 0);
+	note_hasty(in, stream);
 	return stream;
 }
 

@@ -249,6 +249,29 @@ static void test_a_stream_that_ended_long_ago_is_forgotten_unless_it_is_used(voi
 	end(owner);
 }
 
+/* It has no `wait` in its messages: it is of an older version. */
+static void test_a_sampler_that_hurries_the_centre_is_named(void **state)
+{
+	(void)state;
+	for (int64_t answer_ms = 0; answer_ms <= 10000; answer_ms += 10000) {
+		struct capture capture;
+		char log[1024];
+		struct owner *owner = begin();
+		owner->config.answer_ms = answer_ms;
+		owner->config.send_every_ms = 0;
+		capture_begin(&capture, STDERR_FILENO);
+		send_reading(owner, 1, 1, 1, reading);
+		owner->streams.first->urgent_ms -= 60000;
+		send_reading(owner, 1, 2, 1, reading);
+		capture_end(&capture, log, sizeof(log));
+		/* Without time for answers all are wanted at once. */
+		assert_int_equal(
+			strstr(log, "stream=01000000000000000000000000000000") != NULL,
+			answer_ms > 0);
+		end(owner);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_a_reading_without_a_time_waits_for_the_clock),
 		cmocka_unit_test(test_as_long_as_it_waits_there_is_a_deadline),
 		cmocka_unit_test(test_a_last_word_is_due_unless_more_follows),
+		cmocka_unit_test(test_a_sampler_that_hurries_the_centre_is_named),
 		cmocka_unit_test(
 			test_a_stream_that_ended_long_ago_is_forgotten_unless_it_is_used),
 	};

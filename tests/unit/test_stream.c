@@ -430,6 +430,31 @@ static void test_what_only_the_outbox_had_is_lost_with_it(void **state)
 	stream_destroy(stream);
 }
 
+static void test_a_sampler_that_never_lets_answers_take_time_is_told_once(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	stream_hear(stream, 1000, true);
+	stream_hear(stream, 60999, true);
+	assert_false(stream_is_hasty(stream, 60999));
+	stream_hear(stream, 61000, true);
+	assert_true(stream_is_hasty(stream, 61000));
+	assert_false(stream_is_hasty(stream, 61000));
+	stream_destroy(stream);
+}
+
+/* Its ring is full: it was patient before. */
+static void test_a_sampler_in_need_is_not_hasty(void **state)
+{
+	(void)state;
+	struct stream *stream = make_stream();
+	stream_hear(stream, 1000, false);
+	stream_hear(stream, 2000, true);
+	stream_hear(stream, 200000, true);
+	assert_false(stream_is_hasty(stream, 200000));
+	stream_destroy(stream);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +483,9 @@ int main(void)
 		cmocka_unit_test(
 			test_what_is_given_up_is_removed_and_the_centre_hears_of_it),
 		cmocka_unit_test(test_what_only_the_outbox_had_is_lost_with_it),
+		cmocka_unit_test(
+			test_a_sampler_that_never_lets_answers_take_time_is_told_once),
+		cmocka_unit_test(test_a_sampler_in_need_is_not_hasty),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HASTY_MS 60000
+
 struct stream *stream_create(const struct dp_stream_id *id, const char *node)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
@@ -64,6 +66,16 @@ void stream_hear(struct stream *stream, int64_t now_ms, bool urgent)
 	if (urgent && !stream->urgent)
 		stream->urgent_ms = now_ms;
 	stream->urgent = urgent;
+	stream->patient = stream->patient || !urgent;
+}
+
+bool stream_is_hasty(struct stream *stream, int64_t now_ms)
+{
+	if (stream->patient || stream->noted_hasty || !stream->urgent ||
+		now_ms - stream->urgent_ms < HASTY_MS)
+		return false;
+	stream->noted_hasty = true;
+	return true;
 }
 
 void stream_hear_boot(struct stream *stream, struct boot *boot, uint64_t undated)

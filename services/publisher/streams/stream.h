@@ -41,6 +41,8 @@ struct stream {
 	bool low_due;	     /**< it closed its stream and the centre must hear */
 	bool urgent;	     /**< it cannot wait for answers: it stops, or has no room */
 	int64_t urgent_ms;   /**< since when */
+	bool patient;	     /**< it has said once that answers may take time */
+	bool noted_hasty;    /**< stream_is_hasty() has been true */
 
 	/** What the outbox knows of it: written by the outbox. */
 	struct {
@@ -85,6 +87,12 @@ bool stream_empty(const struct stream *stream);
 
 /** Its sampler has said something. @param urgent  it cannot wait for its answers */
 void stream_hear(struct stream *stream, int64_t now_ms, bool urgent);
+
+/**
+ * Whether its sampler has wanted every answer at once for a minute, and never said anything
+ * else: it may not know that they can take time. True once.
+ */
+bool stream_is_hasty(struct stream *stream, int64_t now_ms);
 
 /**
  * A reading of that boot that came without a time.
