@@ -1,5 +1,6 @@
 """What arrives soon after a commit is committed together, no later than its senders allow."""
 
+import itertools
 import json
 from functools import partial
 
@@ -10,7 +11,6 @@ from harness.peer import new_stream, readings, senml
 from harness.wait import DEADLINE_S
 
 LONG_MS = 60000  # no test waits for it: what it delays is not answered before something ends it
-LEAST_BYTES = 200  # of memory that a message takes; nothing smaller is queued
 assert LONG_MS > 1000 * DEADLINE_S
 
 
@@ -139,17 +139,22 @@ def test_plain_messages_wait_for_each_other(lab, central):
         centre.plain(value)
     centre.ingest.start()
     eventually(lambda: centre.temperatures()[-1] == 100, "the backlog is stored")
-    commits = centre.commits(messages=100)
-    # The first is alone if it comes a PLAIN_WAIT after the backlog; it makes the next ones wait.
-    centre.plain(101)
-    eventually(lambda: centre.temperatures()[-1] == 101, "it is stored")
-    for value in range(102, 122):
-        centre.plain(value)
-    eventually(lambda: centre.counters()["queued_bytes"] > 20 * LEAST_BYTES, "all are gathered")
-    assert centre.temperatures()[-1] == 101
-    eventually(lambda: centre.temperatures()[-1] == 121, "they are stored by themselves")
-    assert [value for value in centre.temperatures() if value > 0] == list(range(1, 122))
-    assert centre.commits(messages=121) - commits == 2
+    centre.commits(messages=100)
+    before = centre.counters()
+    sent = itertools.count(101)
+
+    def shared():
+        """Send one more; how many have been in the commit of another one."""
+        centre.plain(next(sent))
+        now = centre.counters()
+        return now["messages"] - before["messages"] - (now["commits"] - before["commits"])
+
+    # Sent so far apart each would have one of its own.
+    eventually(lambda: shared() >= 20, "they share commits", poll_s=0.1)
+    last = next(sent)
+    centre.plain(last)
+    eventually(lambda: centre.temperatures()[-1] == last, "they are stored by themselves")
+    assert [value for value in centre.temperatures() if value > 0] == list(range(1, last + 1))
 
 
 @pytest.mark.parametrize("in_flight_bytes", [1, 100])
