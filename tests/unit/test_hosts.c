@@ -15,20 +15,20 @@ static void assert_hosts(const char *host, const char *port, size_t rotate,
 	hosts_finish(&hosts);
 }
 
-static void an_address_stays(void **state)
+static void test_an_address_stays(void **state)
 {
 	(void)state;
 	assert_hosts("127.0.0.1", "", 0, "127.0.0.1", "127.0.0.1", "");
 	assert_hosts("::1", "5433", 0, "::1", "::1", "5433");
 }
 
-static void a_folder_is_not_looked_up(void **state)
+static void test_a_folder_is_not_looked_up(void **state)
 {
 	(void)state;
 	assert_hosts("/run/postgresql", "5432", 0, "/run/postgresql", "", "5432");
 }
 
-static void each_host_has_its_port(void **state)
+static void test_each_host_has_its_port(void **state)
 {
 	(void)state;
 	assert_hosts("127.0.0.1,/run/a,127.0.0.2", "1,2,3", 0, "127.0.0.1,/run/a,127.0.0.2",
@@ -47,7 +47,7 @@ static void each_host_has_its_port(void **state)
 		",7,6432");
 }
 
-static void another_one_comes_first_each_time(void **state)
+static void test_another_one_comes_first_each_time(void **state)
 {
 	(void)state;
 	assert_hosts("127.0.0.1,127.0.0.2", "1,2", 1, "127.0.0.2,127.0.0.1",
@@ -56,7 +56,7 @@ static void another_one_comes_first_each_time(void **state)
 		"127.0.0.1,127.0.0.2", "1,2");
 }
 
-static void what_is_wrong_is_said(void **state)
+static void test_what_is_wrong_is_said(void **state)
 {
 	(void)state;
 	struct hosts hosts;
@@ -69,7 +69,7 @@ static void what_is_wrong_is_said(void **state)
 	hosts_finish(&hosts);
 }
 
-static void one_name_without_address_does_no_harm(void **state)
+static void test_one_name_without_address_does_no_harm(void **state)
 {
 	(void)state;
 	assert_hosts("no..name,127.0.0.2", "1,2", 0, "127.0.0.2", "127.0.0.2", "2");
@@ -79,12 +79,12 @@ static void one_name_without_address_does_no_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_address_stays),
-		cmocka_unit_test(a_folder_is_not_looked_up),
-		cmocka_unit_test(each_host_has_its_port),
-		cmocka_unit_test(another_one_comes_first_each_time),
-		cmocka_unit_test(what_is_wrong_is_said),
-		cmocka_unit_test(one_name_without_address_does_no_harm),
+		cmocka_unit_test(test_an_address_stays),
+		cmocka_unit_test(test_a_folder_is_not_looked_up),
+		cmocka_unit_test(test_each_host_has_its_port),
+		cmocka_unit_test(test_another_one_comes_first_each_time),
+		cmocka_unit_test(test_what_is_wrong_is_said),
+		cmocka_unit_test(test_one_name_without_address_does_no_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

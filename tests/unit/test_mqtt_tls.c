@@ -147,7 +147,7 @@ static void assert_connects(struct scene *s, const char *host)
 static const struct issue ordinary = {
 	.name = HOST, .usage = "serverAuth", .hosts = "DNS:" HOST ",IP:192.0.2.1"};
 
-static void hosts(void **state)
+static void test_hosts(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -163,7 +163,7 @@ static void hosts(void **state)
 	finish(&s);
 }
 
-static void authorities(void **state)
+static void test_authorities(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -183,7 +183,7 @@ static void authorities(void **state)
 }
 
 /* The service's clock counts, not the kernel's. */
-static void dates(void **state)
+static void test_dates(void **state)
 {
 	struct scene s;
 	begin(&s, state,
@@ -205,7 +205,7 @@ static void dates(void **state)
 	finish(&s);
 }
 
-static void for_clients_only(void **state)
+static void test_for_clients_only(void **state)
 {
 	struct scene s;
 	begin(&s, state, &(struct issue){.name = HOST, .usage = "clientAuth"});
@@ -256,7 +256,7 @@ static void refused(void **state, int version, bool reads)
 	}
 }
 
-static void ours_is_refused(void **state)
+static void test_ours_is_refused(void **state)
 {
 	refused(state, TLS1_2_VERSION, true);
 	refused(state, TLS1_3_VERSION, true);
@@ -264,7 +264,7 @@ static void ours_is_refused(void **state)
 	refused(state, TLS1_3_VERSION, false);
 }
 
-static void ours_is_missing(void **state)
+static void test_ours_is_missing(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -277,7 +277,7 @@ static void ours_is_missing(void **state)
 	finish(&s);
 }
 
-static void a_broker_of_old(void **state)
+static void test_a_broker_of_old(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -288,7 +288,7 @@ static void a_broker_of_old(void **state)
 	finish(&s);
 }
 
-static void a_broker_that_hangs_up(void **state)
+static void test_a_broker_that_hangs_up(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -325,7 +325,7 @@ static void a_broker_that_hangs_up(void **state)
 	finish(&s);
 }
 
-static void a_broker_without_tls(void **state)
+static void test_a_broker_without_tls(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -338,7 +338,7 @@ static void a_broker_without_tls(void **state)
 	finish(&s);
 }
 
-static void before_it_begins(void **state)
+static void test_before_it_begins(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -359,16 +359,16 @@ static void before_it_begins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_DIRECTORY(hosts),
-		IN_DIRECTORY(authorities),
-		IN_DIRECTORY(dates),
-		IN_DIRECTORY(for_clients_only),
-		IN_DIRECTORY(ours_is_refused),
-		IN_DIRECTORY(ours_is_missing),
-		IN_DIRECTORY(a_broker_of_old),
-		IN_DIRECTORY(a_broker_that_hangs_up),
-		IN_DIRECTORY(a_broker_without_tls),
-		IN_DIRECTORY(before_it_begins),
+		IN_DIRECTORY(test_hosts),
+		IN_DIRECTORY(test_authorities),
+		IN_DIRECTORY(test_dates),
+		IN_DIRECTORY(test_for_clients_only),
+		IN_DIRECTORY(test_ours_is_refused),
+		IN_DIRECTORY(test_ours_is_missing),
+		IN_DIRECTORY(test_a_broker_of_old),
+		IN_DIRECTORY(test_a_broker_that_hangs_up),
+		IN_DIRECTORY(test_a_broker_without_tls),
+		IN_DIRECTORY(test_before_it_begins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

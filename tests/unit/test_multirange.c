@@ -14,7 +14,7 @@ static void assert_same(const char *text)
 	dp_intervals_finish(&set);
 }
 
-static void reads_what_it_writes(void **state)
+static void test_reads_what_it_writes(void **state)
 {
 	(void)state;
 	assert_same("{}");
@@ -22,7 +22,7 @@ static void reads_what_it_writes(void **state)
 	assert_same("{[1,101),[200,301),[9007199254740992,9007199254740993)}");
 }
 
-static void bounds_are_numbers_of_the_set(void **state)
+static void test_bounds_are_numbers_of_the_set(void **state)
 {
 	(void)state;
 	struct dp_intervals set = {.n = 0};
@@ -35,7 +35,7 @@ static void bounds_are_numbers_of_the_set(void **state)
 	dp_intervals_finish(&set);
 }
 
-static void replaces_what_was_in_the_set(void **state)
+static void test_replaces_what_was_in_the_set(void **state)
 {
 	(void)state;
 	struct dp_intervals set = {.n = 0};
@@ -45,7 +45,7 @@ static void replaces_what_was_in_the_set(void **state)
 	dp_intervals_finish(&set);
 }
 
-static void refuses_anything_else(void **state)
+static void test_refuses_anything_else(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {"", "{", "}", "{[1,2)", "{[1,2)}x", "{[1,2),}",
@@ -62,10 +62,10 @@ static void refuses_anything_else(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_what_it_writes),
-		cmocka_unit_test(bounds_are_numbers_of_the_set),
-		cmocka_unit_test(replaces_what_was_in_the_set),
-		cmocka_unit_test(refuses_anything_else),
+		cmocka_unit_test(test_reads_what_it_writes),
+		cmocka_unit_test(test_bounds_are_numbers_of_the_set),
+		cmocka_unit_test(test_replaces_what_was_in_the_set),
+		cmocka_unit_test(test_refuses_anything_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,7 +98,7 @@ static const struct issue ordinary = {.name = "node", .usage = CLIENT};
 
 /* ---- what is good ---- */
 
-static void keys_of_all_forms(void **state)
+static void test_keys_of_all_forms(void **state)
 {
 	static const enum key_form forms[] = {KEY_PKCS8, KEY_TRADITIONAL};
 	static const int bits[] = {0, 2048};
@@ -115,7 +115,7 @@ static void keys_of_all_forms(void **state)
 	}
 }
 
-static void without_a_certificate(void **state)
+static void test_without_a_certificate(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -124,7 +124,7 @@ static void without_a_certificate(void **state)
 	finish(&s);
 }
 
-static void certificate_and_key_in_one_file(void **state)
+static void test_certificate_and_key_in_one_file(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -135,7 +135,7 @@ static void certificate_and_key_in_one_file(void **state)
 	finish(&s);
 }
 
-static void a_chain_leads_to_the_authority(void **state)
+static void test_a_chain_leads_to_the_authority(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -162,7 +162,7 @@ static void a_chain_leads_to_the_authority(void **state)
 	finish(&s);
 }
 
-static void one_of_many_authorities(void **state)
+static void test_one_of_many_authorities(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -176,7 +176,7 @@ static void one_of_many_authorities(void **state)
 
 /* ---- what may be right ---- */
 
-static void another_authority(void **state)
+static void test_another_authority(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -195,7 +195,7 @@ static void another_authority(void **state)
 	finish(&s);
 }
 
-static void dates(void **state)
+static void test_dates(void **state)
 {
 	struct scene s;
 	begin(&s, state,
@@ -223,7 +223,7 @@ static void dates(void **state)
 	finish(&s);
 }
 
-static void a_certificate_for_servers(void **state)
+static void test_a_certificate_for_servers(void **state)
 {
 	struct scene s;
 	begin(&s, state, &(struct issue){.name = "node", .usage = "serverAuth"});
@@ -231,7 +231,7 @@ static void a_certificate_for_servers(void **state)
 	finish(&s);
 }
 
-static void a_key_that_others_may_read(void **state)
+static void test_a_key_that_others_may_read(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -245,7 +245,7 @@ static void a_key_that_others_may_read(void **state)
 	finish(&s);
 }
 
-static void all_doubts_at_once(void **state)
+static void test_all_doubts_at_once(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -262,7 +262,7 @@ static void all_doubts_at_once(void **state)
 
 /* ---- what is wrong ---- */
 
-static void a_key_of_another(void **state)
+static void test_a_key_of_another(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -280,7 +280,7 @@ static void a_key_of_another(void **state)
 }
 
 /* Nobody is asked for a passphrase: standard input, where it would be typed, has it. */
-static void an_encrypted_key(void **state)
+static void test_an_encrypted_key(void **state)
 {
 	static const enum key_form forms[] = {KEY_ENCRYPTED, KEY_ENCRYPTED_OLD};
 	struct scene s;
@@ -299,7 +299,7 @@ static void an_encrypted_key(void **state)
 	finish(&s);
 }
 
-static void exchanged_files(void **state)
+static void test_exchanged_files(void **state)
 {
 	struct scene s;
 	begin(&s, state, &ordinary);
@@ -326,7 +326,7 @@ static void assert_all_wrong(struct scene *s, const char *text, size_t len,
 	assert_good(s);
 }
 
-static void garbage(void **state)
+static void test_garbage(void **state)
 {
 	static const char nonsense[] = "no\0thing of\nuse";
 	struct scene s;
@@ -347,7 +347,7 @@ static void garbage(void **state)
 }
 
 /* As a reader sees a file that is being written in place. */
-static void cut_short_anywhere(void **state)
+static void test_cut_short_anywhere(void **state)
 {
 	struct scene s;
 	char text[4096];
@@ -371,7 +371,7 @@ static void cut_short_anywhere(void **state)
 	finish(&s);
 }
 
-static void a_key_that_is_too_weak(void **state)
+static void test_a_key_that_is_too_weak(void **state)
 {
 	struct scene s;
 	begin(&s, state,
@@ -380,7 +380,7 @@ static void a_key_that_is_too_weak(void **state)
 	finish(&s);
 }
 
-static void what_is_no_file(void **state)
+static void test_what_is_no_file(void **state)
 {
 	struct scene s;
 	char path[FILE_SIZE];
@@ -400,7 +400,7 @@ static void what_is_no_file(void **state)
 	finish(&s);
 }
 
-static void a_file_that_is_not_ours(void **state)
+static void test_a_file_that_is_not_ours(void **state)
 {
 	struct scene s;
 	char words[64];
@@ -423,7 +423,7 @@ static void a_file_that_is_not_ours(void **state)
 
 /* ---- names ---- */
 
-static void names_of_strangers(void **state)
+static void test_names_of_strangers(void **state)
 {
 	char text[32];
 	(void)state;
@@ -450,25 +450,25 @@ static void names_of_strangers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_DIRECTORY(keys_of_all_forms),
-		IN_DIRECTORY(without_a_certificate),
-		IN_DIRECTORY(certificate_and_key_in_one_file),
-		IN_DIRECTORY(a_chain_leads_to_the_authority),
-		IN_DIRECTORY(one_of_many_authorities),
-		IN_DIRECTORY(another_authority),
-		IN_DIRECTORY(dates),
-		IN_DIRECTORY(a_certificate_for_servers),
-		IN_DIRECTORY(a_key_that_others_may_read),
-		IN_DIRECTORY(all_doubts_at_once),
-		IN_DIRECTORY(a_key_of_another),
-		IN_DIRECTORY(an_encrypted_key),
-		IN_DIRECTORY(exchanged_files),
-		IN_DIRECTORY(garbage),
-		IN_DIRECTORY(cut_short_anywhere),
-		IN_DIRECTORY(a_key_that_is_too_weak),
-		IN_DIRECTORY(what_is_no_file),
-		IN_DIRECTORY(a_file_that_is_not_ours),
-		cmocka_unit_test(names_of_strangers),
+		IN_DIRECTORY(test_keys_of_all_forms),
+		IN_DIRECTORY(test_without_a_certificate),
+		IN_DIRECTORY(test_certificate_and_key_in_one_file),
+		IN_DIRECTORY(test_a_chain_leads_to_the_authority),
+		IN_DIRECTORY(test_one_of_many_authorities),
+		IN_DIRECTORY(test_another_authority),
+		IN_DIRECTORY(test_dates),
+		IN_DIRECTORY(test_a_certificate_for_servers),
+		IN_DIRECTORY(test_a_key_that_others_may_read),
+		IN_DIRECTORY(test_all_doubts_at_once),
+		IN_DIRECTORY(test_a_key_of_another),
+		IN_DIRECTORY(test_an_encrypted_key),
+		IN_DIRECTORY(test_exchanged_files),
+		IN_DIRECTORY(test_garbage),
+		IN_DIRECTORY(test_cut_short_anywhere),
+		IN_DIRECTORY(test_a_key_that_is_too_weak),
+		IN_DIRECTORY(test_what_is_no_file),
+		IN_DIRECTORY(test_a_file_that_is_not_ours),
+		cmocka_unit_test(test_names_of_strangers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

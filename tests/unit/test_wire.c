@@ -8,7 +8,7 @@ static void assert_bytes(const struct wire *wire, const char *bytes, size_t len)
 	assert_memory_equal(wire->at, bytes, len);
 }
 
-static void fields_are_length_and_value(void **state)
+static void test_fields_are_length_and_value(void **state)
 {
 	(void)state;
 	struct wire wire = {.len = 0};
@@ -24,7 +24,7 @@ static void fields_are_length_and_value(void **state)
 	free(wire.at);
 }
 
-static void a_double_is_its_bits(void **state)
+static void test_a_double_is_its_bits(void **state)
 {
 	(void)state;
 	struct wire wire = {.len = 0};
@@ -33,7 +33,7 @@ static void a_double_is_its_bits(void **state)
 	free(wire.at);
 }
 
-static void a_time_counts_from_2000(void **state)
+static void test_a_time_counts_from_2000(void **state)
 {
 	(void)state;
 	struct wire wire = {.len = 0};
@@ -45,7 +45,7 @@ static void a_time_counts_from_2000(void **state)
 	free(wire.at);
 }
 
-static void copy_has_a_header_and_an_end(void **state)
+static void test_copy_has_a_header_and_an_end(void **state)
 {
 	(void)state;
 	struct wire wire = {.len = 0};
@@ -56,7 +56,7 @@ static void copy_has_a_header_and_an_end(void **state)
 	free(wire.at);
 }
 
-static void an_array_counts_its_elements(void **state)
+static void test_an_array_counts_its_elements(void **state)
 {
 	(void)state;
 	struct wire_array array = {.n = 0};
@@ -74,7 +74,7 @@ static void an_array_counts_its_elements(void **state)
 	free(array.wire.at);
 }
 
-static void it_grows(void **state)
+static void test_it_grows(void **state)
 {
 	(void)state;
 	struct wire wire = {.len = 0};
@@ -88,12 +88,12 @@ static void it_grows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(fields_are_length_and_value),
-		cmocka_unit_test(a_double_is_its_bits),
-		cmocka_unit_test(a_time_counts_from_2000),
-		cmocka_unit_test(copy_has_a_header_and_an_end),
-		cmocka_unit_test(an_array_counts_its_elements),
-		cmocka_unit_test(it_grows),
+		cmocka_unit_test(test_fields_are_length_and_value),
+		cmocka_unit_test(test_a_double_is_its_bits),
+		cmocka_unit_test(test_a_time_counts_from_2000),
+		cmocka_unit_test(test_copy_has_a_header_and_an_end),
+		cmocka_unit_test(test_an_array_counts_its_elements),
+		cmocka_unit_test(test_it_grows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
