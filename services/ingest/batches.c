@@ -8,6 +8,7 @@
 #define GATHER_MS 5
 #define RETRY_FIRST_MS 500
 #define RETRY_LIMIT_MS 10000
+#define BURIED_MAX 8 /* dead letters in a row: then a message is not divided for them */
 #define SLOW_MS 5000 /* a batch that fails after so long may have been too large */
 
 void batches_init(struct batches *batches, size_t most_bytes, int64_t plain_wait_ms)
@@ -134,11 +135,40 @@ static void split(struct batches *batches)
 	gathering_hasten(&batches->gathering);
 }
 
+/* The message that is left: its first half stays, the other one goes back. */
+static bool divide(struct batches *batches)
+{
+	struct incoming *message = batches->batch.first;
+	struct incoming *rest = message->refusals == 0 && batches->buried < BURIED_MAX
+					? incoming_split(message)
+					: NULL;
+	if (rest == NULL)
+		return false;
+	struct queue back;
+	queue_init(&back);
+	queue_add(&back, rest);
+	queue_prepend(&batches->queue, &back);
+	batches->batch_bytes = batches->batch.bytes;
+	gathering_hasten(&batches->gathering);
+	return true;
+}
+
+/* It becomes a dead letter. @return false: that was refused as well, and then another one
+ */
+static bool bury(struct batches *batches, const char *why)
+{
+	struct incoming *in = batches->batch.first;
+	bool is_part = in->part_count < in->identity.count;
+	batches->buried += is_part && in->refusals == 0;
+	return incoming_refuse(in, why);
+}
+
 /*
  * The database refuses something in the batch. First the same batch is tried once more:
  * two replicas may have added the same row. Then halves of it are tried, so that all other
- * messages are stored. The message that is left at last becomes a dead letter; if that is
- * refused as well, nothing more can be done for it.
+ * messages are stored; then halves of the message that is left, so that its other readings
+ * are. What is left at last becomes a dead letter; if that is refused as well, nothing more
+ * can be done for it. Where a message has only such readings, not each is looked for.
  */
 static void single_out(struct batches *batches, const char *why)
 {
@@ -148,7 +178,7 @@ static void single_out(struct batches *batches, const char *why)
 		batches->refused = true;
 	else if (batches->batch.n > 1)
 		split(batches);
-	else if (!incoming_refuse(batches->batch.first, why)) {
+	else if (!divide(batches) && !bury(batches, why)) {
 		batches->hopeless = batches->batch.first;
 		batches->refused = false;
 		batches->plain_batched = false;
@@ -167,6 +197,8 @@ static void note_stored(struct batches *batches, int64_t now_ms)
 {
 	size_t limit = batches->most_bytes / 2;
 	batches->refused = false;
+	if (batches->batch.first != NULL && batches->batch.first->refusals == 0)
+		batches->buried = 0;
 	batches->retry_ms = RETRY_FIRST_MS;
 	batches->batch_bytes =
 		batches->batch_bytes < limit / 2 ? batches->batch_bytes * 2 : limit;

@@ -104,6 +104,8 @@ struct incoming *incoming_copy(const struct dp_bus_message *message, bool plain,
 		answer = NULL;
 	if (!plain)
 		read_identity(&in, message, known);
+	in.part_first = in.identity.first;
+	in.part_count = in.identity.count;
 	return keep_payload(&in, message, condenser) == 0 ? make_copy(&in, message, answer)
 							  : NULL;
 }
@@ -148,6 +150,28 @@ bool incoming_refuse(struct incoming *in, const char *why)
 	text[sizeof(prefix) - 1 + len] = '\0';
 	in->refused = text;
 	return true;
+}
+
+struct incoming *incoming_split(struct incoming *in)
+{
+	if (in->plain || in->identity_error != 0 || in->unreadable != NULL ||
+		in->part_count < 2)
+		return NULL;
+	size_t size = (size_t)(in->payload - (const char *)in) + in->len + 1;
+	struct incoming *rest = malloc(size);
+	if (rest == NULL)
+		return NULL;
+	memcpy(rest, in, size);
+	rest->next = NULL;
+	rest->refused = NULL;
+	rest->topic = rest->text + (in->topic - in->text);
+	rest->payload = rest->text + (in->payload - in->text);
+	if (in->response_topic != NULL)
+		rest->response_topic = rest->text + (in->response_topic - in->text);
+	in->part_count /= 2;
+	rest->part_first += in->part_count;
+	rest->part_count -= in->part_count;
+	return rest;
 }
 
 void queue_init(struct queue *queue)

@@ -23,6 +23,8 @@ struct incoming {
 	int identity_error;	  /**< of dp_identity_decode() */
 	const char *identity_why;
 	struct dp_identity identity;
+	uint64_t part_first; /**< which of its readings this copy is about: all, or a */
+	uint32_t part_count; /**< part that incoming_split() has left */
 	size_t correlation_len;
 	uint8_t correlation[CORRELATION_MAX];
 	unsigned refusals;	/**< of incoming_refuse() */
@@ -84,6 +86,13 @@ bool incoming_has_plain(const struct incoming *list);
  * @return false: it was refused REFUSALS_MAX times before
  */
 bool incoming_refuse(struct incoming *in, const char *why);
+
+/**
+ * Divide a batch of two and more readings in two, so that the database can refuse one
+ * without the other. `in` keeps the first half.
+ * @return the other one, a copy; NULL: it cannot be divided, or there is no memory
+ */
+struct incoming *incoming_split(struct incoming *in);
 
 void queue_init(struct queue *queue);
 

@@ -10,7 +10,7 @@ int insert_messages(
 	for (const struct incoming *in = list; in != NULL && err == 0; in = in->next) {
 		struct context message = *c;
 		message.in = in;
-		message.counts->messages++;
+		message.counts->messages += in->part_first == in->identity.first;
 		if (!in->plain)
 			err = insert_batch(&message);
 		else if (fence->held)

@@ -10,6 +10,12 @@
 #define GAPS_MAX 1024
 #define SEEN_EVERY_US 3600000000
 
+/* One above the last number that this copy of the message is about. */
+static uint64_t part_end(const struct incoming *in)
+{
+	return in->part_first + in->part_count;
+}
+
 static int add_range(struct context *c, enum dp_ack_kind kind, uint64_t first,
 	uint64_t count, const char *reason)
 {
@@ -72,15 +78,16 @@ static int close_below(struct context *c, struct stream_row *stream, uint64_t lo
 static int reject_batch(
 	struct context *c, const struct stream_row *stream, const char *reason)
 {
-	const struct dp_identity *id = &c->in->identity;
+	const struct incoming *in = c->in;
 	struct dp_interval missing;
 	int err = 0;
 	/* Sent again because our answer was lost, it is no second dead letter. */
-	if (dp_intervals_missing(
-		    stream->set, id->first, id->first + id->count - 1, &missing))
-		err = context_dead_letter(c, reason, id->first, c->in->payload, c->in->len);
+	if (stream == NULL || dp_intervals_missing(stream->set, in->part_first,
+				      part_end(in) - 1, &missing))
+		err = context_dead_letter(
+			c, reason, in->identity.first, in->payload, in->len);
 	if (err == 0)
-		err = add_range(c, DP_ACK_REJECTED, id->first, id->count, reason);
+		err = add_range(c, DP_ACK_REJECTED, in->part_first, in->part_count, reason);
 	return err;
 }
 
@@ -95,11 +102,15 @@ static int add_batch_reading(struct context *c, const struct stream_row *stream,
 	const char *topic, struct dp_senml *pack, uint64_t seq, int found,
 	const struct dp_reading *reading, const char *why)
 {
-	if (dp_intervals_contains(stream->set, seq)) {
+	if (stream != NULL && dp_intervals_contains(stream->set, seq)) {
 		c->counts->duplicates++;
 		return add_range(c, DP_ACK_STORED, seq, 1, NULL);
 	}
 	int err = 0;
+	if (c->in->refusals > 0) {
+		why = REFUSED;
+		found = -EBADMSG;
+	}
 	if (found == 1 && (!reading->has_time || reading->sensor.len == 0)) {
 		why = reading->has_time ? "a reading without a sensor"
 					: "a reading without a time";
@@ -173,13 +184,46 @@ static int add_condensed(
 	int err = 0;
 	bool fresh;
 	condensed_open(&batch, c->in->payload);
-	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
+	for (uint64_t seq = id->first; seq < part_end(c->in) && err == 0; seq++) {
 		const struct dp_reading *reading = condensed_next(&batch, &fresh);
 		struct shared_place *at = &places[batch.last];
 		if (fresh)
 			at->looked_up = false;
-		err = add_condensed_reading(c, stream, topic, reading, seq, at);
+		if (seq >= c->in->part_first)
+			err = add_condensed_reading(c, stream, topic, reading, seq, at);
 	}
+	return err;
+}
+
+/*
+ * What others send: a document.
+ * @param stream  NULL: the message is refused, and what is known of its stream is left as
+ * it is
+ */
+static int add_pack(struct context *c, const struct stream_row *stream, const char *topic)
+{
+	const struct dp_identity *id = &c->in->identity;
+	const char *why = "";
+	struct dp_senml *pack;
+	struct dp_reading reading;
+	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
+		c->in->received_us, &why);
+	if (err == -EBADMSG)
+		return reject_batch(c, stream, why);
+	if (err != 0)
+		return err;
+	if (dp_senml_count(pack) != id->count) {
+		dp_senml_close(pack);
+		return reject_batch(
+			c, stream, "count differs from the readings in the payload");
+	}
+	for (uint64_t seq = id->first; seq < part_end(c->in) && err == 0; seq++) {
+		int found = dp_senml_next(pack, &reading, &why);
+		if (seq >= c->in->part_first)
+			err = add_batch_reading(
+				c, stream, topic, pack, seq, found, &reading, why);
+	}
+	dp_senml_close(pack);
 	return err;
 }
 
@@ -190,22 +234,19 @@ static int add_condensed(
  */
 static int reject_refused(struct context *c, const struct stream_row *stream)
 {
-	const struct dp_identity *id = &c->in->identity;
 	struct condensed batch;
 	bool fresh;
 	int err = 0;
-	if (!c->in->condensed && stream != NULL)
+	if (c->in->unreadable != NULL || c->in->len > c->options->max_message_bytes)
 		return reject_batch(c, stream, REFUSED);
-	if (!c->in->condensed) {
-		err = context_dead_letter(
-			c, REFUSED, id->first, c->in->payload, c->in->len);
-		return err != 0 ? err
-				: add_range(c, DP_ACK_REJECTED, id->first, id->count,
-					  REFUSED);
-	}
+	if (!c->in->condensed)
+		return add_pack(c, stream, "");
 	condensed_open(&batch, c->in->payload);
-	for (uint64_t seq = id->first; seq < id->first + id->count && err == 0; seq++) {
+	for (uint64_t seq = c->in->identity.first; seq < part_end(c->in) && err == 0;
+		seq++) {
 		const struct dp_reading *reading = condensed_next(&batch, &fresh);
+		if (seq < c->in->part_first)
+			continue;
 		if (stream != NULL && dp_intervals_contains(stream->set, seq)) {
 			c->counts->duplicates++;
 			err = add_range(c, DP_ACK_STORED, seq, 1, NULL);
@@ -227,12 +268,8 @@ static int reject_alone(struct context *c)
 
 static int add_batch_readings(struct context *c, const struct stream_row *stream)
 {
-	const struct dp_identity *id = &c->in->identity;
-	struct dp_senml *pack;
-	struct dp_reading reading;
 	char topic[DP_TOPIC_MAX];
 	size_t topic_len = strlen(c->in->topic) - strlen("/batch");
-	const char *why = "";
 	memcpy(topic, c->in->topic, topic_len);
 	topic[topic_len] = '\0';
 	if (c->in->refusals > 0)
@@ -243,24 +280,7 @@ static int add_batch_readings(struct context *c, const struct stream_row *stream
 		return add_condensed(c, stream, topic);
 	if (c->in->len > c->options->max_message_bytes)
 		return reject_batch(c, stream, "larger than MAX_MESSAGE_BYTES");
-	int err = dp_senml_open(&pack, c->in->payload, c->in->len, DP_SENML_NATIVE,
-		c->in->received_us, &why);
-	if (err == -EBADMSG)
-		return reject_batch(c, stream, why);
-	if (err != 0)
-		return err;
-	if (dp_senml_count(pack) != id->count) {
-		dp_senml_close(pack);
-		return reject_batch(
-			c, stream, "count differs from the readings in the payload");
-	}
-	for (uint64_t i = 0; i < id->count && err == 0; i++) {
-		int found = dp_senml_next(pack, &reading, &why);
-		err = add_batch_reading(
-			c, stream, topic, pack, id->first + i, found, &reading, why);
-	}
-	dp_senml_close(pack);
-	return err;
+	return add_pack(c, stream, topic);
 }
 
 static int postpone(struct context *c, const char *reason)
@@ -268,8 +288,7 @@ static int postpone(struct context *c, const char *reason)
 	c->counts->later++;
 	if (c->in->identity.count == 0)
 		return 0;
-	return add_range(
-		c, DP_ACK_LATER, c->in->identity.first, c->in->identity.count, reason);
+	return add_range(c, DP_ACK_LATER, c->in->part_first, c->in->part_count, reason);
 }
 
 /* How many gaps: between the intervals, and before the first one. */
@@ -304,14 +323,14 @@ int insert_batch(struct context *c)
 	/* First, so that a rising `low` frees a stream that has too many gaps. */
 	err = close_below(c, stream, id->low);
 	if (err == 0 && id->count > 0) {
-		uint64_t last = id->first + id->count - 1;
+		uint64_t first = c->in->part_first, last = part_end(c->in) - 1;
 		bool room = gaps(stream->set) < GAPS_MAX ||
-			    dp_intervals_joins(stream->set, id->first, last);
+			    dp_intervals_joins(stream->set, first, last);
 		err = room ? add_batch_readings(c, stream)
 			   : postpone(c,
 				     "the stream has too many gaps; send the oldest first");
 		if (err == 0 && room)
-			err = dp_intervals_add(stream->set, id->first, last);
+			err = dp_intervals_add(stream->set, first, last);
 	}
 	if (err == 0 && c->now_us - stream->seen > SEEN_EVERY_US)
 		stream->seen = c->now_us;

@@ -99,7 +99,7 @@ class Database:
 
     def dead_letters(self):
         """Rows of dead_letter as dictionaries, oldest first."""
-        names = ["topic", "reason", "bytes", "payload"]
+        names = ["topic", "reason", "seq", "bytes", "payload"]
         rows = self.query(f"SELECT {', '.join(names)} FROM dead_letter ORDER BY id")
         return [dict(zip(names, values)) for values in rows]
 

@@ -1,6 +1,7 @@
 """What the database itself refuses: the message is a dead letter, all others are stored, and answered."""
 
 import json
+import zlib
 
 import pytest
 
@@ -50,6 +51,10 @@ def answered(peer, what):
     return {tuple(entry[:3]) for answer in peer.answers() for entry in answer.get(what, [])}
 
 
+def numbers(peer, what):
+    return sorted(n for _, first, count in answered(peer, what) for n in range(first, first + count))
+
+
 def lines(ingest, topic):
     return [e for e in ingest.events() if e.get("topic") == topic and "letters" in e]
 
@@ -90,6 +95,30 @@ def test_the_offenders_of_a_group_alone_are_dead_letters(lab, central, ingest, r
     assert len(lab.database.dead_letters()) == 6
 
 
+@pytest.mark.parametrize("encoding", [None, "deflate"])
+def test_the_offender_of_a_batch_alone_is_a_dead_letter(lab, central, ingest, rules, encoding):
+    """The other readings of its message are stored and answered."""
+    rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
+    peer, stream = Peer(lab.client(central)), new_stream()
+    batch = readings(1, 20)
+    for seq in (7, 20):
+        batch[seq - 1] = reading(seq, temperature=HOT, humidity=40)
+    payload, v = senml(batch), "1"
+    if encoding is not None:
+        payload, v = zlib.compress(payload), "2"
+    peer.send(stream, 1, payload, 20, v=v, encoding=encoding)
+    all_numbers = list(range(1, 21))
+    eventually(
+        lambda: sorted(numbers(peer, "stored") + numbers(peer, "rejected")) == all_numbers,
+        "all are answered",
+    )
+    assert numbers(peer, "rejected") == [7, 20]
+    assert [letter["seq"] for letter in lab.database.dead_letters()] == [7, 20]
+    assert len(temperatures(lab, "/data/bench")) == 18
+    assert lab.database.intervals(stream) == [(1, 20)]
+    ingest.wait_healthy()
+
+
 def test_what_was_refused_and_is_sent_again(lab, central, ingest, rules):
     """The answer was lost: it is answered again, and neither stored nor kept again."""
     rules.forbid("reading", f"new.temperature >= {HOT}", WORDS)
@@ -124,11 +153,11 @@ def test_a_stream_that_the_database_refuses(lab, central, ingest, rules):
     rules.forbid("lost", "new.count = 41", WORDS)
     peer, bad, good = Peer(lab.client(central)), new_stream(), new_stream()
     ingest.freeze()
-    first = peer.send(bad, 42, senml(readings(42, 2)), 2, low=42)
+    peer.send(bad, 42, senml(readings(42, 2)), 2, low=42)
     second = peer.send(good, 1, senml(readings(1, 2)), 2)
     ingest.thaw()
     assert peer.answer(second) == {"stored": [[good, 1, 2]]}
-    assert [entry[:3] for entry in peer.answer(first)["rejected"]] == [[bad, 42, 2]]
+    eventually(lambda: numbers(peer, "rejected") == [42, 43], "it is answered")
     letters = lab.database.dead_letters()
     # Our own publishers' form is kept as numbers: a dead letter is a reading.
     assert letters and all(WORDS in letter["reason"] for letter in letters)

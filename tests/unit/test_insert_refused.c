@@ -1,5 +1,6 @@
 /* What SQLite refuses for what it is: whose fault it is, and what becomes of the message.
  */
+#include "ingest/batches.h"
 #include "ingest_store.h"
 
 #define WORDS "not that one"
@@ -66,7 +67,7 @@ static void test_a_refused_batch_is_singled_out_and_buried(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
-static void test_a_refused_batch_of_another_form_is_buried_whole(void **state)
+static void test_so_is_a_refused_batch_of_another_form(void **state)
 {
 	struct store store;
 	const struct batch batch = {.stream = 1, .first = 1, .count = 3};
@@ -75,12 +76,13 @@ static void test_a_refused_batch_of_another_form_is_buried_whole(void **state)
 	assert_int_equal(commit_refused(&store, &batch, 1, 0), -EDOM);
 	assert_int_equal(commit_refused(&store, &batch, 1, 1), 0);
 	assert_string_equal(store.answers, "#0 rejected 1+3 (" REFUSED ")");
-	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 1);
+	assert_db_text(store.path,
+		"SELECT seq, json_array_length(payload) FROM dead_letter", "1|2 2|2 3|2");
 	assert_intervals(&store, 1, "1-3");
 	sqlite_store_close(store.sqlite);
 }
 
-static void assert_buried_alone(void **state, uint8_t stream, int letters)
+static void assert_buried_alone(void **state, uint8_t stream)
 {
 	struct store store;
 	const struct batch batch = {.stream = stream, .first = 9, .count = 2, .low = 9};
@@ -91,7 +93,7 @@ static void assert_buried_alone(void **state, uint8_t stream, int letters)
 	assert_int_equal(commit_refused(&store, &batch, 1, 1), -EDOM);
 	assert_int_equal(commit_refused(&store, &batch, 1, 2), 0);
 	assert_string_equal(store.answers, "#0 rejected 9+2 (" REFUSED ")");
-	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), letters);
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 2);
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM stream"), 0);
 	assert_int_equal(commit_refused(&store, &heard, 1, 2), 0);
 	assert_string_equal(store.answers, "#0 heard");
@@ -100,12 +102,12 @@ static void assert_buried_alone(void **state, uint8_t stream, int letters)
 
 static void test_when_its_stream_is_refused_only_letters_are_written(void **state)
 {
-	assert_buried_alone(state, 2, 2);
+	assert_buried_alone(state, 2);
 }
 
 static void test_the_same_of_another_form(void **state)
 {
-	assert_buried_alone(state, 1, 1);
+	assert_buried_alone(state, 1);
 }
 
 static void test_a_store_that_refuses_everything_is_at_fault_itself(void **state)
@@ -128,11 +130,84 @@ static void test_a_store_that_refuses_everything_is_at_fault_itself(void **state
 	sqlite_store_close(store.sqlite);
 }
 
+/* What ingest does with a message, to the end. @return how many transactions it took */
+static unsigned store_to_the_end(struct store *store, const struct batch *batch)
+{
+	struct batches batches;
+	struct queue *job;
+	unsigned n = 0;
+	batches_init(&batches, 1 << 20, 0);
+	batches_add(&batches, batch_message(batch), 0);
+	batches_fill(&batches, 0, false, true);
+	while ((job = batches_begin(&batches, 0)) != NULL) {
+		struct results results = {.n = 0};
+		queue_group(job);
+		int err = sqlite_store_commit(
+			store->sqlite, job->first, &store->fence, &results, NOW_US);
+		assert_true(err == 0 || err == -EDOM);
+		free(results.at);
+		batches_end(&batches, 0, err, err != 0 ? WORDS : NULL);
+		assert_null(batches_hopeless(&batches));
+		batches_fill(&batches, 0, false, true);
+		assert_true(++n < 200);
+	}
+	batches_finish(&batches);
+	return n;
+}
+
+static void test_the_other_readings_of_a_message_are_stored(void **state)
+{
+	/* The last digits of times, of which readings 11 to 30 have 11 to 30. Every second
+	 * one is of a stream whose messages are of another form. */
+	static const struct {
+		const char *refused, *letters;
+	} cases[] = {{"11", "11"}, {"11", "11"}, {"30", "30"}, {"30", "30"}, {"17", "17"},
+		{"20, 21", "20 21"}, {"11, 13, 30", "11 13 30"},
+		{"11, 13, 30", "11 13 30"}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct store store;
+		char when[64];
+		const struct batch batch = {
+			.stream = (uint8_t)(i + 1), .first = 11, .count = 20, .low = 11};
+		store_open(state, &store);
+		snprintf(when, sizeof(when), "new.ts / 1000000 %% 100 IN (%s)",
+			cases[i].refused);
+		forbid(&store, "reading", when);
+		store_to_the_end(&store, &batch);
+		assert_db_text(store.path, "SELECT seq FROM dead_letter ORDER BY seq",
+			cases[i].letters);
+		assert_int_equal(db_int(store.path, "SELECT (SELECT count(*) FROM reading)"
+						    " + (SELECT count(*) FROM"
+						    " dead_letter)"),
+			20);
+		assert_intervals(&store, batch.stream, "1-30");
+		assert_int_equal(sqlite_store_counts(store.sqlite)->messages, 1);
+		sqlite_store_close(store.sqlite);
+		assert_int_equal(unlink(store.path), 0);
+	}
+}
+
+/* Each has its letter all the same; they share transactions. */
+static void test_where_all_are_refused_not_each_is_looked_for(void **state)
+{
+	struct store store;
+	const struct batch batch = {.stream = 2, .first = 1, .count = 100};
+	store_open(state, &store);
+	/* An ordinary one is taken. */
+	forbid(&store, "reading", "new.ts < 1800000000000000");
+	assert_true(store_to_the_end(&store, &batch) < 100);
+	assert_int_equal(db_int(store.path, "SELECT count(*) FROM dead_letter"), 100);
+	assert_intervals(&store, 2, "1-100");
+	sqlite_store_close(store.sqlite);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_a_refused_batch_is_singled_out_and_buried),
-		IN_DIRECTORY(test_a_refused_batch_of_another_form_is_buried_whole),
+		IN_DIRECTORY(test_so_is_a_refused_batch_of_another_form),
+		IN_DIRECTORY(test_the_other_readings_of_a_message_are_stored),
+		IN_DIRECTORY(test_where_all_are_refused_not_each_is_looked_for),
 		IN_DIRECTORY(test_when_its_stream_is_refused_only_letters_are_written),
 		IN_DIRECTORY(test_the_same_of_another_form),
 		IN_DIRECTORY(test_a_store_that_refuses_everything_is_at_fault_itself),
