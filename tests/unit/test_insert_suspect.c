@@ -88,6 +88,20 @@ static void test_a_suspected_file_with_damage_is_set_aside(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
+/* A stop does not wait for a large file: it stays suspect. */
+static void test_looking_through_a_file_ends_with_the_service(void **state)
+{
+	struct store store;
+	store_open(state, &store);
+	store_batch(&store, &(struct batch){.stream = 2, .first = 1, .count = 1000});
+	suspect(&store);
+	sqlite_store_hurry(store.sqlite);
+	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), -EIO);
+	sqlite_store_close(store.sqlite);
+	assert_true(is_suspect(&store));
+	assert_int_equal(set_aside(&store), 0);
+}
+
 /* It could not be set aside at once, as a replica was using it, and is whole by then. */
 static void test_a_good_copy_in_a_file_that_was_found_damaged_is_kept(void **state)
 {
@@ -115,6 +129,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_a_good_copy_in_the_suspected_file_is_kept),
 		IN_DIRECTORY(test_a_suspected_file_with_damage_is_set_aside),
+		IN_DIRECTORY(test_looking_through_a_file_ends_with_the_service),
 		IN_DIRECTORY(test_a_good_copy_in_a_file_that_was_found_damaged_is_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

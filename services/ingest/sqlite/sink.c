@@ -173,7 +173,10 @@ static void sink_run(struct sink *base, struct sink_job *job)
 
 static void sink_hurry(struct sink *base)
 {
-	(void)base; /* a transaction in a file does not wait for anybody for long */
+	struct sqlite_sink *sink = (struct sqlite_sink *)base;
+	/* A transaction in a file does not wait for anybody for long. */
+	if (sink->store != NULL)
+		sqlite_store_hurry(sink->store);
 }
 
 static void sink_close(struct sink *base)

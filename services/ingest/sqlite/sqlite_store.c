@@ -17,7 +17,8 @@
 struct sqlite_store {
 	struct sink_options options;
 	struct dp_store file;
-	bool suspect; /* to be used only once all of it was looked through */
+	bool suspect;	     /* to be used only once all of it was looked through */
+	atomic_bool hurried; /* sqlite_store_hurry() */
 	struct statements statements;
 	struct readings readings;
 	struct sqlite_stream stream;
@@ -59,7 +60,7 @@ static int open_checked(struct sqlite_store *store)
 	if (err == 0)
 		err = prepare_all(store);
 	if (err == 0 && store->suspect) {
-		err = verify_all(store->file.db, store->file.path);
+		err = verify_all(store->file.db, store->file.path, &store->hurried);
 		if (err == 0)
 			dp_store_found_sound(&store->file);
 	}
@@ -102,6 +103,11 @@ int sqlite_store_open(
 	}
 	*out = store;
 	return 0;
+}
+
+void sqlite_store_hurry(struct sqlite_store *store)
+{
+	atomic_store(&store->hurried, true);
 }
 
 void sqlite_store_close(struct sqlite_store *store)

@@ -21,6 +21,12 @@ int sqlite_store_open(
 void sqlite_store_close(struct sqlite_store *store);
 
 /**
+ * The service stops: a file is not looked through to its end any more. The next start does
+ * it again. May be called while another thread is in the store.
+ */
+void sqlite_store_hurry(struct sqlite_store *store);
+
+/**
  * Store a list of messages in one transaction: all of it is committed, or nothing.
  * @param fence    the lease under which plain messages may be stored; when it has
  *                 changed hands they are left out and fence->held becomes false

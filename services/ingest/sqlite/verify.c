@@ -6,6 +6,8 @@
 #include "log.h"
 #include "sums.h"
 
+#define PROGRESS_STEPS 1000 /* of SQLite, some tens of microseconds */
+
 /* Each is looked up by an index, which is held against its rows: a row that is not found
  * would be added again, and what belongs to it be stored again. */
 static const char *const checks[] = {
@@ -76,8 +78,16 @@ int verify_tables(sqlite3 *db, const char *path)
 	return err != 0 ? err : check_intervals(db, path);
 }
 
-int verify_all(sqlite3 *db, const char *path)
+static int on_progress(void *stop)
 {
-	/* It stops at the first thing that it finds. */
-	return check(db, "PRAGMA integrity_check(1)", path);
+	return atomic_load((atomic_bool *)stop);
+}
+
+int verify_all(sqlite3 *db, const char *path, atomic_bool *stop)
+{
+	sqlite3_progress_handler(db, PROGRESS_STEPS, on_progress, stop);
+	/* It ends at the first thing that it finds. */
+	int err = check(db, "PRAGMA integrity_check(1)", path);
+	sqlite3_progress_handler(db, 0, NULL, NULL);
+	return err;
 }

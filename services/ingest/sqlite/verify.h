@@ -2,6 +2,8 @@
 #ifndef INGEST_SQLITE_VERIFY_H
 #define INGEST_SQLITE_VERIFY_H
 
+#include <stdatomic.h>
+
 #include "sqlite.h"
 
 /**
@@ -13,8 +15,10 @@ int verify_tables(sqlite3 *db, const char *path);
 
 /**
  * Look through all of the file, readings too: a pass over it, some seconds a gigabyte on a
- * disk and a minute on a card. @return as verify_tables()
+ * disk and a minute on a card.
+ * @param stop  another thread may set it: then it ends, with -EIO
+ * @return as verify_tables()
  */
-int verify_all(sqlite3 *db, const char *path);
+int verify_all(sqlite3 *db, const char *path, atomic_bool *stop);
 
 #endif
