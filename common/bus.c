@@ -19,6 +19,7 @@
 #include "mqtt_handle.h"
 #include "mqtt_message.h"
 #include "random.h"
+#include "timer.h"
 #include "url.h"
 #include "watch.h"
 
@@ -157,7 +158,7 @@ static void retry_later(struct dp_bus *bus)
 	int64_t wait_ms = dp_backoff_wait(&bus->backoff, up_ms, &bus->random);
 	dp_log(DP_LOG_DEBUG, "waiting before the next attempt", "wait_ms=%lld",
 		(long long)wait_ms);
-	uv_timer_start(&bus->timer, on_backoff, (uint64_t)wait_ms, 0);
+	timer_start(&bus->timer, on_backoff, (uint64_t)wait_ms);
 	if (was_up)
 		bus->options.on_disconnect(bus->options.data);
 }
@@ -376,7 +377,7 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	bus->logged[0] = '\0';
 	bus->unhealthy[0] = '\0';
 	dp_subscriptions_begin(&bus->answers.subscriptions);
-	uv_timer_start(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
+	timer_repeat(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
 	dp_log(DP_LOG_INFO, "connected", "broker=%s:%d", bus->url.host, bus->url.port);
 	if (!bus->closing)
 		bus->options.on_connect(bus->options.data);
@@ -462,7 +463,7 @@ static void on_connect_done(void *data, int code, int error)
 		set_unhealthy(bus, "cannot watch the socket", uv_strerror(err));
 		bus->lost = true;
 	} else {
-		uv_timer_start(&bus->timer, on_handshake_timeout, HANDSHAKE_TIMEOUT_MS, 0);
+		timer_start(&bus->timer, on_handshake_timeout, HANDSHAKE_TIMEOUT_MS);
 	}
 	settle(bus);
 }
@@ -500,7 +501,7 @@ static void begin_connect(struct dp_bus *bus)
 		.data = bus,
 		.done = on_connect_done,
 	};
-	uv_timer_start(&bus->timer, on_connect_slow, DP_MQTT_CONNECT_MS, DP_MQTT_NUDGE_MS);
+	timer_repeat(&bus->timer, on_connect_slow, DP_MQTT_CONNECT_MS, DP_MQTT_NUDGE_MS);
 	dp_mqtt_connect_begin(&bus->connect, bus->loop);
 }
 
@@ -526,9 +527,8 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	dp_random(&bus->random, sizeof(bus->random));
 	bus->random |= 1;
 	set_unhealthy(bus, "not connected yet", "");
-	uv_timer_init(loop, &bus->timer);
-	bus->timer.data = bus;
-	uv_timer_start(&bus->timer, on_backoff, 0, 0);
+	timer_init(loop, &bus->timer, bus);
+	timer_start(&bus->timer, on_backoff, 0);
 	*out = bus;
 	return 0;
 }
@@ -639,11 +639,11 @@ void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 		mosquitto_disconnect_v5(bus->mosq, 0, NULL);
 		bus->depth--;
 		bus->state = BUS_LEAVING;
-		uv_timer_start(&bus->timer, on_leave_timeout, LEAVE_MS, 0);
+		timer_start(&bus->timer, on_leave_timeout, LEAVE_MS);
 	}
 	bus->closing = true;
 	bus->closed = closed;
 	if (bus->state == BUS_CONNECTING)
-		uv_timer_start(&bus->timer, on_connect_slow, 0, DP_MQTT_NUDGE_MS);
+		timer_repeat(&bus->timer, on_connect_slow, 0, DP_MQTT_NUDGE_MS);
 	settle(bus);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "timer.h"
 
 static const char presence[] = "local/publisher";
 
@@ -180,11 +181,11 @@ static void arm_timer(struct relay *r)
 		now_ms(r) + 1000 < due)
 		due = now_ms(r) + 1000;
 	if (due == INT64_MAX) {
-		checked(uv_timer_stop(&r->timer));
+		uv_timer_stop(&r->timer);
 		return;
 	}
 	int64_t wait = due - now_ms(r);
-	checked(uv_timer_start(&r->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0));
+	timer_start(&r->timer, on_timer, wait > 0 ? (uint64_t)wait : 0);
 }
 
 /* Everything that was in memory is in the outbox now, or cannot be saved. */
@@ -332,8 +333,7 @@ struct relay *relay_start(struct dp_service *service, const struct publisher_con
 		.in_flight = is_in_flight,
 		.failed = on_outbox_failed};
 	queue_init(&r->queue, &queue);
-	checked(uv_timer_init(&service->loop, &r->timer));
-	r->timer.data = r;
+	timer_init(&service->loop, &r->timer, r);
 	checked(uv_prepare_init(&service->loop, &r->prepare));
 	r->prepare.data = r;
 	checked(uv_prepare_start(&r->prepare, relay_work));
@@ -349,7 +349,7 @@ void relay_stop(void *data)
 	if (r->local != NULL)
 		dp_bus_pause(r->local, true);
 	/* relay_work() finishes it, at the latest when the outbox has answered. */
-	checked(uv_timer_start(&r->timer, on_timer, 0, 0));
+	timer_start(&r->timer, on_timer, 0);
 }
 
 const char *relay_health(void *data)
