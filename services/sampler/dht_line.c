@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "dht_decode.h"
-#include "gpio_trouble.h"
+#include "gpio_failure.h"
 #include "log.h"
 #include "pins.h"
 #include "spec.h"
@@ -43,7 +43,7 @@ struct dht_line {
 	int64_t release_ns;
 	bool again; /* the read under way wakes the sensor; another follows */
 	char name[DP_NAME_MAX + 10];
-	char trouble[GPIO_TROUBLE_SIZE], filtered[256];
+	char advice[GPIO_ADVICE_SIZE], filtered[256];
 	const struct board *board;
 	int64_t falls_ns[EDGES_MAX];
 };
@@ -76,7 +76,7 @@ static void fail_line(struct dht_line *d, int err)
 	gpio_close(d->line);
 	d->line = NULL;
 	d->again = false;
-	gpio_trouble(&d->place, err, d->trouble, &outcome);
+	gpio_failure(&d->place, err, d->advice, &outcome);
 	d->read->done(d->read, &outcome);
 }
 

@@ -29,7 +29,7 @@ struct output_driver {
 	/** @return the level as it is, or a negative errno: it is let go */
 	int (*get)(void *state);
 	/** What such a negative errno means; lives until the next call. */
-	void (*trouble)(void *state, int err, struct driver_outcome *out);
+	void (*failure)(void *state, int err, struct driver_outcome *out);
 	void (*close)(void *state);
 };
 

@@ -62,14 +62,14 @@ static void note_level(struct output *output, bool value, bool set)
 		note_state(output);
 }
 
-static void note_trouble(struct output *output, int err)
+static void note_failure(struct output *output, int err)
 {
-	struct driver_outcome trouble;
-	output->spec->driver->trouble(output->state, err, &trouble);
+	struct driver_outcome outcome;
+	output->spec->driver->failure(output->state, err, &outcome);
 	if (output->failures++ % FAILURES_PER_LOG == 0)
 		dp_log(DP_LOG_WARN, "an output cannot be used",
 			"output=%s cause=%s advice=\"%s\"", name_of(output),
-			trouble.failure, trouble.advice);
+			outcome.failure, outcome.advice);
 	if (output->taken || output->failures == 1)
 		presence_tell(output->all->options.presence, name_of(output), false);
 	output->taken = false;
@@ -85,7 +85,7 @@ static int drive(struct output *output, enum output_level level)
 	if (got < 0) /* gone, or gone and back: one more try tells */
 		got = driver->take(output->state, level);
 	if (got < 0) {
-		note_trouble(output, got);
+		note_failure(output, got);
 		return got;
 	}
 	note_level(output, got, true);

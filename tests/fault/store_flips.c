@@ -46,7 +46,7 @@ static void make_small(struct scene *scene)
 static void send_again(struct scene *scene)
 {
 	memset(scene->accepted, 0, sizeof(scene->accepted));
-	scene->trouble = 0;
+	scene->last_error = 0;
 	scene->again = true;
 	scene_run(scene, 2);
 }
@@ -56,7 +56,7 @@ static void judge(struct scene *scene, bool in_readings, struct tally *tally)
 	bool aside = scene_aside(scene) > 0;
 	if (aside)
 		scene_judge(scene, false);
-	if (scene->trouble == 0) {
+	if (scene->last_error == 0) {
 		struct scene_damage damage = {.altered = false};
 		if (!aside)
 			damage = scene_judge_damaged(scene, in_readings);
@@ -67,11 +67,11 @@ static void judge(struct scene *scene, bool in_readings, struct tally *tally)
 		return;
 	}
 	tally->refused++;
-	tally->by_error[-scene->trouble & 0xff]++;
+	tally->by_error[-scene->last_error & 0xff]++;
 	/* Damage that is seen is set aside, and nothing else may be blamed for it. */
-	if (aside || scene->trouble == -EUCLEAN || scene->trouble == -ENOMEM ||
-		scene->trouble == -EBUSY)
-		scene_wrong(scene, "refused for the wrong reason", scene->trouble);
+	if (aside || scene->last_error == -EUCLEAN || scene->last_error == -ENOMEM ||
+		scene->last_error == -EBUSY)
+		scene_wrong(scene, "refused for the wrong reason", scene->last_error);
 }
 
 /* A file, and of which table each page is. */

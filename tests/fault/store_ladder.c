@@ -145,8 +145,8 @@ static bool run_once(
 	if (scene_ask(scene, "SELECT count(*) FROM reading") >= 0)
 		scene_judge(scene, false);
 	/* No failing call is a damage of the file. */
-	if (scene->trouble == -EPROTO || scene->trouble == -ENODATA)
-		scene_wrong(scene, "a wrong reason", scene->trouble);
+	if (scene->last_error == -EPROTO || scene->last_error == -ENODATA)
+		scene_wrong(scene, "a wrong reason", scene->last_error);
 	int err = scene_run(scene, 1);
 	if (err != 0)
 		scene_wrong(scene, "it does not open, now that all works", err);

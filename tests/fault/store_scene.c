@@ -46,7 +46,7 @@ static const int transactions[] = {3, 5, 8, 11, SCENE_MESSAGES};
 
 void scene_init(struct scene *scene, const char *directory)
 {
-	*scene = (struct scene){.trouble = 0};
+	*scene = (struct scene){.last_error = 0};
 	snprintf(scene->path, sizeof(scene->path), "%s/broker.db", directory);
 	snprintf(scene->url, sizeof(scene->url), "sqlite://%s", scene->path);
 }
@@ -84,7 +84,7 @@ void scene_clear(struct scene *scene)
 	end_look(scene);
 	each_beside(scene, "*", true);
 	memset(scene->accepted, 0, sizeof(scene->accepted));
-	scene->trouble = 0;
+	scene->last_error = 0;
 	scene->aside[0] = '\0';
 }
 
@@ -178,7 +178,7 @@ static void send_some(struct scene *scene, struct sqlite_store *insert,
 			scene->accepted[i] = true;
 	}
 	if (err != 0)
-		scene->trouble = err;
+		scene->last_error = err;
 	incoming_free(list);
 	free(results.at);
 }
@@ -197,13 +197,13 @@ int scene_run(struct scene *scene, int tries)
 		err = sqlite_store_open(&insert, &options, SCENE_NOW_US);
 	while (err != 0 && --left > 0);
 	if (err != 0) {
-		scene->trouble = err;
+		scene->last_error = err;
 		return err;
 	}
 	for (size_t i = 0; i < sizeof(transactions) / sizeof(transactions[0]); i++) {
 		err = sqlite_store_lease(insert, &fence, SCENE_NOW_US);
 		if (err != 0)
-			scene->trouble = err;
+			scene->last_error = err;
 		send_some(scene, insert, &fence, from, transactions[i], tries);
 		from = transactions[i];
 		sqlite_store_gaps(insert, &gaps);

@@ -29,7 +29,7 @@ struct scene {
 	bool accepted[SCENE_MESSAGES]; /* answered as stored, or acknowledged */
 	bool again; /* all was sent before: what has no number may be there twice */
 	struct scene_damage *damage; /* not NULL: this is forgiven */
-	int trouble;		     /* the last error of a call that was not tried again */
+	int last_error;		     /* the last error of a call that was not tried again */
 	unsigned failures;
 	char what[256]; /* the run at hand, for messages */
 };

@@ -34,14 +34,14 @@ static const char *check(void *data)
 }
 
 /* Ask a service in this state. @return its exit code, and what it prints in `text` */
-static int answer(const char *path, const char *trouble, char *text, size_t size)
+static int answer(const char *path, const char *unhealthy, char *text, size_t size)
 {
 	uv_loop_t loop;
 	struct dp_health health;
 	struct question question = {.path = path};
 	struct capture capture;
 	pthread_t thread;
-	wrong = trouble;
+	wrong = unhealthy;
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_async_init(&loop, &question.answered, on_answered), 0);
 	assert_int_equal(dp_health_start(&health, &loop, path, check, &wrong), 0);

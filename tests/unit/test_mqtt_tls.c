@@ -125,7 +125,7 @@ static void assert_said(struct scene *s, const char *words)
 		fail_msg("\"%s\" is not in \"%s\"", words, said);
 }
 
-static void assert_trouble(struct scene *s, const char *host, const char *words)
+static void assert_fault(struct scene *s, const char *host, const char *words)
 {
 	connect_both(s, host);
 	assert_false(shake_hands(s));
@@ -153,13 +153,12 @@ static void test_hosts(void **state)
 	begin(&s, state, &ordinary);
 	assert_connects(&s, HOST);
 	assert_connects(&s, "192.0.2.1");
-	assert_trouble(&s, "192.0.2.2", "is for " HOST ", 192.0.2.1, not for 192.0.2.2");
-	assert_trouble(
-		&s, "example.org", "is for " HOST ", 192.0.2.1, not for example.org");
+	assert_fault(&s, "192.0.2.2", "is for " HOST ", 192.0.2.1, not for 192.0.2.2");
+	assert_fault(&s, "example.org", "is for " HOST ", 192.0.2.1, not for example.org");
 	finish(&s);
 	begin(&s, state, &(struct issue){.name = "192.0.2.1"});
 	assert_connects(&s, "192.0.2.1");
-	assert_trouble(&s, HOST, "is for CN=192.0.2.1, not for " HOST);
+	assert_fault(&s, HOST, "is for CN=192.0.2.1, not for " HOST);
 	finish(&s);
 }
 
@@ -169,7 +168,7 @@ static void test_authorities(void **state)
 	begin(&s, state, &ordinary);
 	struct pair other = make_pair(&(struct issue){.name = "other", .authority = true});
 	write_pem(s.ca_path, s.directory, "ca.pem", &other.cert, 1, NULL, KEY_NONE);
-	assert_trouble(&s, HOST,
+	assert_fault(&s, HOST,
 		"the broker's certificate (CN=" HOST
 		") was issued by CN=authority, which is no "
 		"authority of TLS_CA_FILE (");
@@ -177,7 +176,7 @@ static void test_authorities(void **state)
 	/* Of the same name, with another key. */
 	other = make_pair(&(struct issue){.name = "authority", .authority = true});
 	write_pem(s.ca_path, s.directory, "ca.pem", &other.cert, 1, NULL, KEY_NONE);
-	assert_trouble(&s, HOST, "was issued by CN=authority, which is no authority");
+	assert_fault(&s, HOST, "was issued by CN=authority, which is no authority");
 	free_pair(&other);
 	finish(&s);
 }
@@ -191,15 +190,15 @@ static void test_dates(void **state)
 			.name = HOST, .from = "20960101000000Z", .to = "20961231000000Z"});
 	assert_connects(&s, HOST);
 	s.now_s += INT64_C(100) * 86400;
-	assert_trouble(&s, HOST,
+	assert_fault(&s, HOST,
 		"the broker's certificate (CN=" HOST
 		") has ended on 2096-12-31, and today is "
 		"2097-01-10 here");
 	s.now_s -= INT64_C(400) * 86400;
-	assert_trouble(
+	assert_fault(
 		&s, HOST, "is not valid before 2096-01-01, and today is 2095-12-07 here");
 	s.now_s = 86400;
-	assert_trouble(&s, HOST,
+	assert_fault(&s, HOST,
 		"is not valid before 2096-01-01, and the clock here is not set: "
 		"1970-01-02");
 	finish(&s);
@@ -209,7 +208,7 @@ static void test_for_clients_only(void **state)
 {
 	struct scene s;
 	begin(&s, state, &(struct issue){.name = HOST, .usage = "clientAuth"});
-	assert_trouble(&s, HOST, "is not one for servers");
+	assert_fault(&s, HOST, "is not one for servers");
 	finish(&s);
 }
 
@@ -270,9 +269,9 @@ static void test_ours_is_missing(void **state)
 	begin(&s, state, &ordinary);
 	SSL_CTX_set_verify(
 		s.broker_context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	assert_trouble(&s, HOST, "wants a certificate: set TLS_CERT_FILE and TLS_KEY_FILE");
+	assert_fault(&s, HOST, "wants a certificate: set TLS_CERT_FILE and TLS_KEY_FILE");
 	SSL_CTX_set_max_proto_version(s.broker_context, TLS1_2_VERSION);
-	assert_trouble(
+	assert_fault(
 		&s, HOST, "handshake failure; it may want a certificate (TLS_CERT_FILE)");
 	finish(&s);
 }
@@ -284,7 +283,7 @@ static void test_a_broker_of_old(void **state)
 	SSL_CTX_set_security_level(s.broker_context, 0);
 	SSL_CTX_set_min_proto_version(s.broker_context, TLS1_VERSION);
 	SSL_CTX_set_max_proto_version(s.broker_context, TLS1_1_VERSION);
-	assert_trouble(&s, HOST, "speaks no version of TLS from 1.2 on");
+	assert_fault(&s, HOST, "speaks no version of TLS from 1.2 on");
 	finish(&s);
 }
 

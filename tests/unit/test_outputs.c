@@ -77,7 +77,7 @@ static int fake_get(void *state)
 	return line.held ? call(-1) : -ENODEV;
 }
 
-static void fake_trouble(void *state, int err, struct driver_outcome *out)
+static void fake_failure(void *state, int err, struct driver_outcome *out)
 {
 	(void)state, (void)err;
 	*out = (struct driver_outcome){.failure = "gone", .advice = "none"};
@@ -94,7 +94,7 @@ static const struct output_driver fake_driver = {.name = "fake",
 	.take = fake_take,
 	.set = fake_set,
 	.get = fake_get,
-	.trouble = fake_trouble,
+	.failure = fake_failure,
 	.close = fake_close};
 
 static int64_t some_time(void *data)

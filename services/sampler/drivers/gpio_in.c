@@ -18,7 +18,7 @@
 #include "log.h"
 #include "sampler/driver.h"
 #include "sampler/gpio.h"
-#include "sampler/gpio_trouble.h"
+#include "sampler/gpio_failure.h"
 #include "sampler/pins.h"
 #include "sampler/spec.h"
 #include "timer.h"
@@ -45,7 +45,7 @@ struct gpio_in {
 	uint64_t missed, say_missed_at;
 	const char *sensor;
 	char name[DP_NAME_MAX + 10]; /* as the line's user */
-	char advice[GPIO_TROUBLE_SIZE];
+	char advice[GPIO_ADVICE_SIZE];
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -65,10 +65,10 @@ static void let_go(struct gpio_in *in)
 	in->seqno = 0;
 }
 
-static void trouble(struct gpio_in *in, int err, struct driver_outcome *outcome)
+static void fail(struct gpio_in *in, int err, struct driver_outcome *outcome)
 {
 	let_go(in);
-	gpio_trouble(&in->place, err, in->advice, outcome);
+	gpio_failure(&in->place, err, in->advice, outcome);
 }
 
 static void start_poll(struct gpio_in *in)
@@ -111,7 +111,7 @@ static void gpio_in_read(void *state)
 	int err = in->line == NULL ? take(in) : 0;
 	int level = err == 0 ? gpio_value(in->line) : err;
 	if (level < 0)
-		trouble(in, level, &outcome);
+		fail(in, level, &outcome);
 	else if (in->what == WHAT_COUNT)
 		outcome = (struct driver_outcome){.n = 1,
 			.values = {
@@ -173,7 +173,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	struct driver_outcome outcome;
-	trouble(in, n < 0 ? n : -ENODEV, &outcome);
+	fail(in, n < 0 ? n : -ENODEV, &outcome);
 	in->read->event(in->read, &outcome);
 }
 

@@ -8,7 +8,7 @@
 
 #include "log.h"
 #include "sampler/gpio.h"
-#include "sampler/gpio_trouble.h"
+#include "sampler/gpio_failure.h"
 #include "sampler/output_driver.h"
 #include "topic.h"
 
@@ -19,7 +19,7 @@ struct gpio_out {
 	struct gpio_mode modes[MODES];
 	struct gpio_line *line; /* NULL: not taken */
 	char name[DP_NAME_MAX + 10];
-	char advice[GPIO_TROUBLE_SIZE];
+	char advice[GPIO_ADVICE_SIZE];
 };
 
 static void let_go(struct gpio_out *out)
@@ -76,10 +76,10 @@ static int gpio_out_set(void *state, bool value)
 	return gpio_out_get(out);
 }
 
-static void gpio_out_trouble(void *state, int err, struct driver_outcome *outcome)
+static void gpio_out_failure(void *state, int err, struct driver_outcome *outcome)
 {
 	struct gpio_out *out = state;
-	gpio_trouble(&out->place, err, out->advice, outcome);
+	gpio_failure(&out->place, err, out->advice, outcome);
 }
 
 static int gpio_out_open(void **state, struct pins *pins, const struct spec *spec,
@@ -128,6 +128,6 @@ const struct output_driver gpio_out_driver = {
 	.take = gpio_out_take,
 	.set = gpio_out_set,
 	.get = gpio_out_get,
-	.trouble = gpio_out_trouble,
+	.failure = gpio_out_failure,
 	.close = gpio_out_close,
 };

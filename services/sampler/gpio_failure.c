@@ -1,4 +1,4 @@
-#include "gpio_trouble.h"
+#include "gpio_failure.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 static const struct {
 	int err;
 	const char *cause, *advice;
-} troubles[] = {
+} failures[] = {
 	{-ENODEV, "no-chip",
 		"the GPIO chip is not there; is its device passed on to the container?"},
 	{-ENXIO, "no-line", "the chip has no such line"},
@@ -24,25 +24,25 @@ static const struct {
 };
 
 /* @return whether somebody is named */
-static bool name_consumer(const struct gpio_place *place, char text[GPIO_TROUBLE_SIZE])
+static bool name_consumer(const struct gpio_place *place, char text[GPIO_ADVICE_SIZE])
 {
 	struct gpio_look look;
 	if (gpio_look(place, &look) != 0 || look.consumer[0] == '\0')
 		return false;
-	snprintf(text, GPIO_TROUBLE_SIZE, "line %u of %s is in use by %s", place->line,
+	snprintf(text, GPIO_ADVICE_SIZE, "line %u of %s is in use by %s", place->line,
 		place->chip, look.consumer);
 	return true;
 }
 
-void gpio_trouble(const struct gpio_place *place, int err, char text[GPIO_TROUBLE_SIZE],
+void gpio_failure(const struct gpio_place *place, int err, char text[GPIO_ADVICE_SIZE],
 	struct driver_outcome *out)
 {
 	*out = (struct driver_outcome){.failure = "gpio-error", .advice = strerror(-err)};
-	for (size_t i = 0; i < sizeof(troubles) / sizeof(troubles[0]); i++) {
-		if (troubles[i].err != err)
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		if (failures[i].err != err)
 			continue;
-		out->failure = troubles[i].cause;
-		out->advice = troubles[i].advice;
+		out->failure = failures[i].cause;
+		out->advice = failures[i].advice;
 		break;
 	}
 	if (err == -EBUSY && name_consumer(place, text))
