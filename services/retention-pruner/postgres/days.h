@@ -16,16 +16,23 @@
 #define DAY_NAME_MAX 64
 
 /**
- * The first partition that begins at a time or later, with its name quoted for SQL.
- * @return 1, 0 there is none, or an error
+ * The first partition that begins at a time or later.
+ * @param name  DAY_NAME_MAX bytes: its name, quoted for SQL
+ * @return 1; 0 there is none; or an error; both are written with 1 only
  */
 int days_next(
 	struct postgres_store *store, int64_t from_us, int64_t *begins_us, char *name);
 
-/** The first reading from a time on, or a time before it with nothing in between. */
+/**
+ * The first reading from a time on, or a time before it with nothing in between.
+ * @return as above
+ */
 int days_first(struct postgres_store *store, int64_t from_us, int64_t *first_us);
 
-/** One step: drop a day that goes. */
+/**
+ * A step: drop the first day, if it goes. How many readings that were is then in the job.
+ * @return an enum step; -EBUSY somebody reads the table for longer; or another error
+ */
 int days_drop(void *store);
 
 #endif

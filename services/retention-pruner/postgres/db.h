@@ -11,8 +11,13 @@
 
 struct db;
 
-/** @param url  checked; outlives it */
+/**
+ * Make one that is not connected; memory that is missing ends the process.
+ * @param url  checked; outlives it
+ */
 void db_open(struct db **out, const char *url);
+
+/** Disconnect and free; NULL is fine. No db_hurry() may be under way. */
 void db_close(struct db *db);
 
 /** From any thread, once: this call and all that follow end within half a second. */
@@ -21,19 +26,23 @@ void db_hurry(struct db *db);
 /**
  * Connect, unless it is connected.
  * @param fresh  whether this is another session than before
- * @return 0 or a negative errno, as db_why() says in words
+ * @return 0, or -ENOTCONN, and db_why() says why
  */
 int db_connect(struct db *db, bool *fresh);
+
+/** Without a word to the server; harmless when it is not connected. */
 void db_disconnect(struct db *db);
 
-/** Of the server: 170012 is 17.12. */
+/** Of the server, while it is connected: 170012 is 17.12. */
 int db_server_version(const struct db *db);
 
-/** The database without user and password. */
+/** The database without user and password; db's own, as the next. */
 const char *db_name(const struct db *db);
 
-/** Why the last call failed, or what the caller has made of it. */
+/** Why the last call failed, or what the caller has made of it; empty: it did not. */
 const char *db_why(const struct db *db);
+
+/** Say it in other words, of which the first line is copied. */
 void db_say_why(struct db *db, const char *why);
 
 /** Parameters of a statement: numbers are $1 and so on, texts follow. */
@@ -65,6 +74,7 @@ int db_restore_limit(struct db *db);
 /** The next call may take longer than others: it has an hour. */
 void db_patience(struct db *db);
 
+/* Of the rows of the last statement, which was run without an error. */
 size_t db_rows(const struct db *db);
 const char *db_text(const struct db *db, size_t row, int column); /**< "" for NULL */
 bool db_is_null(const struct db *db, size_t row, int column);

@@ -1,4 +1,7 @@
-/* Sensors by the policy that they have: a statement is for all of a group. */
+/*
+ * Sensors by the policy that they have: a statement is for all of a group. No call to the
+ * server. Nothing fails: memory that is missing ends the process.
+ */
 #ifndef PRUNER_GROUPS_H
 #define PRUNER_GROUPS_H
 
@@ -20,12 +23,17 @@ struct groups {
 	int64_t longest_us; /**< age of readings in any policy, with sensors yet or not */
 };
 
-/** Begin with a group for each policy, without sensors. */
+/**
+ * Begin anew, with a group for each policy, without sensors.
+ * @param policies  outlive the groups, which point to them
+ */
 void groups_begin(struct groups *groups, const struct policies *policies);
 
+/** @param policies  of groups_begin()  @param id  of the sensor, in decimal: copied */
 void groups_add(struct groups *groups, const struct policies *policies, const char *id,
 	const char *topic, const char *name);
 
+/** Free all; empty again. */
 void groups_finish(struct groups *groups);
 
 /**

@@ -18,7 +18,7 @@ struct range {
 /** Those that are set aside, as an array for PostgreSQL: {1,2}. */
 void isolate_ids(const struct aside *aside, char text[ISOLATE_TEXT_MAX]);
 
-/** Try a step with some of the sensors and undo it. @return 0 or its error */
+/** Try a step with some of the sensors and undo it. @return 0 or the step's error */
 typedef int (*isolate_try)(struct postgres_store *store, struct range sensors);
 
 /** Whether an error may be about one sensor only. @param result  of a step */
@@ -28,9 +28,9 @@ static inline bool isolate_may(int result)
 }
 
 /**
- * A step has failed with err: by halves, find a sensor with which it does, and set it
- * aside.
- * @return 0: the step may be tried again; or an error: it is not about one sensor
+ * A step has failed with err, and is rolled back: by halves, find a sensor with which it
+ * does, set it aside, and say so in the report.
+ * @return 0: the step may be tried again; or an error, err when it is not about one sensor
  */
 int isolate_find(struct postgres_store *store, isolate_try try, int err);
 

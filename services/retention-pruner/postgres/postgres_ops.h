@@ -1,4 +1,4 @@
-/* The operations of a store in PostgreSQL. */
+/* The operations of a store in PostgreSQL, which keep what ../prune_ops.h says. */
 #ifndef PRUNER_POSTGRES_OPS_H
 #define PRUNER_POSTGRES_OPS_H
 

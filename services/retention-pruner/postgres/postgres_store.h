@@ -1,6 +1,12 @@
 /*
- * A store in PostgreSQL, as the pruner's steps on it share it. Types only. All of it
- * belongs to the thread of the work queue.
+ * A store in PostgreSQL, as the parts of this folder share it. Types only.
+ *
+ * What their functions have in common: they are called on the work queue, one at a time,
+ * and each call to the server has a deadline (db.h). The store stays the caller's; a
+ * `void *store` is a struct postgres_store. They return 0, or what their header says, or an
+ * error as db_run(), which db_why() says in words. A step is one transaction of its own,
+ * begun with step_begin(), so it may also return what that does; after an error all of it
+ * is rolled back, and the next call does it again.
  */
 #ifndef PRUNER_POSTGRES_STORE_H
 #define PRUNER_POSTGRES_STORE_H

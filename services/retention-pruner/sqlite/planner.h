@@ -4,7 +4,10 @@
 
 #include "sqlite_store.h"
 
-/** Within a transaction. @return 0 or an error */
+/**
+ * Tell it how many there are. Within a transaction of the caller's, who rolls back after an
+ * error. @param readings  in the database; 0 or less: it is not told
+ */
 int planner_tell(struct sqlite_store *store, int64_t readings);
 
 #endif

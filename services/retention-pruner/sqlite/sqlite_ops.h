@@ -1,4 +1,4 @@
-/* The operations of a store in a file of SQLite. */
+/* The operations of a store in a file of SQLite, which keep what ../prune_ops.h says. */
 #ifndef PRUNER_SQLITE_OPS_H
 #define PRUNER_SQLITE_OPS_H
 

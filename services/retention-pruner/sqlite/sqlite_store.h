@@ -1,6 +1,11 @@
 /*
- * A store in a file of SQLite, as the pruner's steps on it share it. Types only. All of it
- * belongs to the thread of the work queue.
+ * A store in a file of SQLite, as the parts of this folder share it. Types only.
+ *
+ * What their functions have in common: they are called on the work queue, one at a time.
+ * The store stays the caller's; a `void *store` is a struct sqlite_store. They return 0, or
+ * what their header says, or a negative errno as dp_sqlite_error(). A step is one
+ * transaction of its own, begun with dp_store_begin(), so it may also return what that
+ * does; after an error all of it is rolled back, and the next call does it again.
  */
 #ifndef PRUNER_SQLITE_STORE_H
 #define PRUNER_SQLITE_STORE_H
