@@ -28,7 +28,7 @@
 #define LEAVE_MS 500
 #define YIELD_FIRST_MS 30000
 #define YIELD_LIMIT_MS 600000
-#define PACKETS_A_TURN 1000
+#define PACKETS_AT_ONCE 1000
 
 enum bus_state {
 	BUS_WAITING,	/* for the next attempt */
@@ -46,8 +46,8 @@ struct dp_bus {
 	struct mosquitto *mosq;
 	enum bus_state state;
 	bool paused;
-	bool held; /* hold_acks: a group of messages waits for dp_bus_release() */
-	bool lost; /* the library said so; acted on when its call has returned */
+	bool acks_held; /* hold_acks: a group of messages waits for dp_bus_release() */
+	bool lost;	/* the library said so; acted on when its call has returned */
 	bool closing;
 	bool gathers, corked; /* corked: something was published since dp_bus_cork() */
 	unsigned depth;	      /* calls into the library under way on the loop thread */
@@ -119,7 +119,7 @@ static void update_poll(struct dp_bus *bus)
 	if (bus->poll == NULL)
 		return;
 	int events = reads(bus) ? UV_READABLE : 0;
-	if ((!bus->held && dp_mqtt_wants_write(bus->mosq)) ||
+	if ((!bus->acks_held && dp_mqtt_wants_write(bus->mosq)) ||
 		(reads(bus) && dp_mqtt_decrypted(bus->mosq)))
 		events |= UV_WRITABLE;
 	/* Also while nothing is read the end of the connection must be seen. */
@@ -147,7 +147,7 @@ static void retry_later(struct dp_bus *bus)
 	drop_handle(bus);
 	bus->state = BUS_WAITING;
 	bus->lost = false;
-	bus->held = false;
+	bus->acks_held = false;
 	if (was_up || strcmp(bus->unhealthy, bus->logged) != 0)
 		dp_log(DP_LOG_WARN,
 			was_up ? "connection lost, trying again"
@@ -245,7 +245,8 @@ static int read_packets(struct dp_bus *bus)
 		errno = 0;
 		code = mosquitto_loop_read(bus->mosq, 1);
 	} while (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->closing && !bus->paused &&
-		 ++n < PACKETS_A_TURN && (errno != EAGAIN || dp_mqtt_decrypted(bus->mosq)));
+		 ++n < PACKETS_AT_ONCE &&
+		 (errno != EAGAIN || dp_mqtt_decrypted(bus->mosq)));
 	return code;
 }
 
@@ -273,7 +274,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		code = read_packets(bus);
 	if (code == MOSQ_ERR_SUCCESS && broken)
 		code = MOSQ_ERR_CONN_LOST;
-	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->held &&
+	if (code == MOSQ_ERR_SUCCESS && !bus->lost && !bus->acks_held &&
 		dp_mqtt_wants_write(bus->mosq))
 		code = mosquitto_loop_write(bus->mosq, 1);
 	check_result(bus, code);
@@ -344,7 +345,7 @@ static void on_housekeeping(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;
 	/* A PINGREQ would take the held acknowledgements along. */
-	if (bus->held)
+	if (bus->acks_held)
 		return;
 	bus->depth++;
 	subscribe_again(bus);
@@ -407,7 +408,7 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	note_loss(bus, code);
-	/* A held connection changes hands with its lease: that is nobody's mistake. */
+	/* The connection of a lease changes hands with it: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
 		yield_name(bus);
 }
@@ -419,7 +420,7 @@ static void mosq_message(struct mosquitto *mosq, void *data,
 	(void)mosq;
 	if (bus->closing || bus->lost)
 		return;
-	bus->held = bus->options.hold_acks;
+	bus->acks_held = bus->options.hold_acks;
 	struct dp_mqtt_received received;
 	dp_mqtt_receive(&received, in, properties);
 	bus->options.on_message(bus->options.data, &received.message);
@@ -457,7 +458,7 @@ static void on_connect_done(void *data, int code, int error)
 	}
 	mosquitto_threaded_set(bus->mosq, bus->options.hold_acks);
 	if (bus->url.tls)
-		dp_mqtt_tls_hold(&bus->connect.tls, mosquitto_ssl_get(bus->mosq));
+		dp_mqtt_tls_connected(&bus->connect.tls, mosquitto_ssl_get(bus->mosq));
 	int err = dp_watch(bus->loop, mosquitto_socket(bus->mosq), bus, &bus->poll);
 	if (err != 0) {
 		set_unhealthy(bus, "cannot watch the socket", uv_strerror(err));
@@ -620,9 +621,9 @@ void dp_bus_pause(struct dp_bus *bus, bool paused)
 
 void dp_bus_release(struct dp_bus *bus)
 {
-	if (!bus->held)
+	if (!bus->acks_held)
 		return;
-	bus->held = false;
+	bus->acks_held = false;
 	if (bus->state != BUS_UP || bus->lost || bus->closing)
 		return;
 	bus->depth++;
@@ -634,7 +635,7 @@ void dp_bus_release(struct dp_bus *bus)
 void dp_bus_close(struct dp_bus *bus, void (*closed)(void *data))
 {
 	/* Held acknowledgements must not leave with a DISCONNECT: just hang up. */
-	if (bus->state == BUS_UP && !bus->lost && !bus->held) {
+	if (bus->state == BUS_UP && !bus->lost && !bus->acks_held) {
 		bus->depth++;
 		mosquitto_disconnect_v5(bus->mosq, 0, NULL);
 		bus->depth--;

@@ -233,7 +233,7 @@ SSL_CTX *dp_mqtt_tls_begin(
 	return context;
 }
 
-void dp_mqtt_tls_hold(struct dp_mqtt_tls *tls, SSL *ssl)
+void dp_mqtt_tls_connected(struct dp_mqtt_tls *tls, SSL *ssl)
 {
 	if (SSL_up_ref(ssl) == 1)
 		tls->ssl = ssl;

@@ -35,7 +35,7 @@ SSL_CTX *dp_mqtt_tls_begin(
 	struct dp_mqtt_tls *tls, const char *host, const struct dp_tls_files *files);
 
 /** TCP is connected: the handshake begins, of which each step is noted. */
-void dp_mqtt_tls_hold(struct dp_mqtt_tls *tls, SSL *ssl);
+void dp_mqtt_tls_connected(struct dp_mqtt_tls *tls, SSL *ssl);
 
 /**
  * Why there is no connection, once it is lost before the broker has answered to CONNECT.

@@ -221,8 +221,8 @@ void dp_store_close(struct dp_store *store)
 	close_lock(store);
 }
 
-/* With the lock held alone: a database that was deleted leaves nothing to the next. */
-static int bury(struct dp_store *store)
+/* With the lock held alone: what a deleted database has left is not for the next one. */
+static int clean_up_deleted(struct dp_store *store)
 {
 	dp_log(DP_LOG_WARN, "the database that was here is gone; a new one is begun",
 		"file=%s", store->path);
@@ -249,7 +249,7 @@ int dp_store_reopen(struct dp_store *store)
 		/* Somebody else may have begun one meanwhile. */
 		state = dp_file_state(store->lock, store->path);
 		if (state == DP_FILE_GONE)
-			err = bury(store);
+			err = clean_up_deleted(store);
 	}
 	if (err == 0)
 		err = open_locked(store, state);

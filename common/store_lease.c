@@ -112,7 +112,7 @@ static void move_lock(const struct dp_store *store, struct dp_lease *lease, int6
 }
 
 /* Within a transaction. @param number  of the holding, 0: it is somebody else's */
-static int settle(
+static int renew_row(
 	struct dp_store *store, struct dp_lease *lease, int64_t now_us, int64_t *number)
 {
 	struct dp_lease_row row;
@@ -139,7 +139,8 @@ int dp_lease_renew(struct dp_store *store, struct dp_lease *lease, int64_t now_u
 	if (err != 0)
 		return err;
 	/* Once in a while is enough; who replaces it has a lease as well. */
-	err = dp_store_is_suspect(store) ? -EUCLEAN : settle(store, lease, now_us, &number);
+	err = dp_store_is_suspect(store) ? -EUCLEAN
+					 : renew_row(store, lease, now_us, &number);
 	if (err == 0)
 		err = dp_store_commit(store);
 	else

@@ -82,7 +82,7 @@ static struct dating_now clock_now(const struct intake *in)
 
 /*
  * The sampler had no plausible clock. What is known by now of that boot dates the
- * reading; else it is held as it is.
+ * reading; else it is kept as it is.
  */
 static int date_reading(struct intake *in, struct stream *stream,
 	const struct dp_identity *identity, struct dp_reading *reading,

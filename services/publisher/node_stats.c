@@ -15,14 +15,14 @@ void node_stats_init(struct node_stats *stats, const char *node, int64_t every_m
 	*stats = (struct node_stats){.node = node, .every_ms = every_ms};
 	if (every_ms == 0)
 		return;
-	stats->held = calloc(NODE_STATS_HELD, sizeof(*stats->held));
-	if (stats->held == NULL)
+	stats->latest = calloc(NODE_STATS_MAX, sizeof(*stats->latest));
+	if (stats->latest == NULL)
 		dp_log_out_of_memory("statistics");
 }
 
 void node_stats_finish(struct node_stats *stats)
 {
-	free(stats->held);
+	free(stats->latest);
 }
 
 static void publish(struct dp_bus *bus, const char *topic, const void *json, size_t len)
@@ -37,14 +37,14 @@ static void publish(struct dp_bus *bus, const char *topic, const void *json, siz
 			strerror(-err));
 }
 
-/* Where the latest of that topic is held; NULL when there are too many. */
-static struct held_stats *held_of(struct node_stats *stats, const char *topic)
+/* Where the latest of that topic is kept; NULL when there are too many. */
+static struct latest_stats *latest_of(struct node_stats *stats, const char *topic)
 {
 	for (size_t i = 0; i < stats->n; i++) {
-		if (strcmp(stats->held[i].topic, topic) == 0)
-			return &stats->held[i];
+		if (strcmp(stats->latest[i].topic, topic) == 0)
+			return &stats->latest[i];
 	}
-	return stats->n < NODE_STATS_HELD ? &stats->held[stats->n++] : NULL;
+	return stats->n < NODE_STATS_MAX ? &stats->latest[stats->n++] : NULL;
 }
 
 void node_stats_message(struct node_stats *stats, const struct dp_bus_message *message,
@@ -60,13 +60,13 @@ void node_stats_message(struct node_stats *stats, const struct dp_bus_message *m
 		return;
 	}
 	bool first = stats->n == 0;
-	struct held_stats *held =
-		message->len <= NODE_STATS_BYTES ? held_of(stats, topic) : NULL;
-	if (held == NULL)
+	struct latest_stats *latest =
+		message->len <= NODE_STATS_BYTES ? latest_of(stats, topic) : NULL;
+	if (latest == NULL)
 		return; /* the next one says it all as well */
-	memcpy(held->topic, topic, sizeof(topic));
-	memcpy(held->json, message->payload, message->len);
-	held->len = message->len;
+	memcpy(latest->topic, topic, sizeof(topic));
+	memcpy(latest->json, message->payload, message->len);
+	latest->len = message->len;
 	if (first)
 		stats->since_ms = now_ms;
 }
@@ -76,7 +76,8 @@ void node_stats_send(struct node_stats *stats, struct dp_bus *bus, int64_t now_m
 	if (now_ms < node_stats_deadline(stats) || !dp_bus_connected(bus))
 		return;
 	for (size_t i = 0; i < stats->n; i++)
-		publish(bus, stats->held[i].topic, stats->held[i].json, stats->held[i].len);
+		publish(bus, stats->latest[i].topic, stats->latest[i].json,
+			stats->latest[i].len);
 	stats->n = 0;
 }
 

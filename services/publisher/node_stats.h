@@ -12,11 +12,11 @@
 #include "bus.h"
 #include "topic.h"
 
-#define NODE_STATS_HELD 32
+#define NODE_STATS_MAX 32
 #define NODE_STATS_BYTES 2048
 
 /** The latest of one service, until it is due. */
-struct held_stats {
+struct latest_stats {
 	char topic[DP_TOPIC_MAX]; /**< at the centre */
 	char json[NODE_STATS_BYTES];
 	size_t len;
@@ -26,9 +26,9 @@ struct held_stats {
 struct node_stats {
 	const char *node;
 	int64_t every_ms; /**< 0: they are passed on as they come */
-	struct held_stats *held;
+	struct latest_stats *latest;
 	size_t n;
-	int64_t since_ms; /**< since when something is held */
+	int64_t since_ms; /**< since when something is kept */
 };
 
 /** Ends the process when there is no memory. What is passed outlives it. */
@@ -39,7 +39,7 @@ void node_stats_finish(struct node_stats *stats);
 void node_stats_message(struct node_stats *stats, const struct dp_bus_message *message,
 	struct dp_bus *bus, int64_t now_ms);
 
-/** Send what is held, if it is due and the bus is up. */
+/** Send what is kept, if it is due and the bus is up. */
 void node_stats_send(struct node_stats *stats, struct dp_bus *bus, int64_t now_ms);
 
 /** When that has something to do; INT64_MAX never. */

@@ -36,7 +36,7 @@ struct dht_line {
 	struct driver_read *read;
 	struct dht_options options;
 	struct gpio_place place;
-	struct gpio_line *line; /* NULL: to be taken by the next read */
+	struct gpio_line *line; /* NULL: to be acquired by the next read */
 	uv_timer_t timer;
 	int64_t interval_ms, start_ms;
 	int64_t read_ms; /* when it was last asked, or 0 */
@@ -69,7 +69,7 @@ static void fail(struct dht_line *d, const char *cause, const char *advice)
 	d->read->done(d->read, &outcome);
 }
 
-/* The line cannot be used now: it is given back and taken anew by the next read. */
+/* The line cannot be used now: it is given back and acquired anew by the next read. */
 static void fail_line(struct dht_line *d, int err)
 {
 	struct driver_outcome outcome;
@@ -137,8 +137,8 @@ static void finish(struct dht_line *d, const struct dht_frame *frame)
 }
 
 /*
- * Wait from now on. The loop's own time is that of its last turn, which may be long ago,
- * and in whole milliseconds: without one more it could be less.
+ * Wait from now on. The loop's own time is that of its last iteration, which may be long
+ * ago, and in whole milliseconds: without one more it could be less.
  */
 static void wait_ms(struct dht_line *d, int64_t ms, uv_timer_cb then)
 {
@@ -147,7 +147,7 @@ static void wait_ms(struct dht_line *d, int64_t ms, uv_timer_cb then)
 }
 
 /* @return how many falling edges, or a negative errno */
-static int take_edges(struct dht_line *d)
+static int read_edges(struct dht_line *d)
 {
 	struct gpio_edge edges[EDGES_MAX];
 	size_t n = 0;
@@ -164,7 +164,7 @@ static int take_edges(struct dht_line *d)
 static void on_listened(uv_timer_t *timer)
 {
 	struct dht_line *d = timer->data;
-	int n = take_edges(d);
+	int n = read_edges(d);
 	if (n < 0) {
 		fail_line(d, n);
 		return;
@@ -182,7 +182,7 @@ static void on_listened(uv_timer_t *timer)
 static void on_started(uv_timer_t *timer)
 {
 	struct dht_line *d = timer->data;
-	int err = take_edges(d);
+	int err = read_edges(d);
 	if (err >= 0)
 		err = gpio_change(d->line, MODE_LISTEN);
 	if (err != 0) {
@@ -233,7 +233,7 @@ void dht_line_read(void *state)
 	start_in_time(d);
 }
 
-static int take_options(struct dht_line *d, struct driver_instance *out,
+static int read_options(struct dht_line *d, struct driver_instance *out,
 	const struct spec *spec, char *why, size_t why_size)
 {
 	int64_t retries = RETRIES;
@@ -266,7 +266,7 @@ int dht_line_open(struct driver_instance *out, const struct driver_host *host,
 	int err = pins_take(
 		host->pins, spec->name, spec->argument, true, &d->place, why, why_size);
 	if (err == 0)
-		err = take_options(d, out, spec, why, why_size);
+		err = read_options(d, out, spec, why, why_size);
 	if (err != 0) {
 		free(d);
 		return err;

@@ -1,6 +1,6 @@
 /*
  * A test aid: LEDGER names a file to which the sampler appends what it sampled and
- * what became of it, so that rows at the centre can be held against it. Lines:
+ * what became of it, so that rows at the centre can be compared with it. Lines:
  *
  *   run <stream>
  *   reading <seq> <sensor> <ts_us> <quantity>=<value> ...

@@ -20,10 +20,10 @@ struct output_driver {
 	int (*open)(void **state, struct pins *pins, const struct spec *spec, char *why,
 		size_t why_size);
 	/**
-	 * Take the device, at that level from the first instant on.
+	 * Acquire the device, at that level from the first instant on.
 	 * @return the level read back, 0 or 1, or a negative errno
 	 */
-	int (*take)(void *state, enum output_level level);
+	int (*acquire)(void *state, enum output_level level);
 	/** Set it. @return the level read back, or a negative errno: it is let go */
 	int (*set)(void *state, bool value);
 	/** @return the level as it is, or a negative errno: it is let go */

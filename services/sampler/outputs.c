@@ -49,16 +49,16 @@ static void note_state(struct output *output)
 
 static void note_level(struct output *output, bool value, bool set)
 {
-	bool news = set || !output->taken || output->value != value;
-	if (!output->taken) {
+	bool changed = set || !output->available || output->value != value;
+	if (!output->available) {
 		dp_log(DP_LOG_INFO, "an output is available", "output=%s value=%d",
 			name_of(output), value);
 		presence_tell(output->all->options.presence, name_of(output), true);
 	}
-	output->taken = true;
+	output->available = true;
 	output->failures = 0;
 	output->value = value;
-	if (news)
+	if (changed)
 		note_state(output);
 }
 
@@ -70,20 +70,20 @@ static void note_failure(struct output *output, int err)
 		dp_log(DP_LOG_WARN, "an output cannot be used",
 			"output=%s cause=%s advice=\"%s\"", name_of(output),
 			outcome.failure, outcome.advice);
-	if (output->taken || output->failures == 1)
+	if (output->available || output->failures == 1)
 		presence_tell(output->all->options.presence, name_of(output), false);
-	output->taken = false;
+	output->available = false;
 }
 
-/* Set the level, or take the device at it. @return the level, or a negative errno */
+/* Set the level, or acquire the device at it. @return the level, or a negative errno */
 static int drive(struct output *output, enum output_level level)
 {
 	const struct output_driver *driver = output->spec->driver;
 	int got = -ENODEV;
-	if (output->taken)
+	if (output->available)
 		got = driver->set(output->state, level == OUTPUT_ON);
 	if (got < 0) /* gone, or gone and back: one more try tells */
-		got = driver->take(output->state, level);
+		got = driver->acquire(output->state, level);
 	if (got < 0) {
 		note_failure(output, got);
 		return got;
@@ -112,7 +112,7 @@ static void end_pulse(struct output *output)
 }
 
 /* As it shall be without a pulse. on_check() tries again what fails here. */
-static void settle(struct output *output)
+static void drive_wanted(struct output *output)
 {
 	end_pulse(output);
 	drive(output, output->wanted);
@@ -122,14 +122,14 @@ static void settle(struct output *output)
 static void undo(struct output *output)
 {
 	if (!output->pulsing || drive(output, level_of(output->pulsed)) < 0)
-		settle(output);
+		drive_wanted(output);
 }
 
 static void check(struct output *output)
 {
-	int level = output->taken ? output->spec->driver->get(output->state) : -ENODEV;
+	int level = output->available ? output->spec->driver->get(output->state) : -ENODEV;
 	if (level < 0) {
-		settle(output);
+		drive_wanted(output);
 		return;
 	}
 	note_level(output, level, false);
@@ -153,12 +153,12 @@ static void on_check(uv_timer_t *timer)
 static void impose(struct output *output, bool value)
 {
 	output->wanted = level_of(value);
-	settle(output);
+	drive_wanted(output);
 }
 
 static void on_pulse_over(uv_timer_t *timer)
 {
-	settle(timer->data);
+	drive_wanted(timer->data);
 }
 
 /* @return the level, or a negative errno: then all is as it was before */
@@ -383,7 +383,8 @@ void outputs_connected(struct outputs *outputs)
 		char topic[DP_TOPIC_MAX];
 		snprintf(topic, sizeof(topic), COMMAND_PREFIX "%s", name_of(output));
 		dp_bus_subscribe(bus, topic);
-		presence_tell(outputs->options.presence, name_of(output), output->taken);
+		presence_tell(
+			outputs->options.presence, name_of(output), output->available);
 		publish_state(output);
 	}
 	/*
@@ -442,8 +443,8 @@ void outputs_close(struct outputs *outputs)
 		if (spec->exit != OUTPUT_KEEP)
 			impose(output, spec->exit == OUTPUT_ON);
 		else if (output->wanted != OUTPUT_KEEP &&
-			 (output->pulsing || !output->taken))
-			settle(output);
+			 (output->pulsing || !output->available))
+			drive_wanted(output);
 		presence_tell(outputs->options.presence, name_of(output), false);
 		spec->driver->close(output->state);
 		uv_close((uv_handle_t *)&output->pulse, NULL);

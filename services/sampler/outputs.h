@@ -1,13 +1,13 @@
 /*
- * The outputs at work: taken at the start, set by commands, let go at the end. What is
+ * The outputs at work: acquired at the start, set by commands, let go at the end. What is
  * published is the level that was read back. On the loop's thread.
  *
  * The rule of what drives a line:
  * - `wanted` is the level without a pulse. It is what initial= says, then the last command
  *   that was carried out, or what lost= or exit= says: those two hold also while the device
- *   is away. With keep it is the level that was found when the device was taken first.
+ *   is away. With keep it is the level that was found when the device was acquired first.
  * - A pulse leaves `wanted` alone. When its time is over, when its device goes away, and at
- *   exit the line is driven to `wanted`, tried again until the device takes it.
+ *   exit the line is driven to `wanted`, tried again until that is done.
  * - A command that is answered with an error changes nothing: it may have reached the line
  *   before it failed, so the line is driven back at once, to the pulse that goes on or to
  *   `wanted`. Nothing of it is kept for later.
@@ -35,9 +35,9 @@ struct output {
 	struct outputs *all;
 	const struct output_spec *spec;
 	void *state;		  /* the driver's own */
-	bool taken;		  /* the level is known: */
+	bool available;		  /* the level is known: */
 	bool value;		  /* as it was read back */
-	enum output_level wanted; /* without a pulse; KEEP: it was never taken */
+	enum output_level wanted; /* without a pulse; KEEP: it never was available */
 	unsigned failures;	  /* in a row */
 	bool astray;		  /* it was said that it does not follow */
 	bool pulsing, pulsed;	  /* a pulse goes on; its level */
@@ -69,8 +69,8 @@ struct outputs {
 };
 
 /**
- * Take them all. One whose device is not there is tried again. The struct is zeroed by the
- * caller, and large.
+ * Acquire them all. One whose device is not there is tried again. The struct is zeroed by
+ * the caller, and large.
  * @param why  on failure: of which output what is wrong
  * @return 0; -EINVAL: outputs_close() those that were opened
  */

@@ -61,7 +61,7 @@ static void note_success(struct sensor *sensor)
 }
 
 /* @return whether there is a reading, or nothing to say */
-static bool take(struct sensor *sensor, const struct driver_outcome *outcome)
+static bool handle_outcome(struct sensor *sensor, const struct driver_outcome *outcome)
 {
 	static const struct driver_outcome unsendable = {.failure = "cannot-be-sent",
 		.advice = "a value is no finite number, or a quantity's name is not "
@@ -85,12 +85,12 @@ static bool take(struct sensor *sensor, const struct driver_outcome *outcome)
 static void read_done(struct driver_read *read, const struct driver_outcome *outcome)
 {
 	struct sensor *sensor = (struct sensor *)read;
-	schedule(sensor, !take(sensor, outcome));
+	schedule(sensor, !handle_outcome(sensor, outcome));
 }
 
 static void read_event(struct driver_read *read, const struct driver_outcome *outcome)
 {
-	take((struct sensor *)read, outcome);
+	handle_outcome((struct sensor *)read, outcome);
 }
 
 /* Its driver has not answered for long: it is said, and waited for. */
@@ -138,12 +138,12 @@ static int open_sensor(struct sensors *sensors, size_t index, char *why, size_t 
 	 * a sensor can be read is to be known soon: the first read does not wait for its
 	 * turn.
 	 */
-	int64_t turn = share_of(period, index, options->list->n);
+	int64_t phase = share_of(period, index, options->list->n);
 	int64_t first =
 		share_of(period < FIRST_MS ? period : FIRST_MS, index, options->list->n);
 	pace_init(&sensor->pace, period, sensor->instance.interval_ms,
 		sensor->instance.retries,
-		now_ms(sensor) + (first < turn ? turn - period : turn));
+		now_ms(sensor) + (first < phase ? phase - period : phase));
 	timer_start(&sensor->timer, on_due, (uint64_t)first);
 	return 0;
 }

@@ -76,7 +76,7 @@ static void connect_both(struct scene *s, const char *host)
 		SSL_set_fd(s->server, s->fds[1]) == 1);
 	SSL_set_connect_state(s->client);
 	SSL_set_accept_state(s->server);
-	dp_mqtt_tls_hold(&s->tls, s->client);
+	dp_mqtt_tls_connected(&s->tls, s->client);
 }
 
 /* As far as both get. @return whether the broker is content */

@@ -55,7 +55,7 @@ static int fake_open(void **state, struct pins *pins, const struct spec *spec, c
 	return 0;
 }
 
-static int fake_take(void *state, enum output_level level)
+static int fake_acquire(void *state, enum output_level level)
 {
 	(void)state;
 	line.held = true;
@@ -91,7 +91,7 @@ static void fake_close(void *state)
 
 static const struct output_driver fake_driver = {.name = "fake",
 	.open = fake_open,
-	.take = fake_take,
+	.acquire = fake_acquire,
 	.set = fake_set,
 	.get = fake_get,
 	.failure = fake_failure,
@@ -251,7 +251,7 @@ static void test_what_was_refused_is_not_done_when_the_device_is_back(void **sta
 	look();
 	look();
 	assert_int_equal(line.ones, 0);
-	assert_true(outputs.at[0].taken);
+	assert_true(outputs.at[0].available);
 	end();
 }
 
@@ -282,7 +282,7 @@ static void test_exit_holds_for_a_device_that_was_let_go(void **state)
 	line.first = 1;
 	line.count = 2;
 	look();
-	assert_false(outputs.at[0].taken);
+	assert_false(outputs.at[0].available);
 	end();
 	assert_int_equal(line.level, 0);
 }

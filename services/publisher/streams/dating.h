@@ -1,5 +1,5 @@
 /*
- * When the boots of this board began. A reading taken while the wall clock was not
+ * When the boots of this board began. A reading measured while the wall clock was not
  * plausible carries the time since boot and the boot's id instead; it gets its time
  * here, once the clock of the same boot is plausible, or by a guess. Pure.
  */
@@ -12,7 +12,7 @@
 
 #include "clock.h"
 
-/** A boot of which readings without a time are held. */
+/** A boot of which readings without a time are kept. */
 struct boot {
 	char id[DP_BOOT_ID_LEN + 1];
 	int64_t row;	 /**< in the outbox; 0 when it has none */
@@ -42,25 +42,25 @@ struct dating_now {
 struct boot *dating_boot(struct dating *dating, const char *id);
 void dating_finish(struct dating *dating);
 
-/** Note that a reading of the boot is held. */
+/** Note that a reading of the boot is kept. */
 void dating_note(struct boot *boot, int64_t boottime_ns);
 
 /**
  * Decide what can be decided.
  *
  * With a plausible clock the present boot's beginning is known, and a guess is
- * replaced; an earlier boot is taken to have ended when the next one began. Without
+ * replaced; an earlier boot is assumed to have ended when the next one began. Without
  * one, and late, the boots are laid out one after the other from the floor on.
  */
 void dating_decide(struct dating *dating, const struct dating_now *now);
 
 /**
- * A reading of another board's boot has just come in: it was taken now, as far as
+ * A reading of another board's boot has just come in: it was measured now, as far as
  * anyone knows. Only with a plausible clock.
  */
 void dating_arrived(struct boot *boot, int64_t boottime_ns, const struct dating_now *now);
 
-/** When a reading of a decided boot was taken, within what can be sent. */
+/** When a reading of a decided boot was measured, within what can be sent. */
 int64_t dating_time(const struct boot *boot, int64_t boottime_ns);
 
 #endif

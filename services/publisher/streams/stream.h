@@ -116,7 +116,7 @@ int stream_add_live(struct stream *stream, const struct live_reading *reading);
  */
 uint64_t stream_low(const struct stream *stream);
 
-/** Whether its oldest reading cannot be sent: it is not known yet when it was taken. */
+/** Whether its oldest reading cannot be sent: it is not known yet when it was measured. */
 bool stream_waits(const struct stream *stream);
 
 /** What a reading's time is worth, sent now. */

@@ -36,7 +36,7 @@ struct gpio_in {
 	enum what what;
 	struct gpio_place place;
 	struct gpio_mode mode;
-	struct gpio_line *line; /* NULL: to be taken by the next read */
+	struct gpio_line *line; /* NULL: to be acquired by the next read */
 	uv_loop_t *loop;
 	uv_poll_t *poll; /* on the heap: it outlives the line by its closing */
 	uv_timer_t pause;
@@ -79,7 +79,7 @@ static void start_poll(struct gpio_in *in)
 			in->name, uv_strerror(err));
 }
 
-static int take(struct gpio_in *in)
+static int acquire(struct gpio_in *in)
 {
 	int err = gpio_open(&in->line, &in->place, in->name, &in->mode, 1);
 	if (err != 0 || in->what == WHAT_LEVEL)
@@ -108,7 +108,7 @@ static void gpio_in_read(void *state)
 {
 	struct gpio_in *in = state;
 	struct driver_outcome outcome;
-	int err = in->line == NULL ? take(in) : 0;
+	int err = in->line == NULL ? acquire(in) : 0;
 	int level = err == 0 ? gpio_value(in->line) : err;
 	if (level < 0)
 		fail(in, level, &outcome);
@@ -143,7 +143,7 @@ static void say_missed(struct gpio_in *in, uint32_t missed)
 	in->say_missed_at = in->missed * 2;
 }
 
-static void take_edges(struct gpio_in *in, const struct gpio_edge *edges, int n)
+static void note_edges(struct gpio_in *in, const struct gpio_edge *edges, int n)
 {
 	for (int i = 0; i < n; i++) {
 		/* The kernel numbers edges before it may have to drop some. */
@@ -167,7 +167,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	(void)status, (void)events;
 	int n = gpio_edges(in->line, edges, EDGES_AT_ONCE);
 	if (n >= 0 && status == 0) {
-		take_edges(in, edges, n);
+		note_edges(in, edges, n);
 		uv_poll_stop(poll);
 		timer_start(&in->pause, on_paused, PAUSE_MS);
 		return;
@@ -177,7 +177,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	in->read->event(in->read, &outcome);
 }
 
-static int take_options(
+static int read_options(
 	struct gpio_in *in, const struct spec *spec, char *why, size_t why_size)
 {
 	static const char *const whats[] = {"level", "edges", "count", NULL};
@@ -211,7 +211,7 @@ static int gpio_in_open(struct driver_instance *out, const struct driver_host *h
 	in->loop = host->loop;
 	in->sensor = spec->name;
 	snprintf(in->name, sizeof(in->name), "dewpoint-%s", spec->name);
-	int err = take_options(in, spec, why, why_size);
+	int err = read_options(in, spec, why, why_size);
 	if (err == 0)
 		err = pins_take(host->pins, spec->name, spec->argument,
 			in->what != WHAT_LEVEL, &in->place, why, why_size);

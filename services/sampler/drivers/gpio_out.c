@@ -17,7 +17,7 @@ enum mode { MODE_OFF, MODE_ON, MODE_AS_IS, MODES };
 struct gpio_out {
 	struct gpio_place place;
 	struct gpio_mode modes[MODES];
-	struct gpio_line *line; /* NULL: not taken */
+	struct gpio_line *line; /* NULL: not acquired */
 	char name[DP_NAME_MAX + 10];
 	char advice[GPIO_ADVICE_SIZE];
 };
@@ -38,7 +38,7 @@ static int gpio_out_get(void *state)
 }
 
 /* Read as it is, then driven at the same level. */
-static int take_as_is(struct gpio_out *out)
+static int acquire_as_is(struct gpio_out *out)
 {
 	const struct gpio_mode modes[] = {
 		out->modes[MODE_AS_IS], out->modes[MODE_OFF], out->modes[MODE_ON]};
@@ -49,13 +49,13 @@ static int take_as_is(struct gpio_out *out)
 	return level < 0 ? level : gpio_change(out->line, level == 0 ? 1 : 2);
 }
 
-static int gpio_out_take(void *state, enum output_level level)
+static int gpio_out_acquire(void *state, enum output_level level)
 {
 	struct gpio_out *out = state;
 	let_go(out);
 	int err =
 		level == OUTPUT_KEEP
-			? take_as_is(out)
+			? acquire_as_is(out)
 			: gpio_open(&out->line, &out->place, out->name,
 				  &out->modes[level == OUTPUT_ON ? MODE_ON : MODE_OFF], 1);
 	if (err != 0) {
@@ -125,7 +125,7 @@ const struct output_driver gpio_out_driver = {
 	.argument = "a pin: 11, GPIO17, PA1 or chip-label:line",
 	.options = gpio_out_options,
 	.open = gpio_out_open,
-	.take = gpio_out_take,
+	.acquire = gpio_out_acquire,
 	.set = gpio_out_set,
 	.get = gpio_out_get,
 	.failure = gpio_out_failure,

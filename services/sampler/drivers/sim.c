@@ -1,7 +1,7 @@
 /*
  * sim@SEED: a sensor that is not there, for load and for tests. Its values say
- * which run and which reading they are, so that a row in the database can be held
- * against what was sampled:
+ * which run and which reading they are, so that a row in the database can be
+ * compared with what was sampled:
  *
  *   temperature = 15 + (n mod 10^7) / 10^6     n: the reading's number, from 1
  *   humidity    = 30 + run / 10^5 + (n div 10^7) / 1000
