@@ -195,8 +195,8 @@ static void on_leaving(uv_poll_t *poll, int status, int events)
 }
 
 /*
- * To close over unread bytes resets the connection, and the broker may never read what we
- * sent last. The library's descriptor closes with its DISCONNECT, ours does not.
+ * Closing a socket that has unread bytes resets the connection, and the broker may not get
+ * what we sent last. So our own descriptor stays open when the library closes its.
  */
 static void go_on_leaving(struct dp_bus *bus)
 {
@@ -204,7 +204,7 @@ static void go_on_leaving(struct dp_bus *bus)
 	if (bus->lost && !out)
 		finish_close(bus);
 	else if (!out && dp_mqtt_wants_write(bus->mosq))
-		/* Nothing is read: it would be acknowledged and lost. */
+		/* Do not read: nobody would handle what is then acknowledged. */
 		uv_poll_start(bus->poll, UV_WRITABLE, on_ready);
 	else
 		uv_poll_start(bus->poll, UV_READABLE, on_leaving);
@@ -250,7 +250,7 @@ static int read_packets(struct dp_bus *bus)
 	return code;
 }
 
-/* The answer to CONNECT. A broker that refuses us says so in TLS and hangs up at once. */
+/* The answer to CONNECT. A port with TLS answers what is not TLS with an alert. */
 static int read_answer(struct dp_bus *bus)
 {
 	if (bus->url.tls || !dp_mqtt_answers_in_tls(bus->mosq))
@@ -344,7 +344,7 @@ static void mosq_published(struct mosquitto *mosq, void *data, int mid, int reas
 static void on_housekeeping(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;
-	/* A PINGREQ would take the held acknowledgements along. */
+	/* The acknowledgements that are held back would be sent with a PINGREQ. */
 	if (bus->acks_held)
 		return;
 	bus->depth++;
@@ -427,7 +427,7 @@ static void mosq_message(struct mosquitto *mosq, void *data,
 	dp_mqtt_received_free(&received);
 }
 
-/* connect() alone may wait for minutes, and a stop may not. */
+/* By itself connect() may wait for minutes; a service that stops cannot. */
 static void on_connect_slow(uv_timer_t *timer)
 {
 	struct dp_bus *bus = timer->data;

@@ -10,7 +10,7 @@
 #define DAMAGED_BYTES 4 /* nobody changes so few, and no length */
 #define BUSY_TIMEOUT_MS 1000
 
-/* All that a row of sqlite_schema says but for where the rows are. */
+/* What sqlite_schema says of each object, without the number of its first page. */
 static const char objects[] =
 	"SELECT type || ' ' || name || ' ' || tbl_name || ' ' || sql, name, rowid"
 	" FROM sqlite_schema WHERE sql IS NOT NULL";
@@ -92,7 +92,7 @@ static int make_expected(sqlite3 **memory, const struct dp_schema *schema)
 	return err;
 }
 
-/* The text is right, and the number of its first page may not be. */
+/* Two tables or indexes with the same first page: one of the numbers is wrong. */
 static int check_pages(sqlite3 *db, const char *path)
 {
 	int64_t shared = 0;

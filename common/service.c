@@ -42,7 +42,7 @@ static long random_suffix(void)
 	return (long)bits;
 }
 
-/* Host names may hold what names may not; replicas only need to differ. */
+/* A host name that is no valid name is replaced: replicas only need different ones. */
 static void name_instance(struct dp_service *service)
 {
 	if (gethostname(service->host, sizeof(service->host) - 1) != 0 ||
@@ -108,7 +108,7 @@ static bool speaks_tls(const struct dp_service_info *info, const void *config)
 	return false;
 }
 
-/* What a mistake is ends the start; what may be right is said, and a broker decides. */
+/* A certain mistake ends the start. A possible one is logged, and the broker decides. */
 static int check_tls_files(const struct dp_tls_files *files)
 {
 	struct dp_tls_report report;

@@ -140,7 +140,7 @@ static int find_identity(struct dp_store *store)
 	return code == SQLITE_DONE ? -ENOENT : dp_sqlite_error(code);
 }
 
-/* Somebody who has been at the tables does not stop it: it gets another identity. */
+/* If somebody has emptied the table, the database gets another identity. */
 static int read_identity(struct dp_store *store)
 {
 	int err = find_identity(store);
@@ -330,7 +330,7 @@ int dp_store_begin(struct dp_store *store)
 	int err = lock(store, LOCK_SH);
 	if (err != 0)
 		return err;
-	/* Before anything is read from it: it may be gone, or half of it. */
+	/* Before anything is read: the file may have been set aside or deleted. */
 	if (!dp_store_is_there(store)) {
 		unlock(store);
 		return -ESTALE;

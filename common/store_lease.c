@@ -85,8 +85,8 @@ static int write_row(
 /* ---- taking and renewing ---- */
 
 /*
- * The next number whose place in the lock file nobody has: somebody who holds a lock there
- * has been frozen since this number was given before, in a file that was replaced since.
+ * The next number whose place in the lock file is free. It may be locked by a process that
+ * got the same number from an earlier database file and has been frozen since.
  */
 static int64_t next_number(
 	const struct dp_store *store, const struct dp_lease *lease, int64_t number)

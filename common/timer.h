@@ -1,7 +1,6 @@
 /*
- * Timers of the loop, on its thread. libuv refuses a caller's bug only (no callback, a
- * timer that is being closed), so that it takes them is asserted and nothing is handed
- * back.
+ * Timers of the loop, on its thread. libuv fails only on a caller's bug (no callback, a
+ * timer that is being closed): so success is asserted, and nothing is returned.
  */
 #ifndef DP_TIMER_H
 #define DP_TIMER_H

@@ -377,7 +377,7 @@ SSL_CTX *dp_tls_files_load(const struct dp_tls_files *files, struct dp_tls_repor
 		err = use_own(context, files, report);
 	if (err == 0)
 		sum_up(report);
-	/* What is left here would be taken for the connection's. */
+	/* Errors left in OpenSSL's queue would be taken for the connection's. */
 	ERR_clear_error();
 	if (err == 0)
 		return context;

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Only segments that were never writable: others hold relocations, which are ours alone. */
+/* Only what was never writable: the rest has relocations, which are in no file. */
 static int drop_segments(struct dl_phdr_info *object, size_t size, void *data)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
@@ -17,7 +17,7 @@ static int drop_segments(struct dl_phdr_info *object, size_t size, void *data)
 			continue;
 		uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
 		uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_memsz;
-		/* Refused (the vdso), it stays as it is. */
+		/* Where the kernel refuses, as for the vdso, it stays in memory. */
 		madvise((void *)start, end - start, MADV_DONTNEED);
 	}
 	return 0;

@@ -131,7 +131,7 @@ static void split(struct batches *batches)
 	batches->batch_bytes = batches->batch.bytes;
 	queue_prepend(&batches->queue, &rest);
 	batches->plain_batched = incoming_has_plain(batches->batch.first);
-	/* What came back is stored at once: waiting would not make it more. */
+	/* What went back has waited already: it is stored next. */
 	gathering_hasten(&batches->gathering);
 }
 

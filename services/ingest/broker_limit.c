@@ -1,13 +1,13 @@
 #include "broker_limit.h"
 
 #define LONG_AGO (INT64_MIN / 2)
-/* The broker sends what it has, if it may, within that; TCP may keep it for 40 ms. */
+/* A broker that may send more does so within this; TCP may delay it by 40 ms. */
 #define QUIET_MS 50
 #define QUIET_GAPS 8 /* so many times as long as between two messages */
 #define PROMPT_QUIETS 2
 #define STALLS 2
-#define AT_LIMIT_MS 2000   /* for so long it is not tried again whether it may, */
-#define AT_LIMIT_QUIETS 32 /* and for so many times as long as that took */
+#define AT_LIMIT_MS 2000   /* for so long nothing is gathered, and at least for */
+#define AT_LIMIT_QUIETS 32 /* so many times as long as we waited in vain */
 
 void broker_limit_init(struct broker_limit *limit, int64_t longest_ms)
 {
@@ -28,8 +28,8 @@ static size_t larger(size_t a, size_t b)
 }
 
 /*
- * More was waited for and nothing came, but then, with the acknowledgements, it did: was
- * the broker at its limit? Twice in a row is no chance. So for a while nothing is gathered.
+ * We waited for more in vain, then acknowledged, and more came at once: the broker may have
+ * been at its limit. Twice in a row is taken for a proof: nothing is gathered for a while.
  */
 static void receive_first(struct broker_limit *limit, int64_t now_ms)
 {

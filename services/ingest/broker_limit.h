@@ -17,7 +17,7 @@ struct broker_limit {
 	int64_t acknowledged_ms;   /**< those before them */
 	/** The most that this broker has sent without one; the largest message. */
 	size_t most, most_bytes, largest_bytes;
-	int64_t vain_ms;  /**< how long more was waited for at last, in vain; else -1 */
+	int64_t vain_ms;  /**< how long we last waited for more in vain; else -1 */
 	unsigned stalls;  /**< how often in a row more came right after that */
 	int64_t until_ms; /**< so long it counts as being at its limit */
 };

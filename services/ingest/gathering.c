@@ -22,9 +22,9 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /*
- * It arrives after the last commit has begun, so that commit's begin and its wait are no
- * later than its arrival and its wait; and stay it, when another commit begins before it is
- * in one.
+ * Its time is up when its wait has passed since the last commit began. That was before it
+ * arrived, so it never waits for longer than its own wait; and if another commit begins
+ * without it, its time stays as it is.
  */
 void gathering_add(struct gathering *g, const struct incoming *in, int64_t now_ms)
 {

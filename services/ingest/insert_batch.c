@@ -81,7 +81,7 @@ static int reject_batch(
 	const struct incoming *in = c->in;
 	struct dp_interval missing;
 	int err = 0;
-	/* Sent again because our answer was lost, it is no second dead letter. */
+	/* If it was sent again, as our answer was lost, there is a dead letter already. */
 	if (stream == NULL || dp_intervals_missing(stream->set, in->part_first,
 				      part_end(in) - 1, &missing))
 		err = context_dead_letter(

@@ -136,7 +136,7 @@ uint32_t series_next_part(const struct series *first)
 	return first->part + 1;
 }
 
-/* Without looking for the end of `text` first. */
+/* Whether `text` is that slice; strlen() of each text would cost more. */
 static bool same(const char *text, size_t size, struct dp_slice slice)
 {
 	return slice.len < size && text[slice.len] == '\0' &&

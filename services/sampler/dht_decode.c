@@ -48,7 +48,7 @@
 #define SCATTER_MAX_US 3.5
 #define DEVIATION_MAX_US 20.0
 #define DEVIATION_USUAL_US 8.0
-/* Nearer to the middle between 0 and 1 an interval is either. */
+/* An interval that is nearer to the middle between 0 and 1 may be either. */
 #define MIDDLE_MARGIN_US 3.0
 #define STRICT_LATENESS_MAX_US 3.0
 #define STRICT_SCATTER_MAX_US 2.0
@@ -148,8 +148,8 @@ static enum dht_status find_head(const struct dht_options *options,
 	if (on_time && interval_us > THRESHOLD_US && interval_us < RESPONSE_MAX_US) {
 		*first = 1;
 		/*
-		 * What trails does not matter. But if the first edge could be any, this may
-		 * be a 1 in the middle of a beheaded frame: then the count must fit.
+		 * Edges after the frame do not matter. But if the release is not known,
+		 * this may be a 1 of a frame without its begin: then the count must fit.
 		 */
 		if (n == DATA_FALLS + 1 || n == LONG_DATA_FALLS + 1 ||
 			(release_known && n > DATA_FALLS))
@@ -335,7 +335,7 @@ static double lateness(const struct dht_timing *timing)
 			weight[i] = late[i] < 0 ? 1 : late_weight;
 		}
 	}
-	/* A timeline that no sensor has was bent around misread bits. */
+	/* No sensor has such a timeline: misread bits have bent it. */
 	if (absolute(x[2] - ONE_EXTRA_US) > ONE_EXTRA_TOLERANCE_US ||
 		absolute(x[3] - BYTE_GAP_MAX_US / 2) > BYTE_GAP_MAX_US ||
 		absolute(x[4]) > CHECKSUM_GAP_MAX_US)
@@ -379,7 +379,7 @@ static bool timing_holds(const struct dht_timing *timing, bool strict, uint32_t 
 			return false;
 		if (!in_range(timing->bit[i], us) && absolute(us - expected) > stray_us)
 			return false;
-		/* Both edges must tell the same; far off the middle, as both have noise. */
+		/* Rising edges must say the same, far off the middle: they have noise. */
 		if (timing->highs_known &&
 			(timing->bit[i] ? timing->high_us[i] <
 						  HIGH_MIDDLE_US - HIGH_MARGIN_US
@@ -425,6 +425,6 @@ enum dht_status dht_decode(const struct dht_options *options, const struct dht_f
 		failure = DHT_RANGE;
 	else
 		return head;
-	/* Without its first edges a frame that does not hold is just too short. */
+	/* If edges are missing, that is the reason, whatever else does not fit. */
 	return n < DATA_FALLS ? DHT_SHORT : failure;
 }

@@ -82,14 +82,14 @@ static int drive(struct output *output, enum output_level level)
 	int got = -ENODEV;
 	if (output->available)
 		got = driver->set(output->state, level == OUTPUT_ON);
-	if (got < 0) /* gone, or gone and back: one more try tells */
+	if (got < 0) /* not acquired, or gone: it may be there again */
 		got = driver->acquire(output->state, level);
 	if (got < 0) {
 		note_failure(output, got);
 		return got;
 	}
 	note_level(output, got, true);
-	/* What it keeps it shall have again, should the device go and come back. */
+	/* Should the device go and come back, it gets the level that was kept. */
 	if (level == OUTPUT_KEEP)
 		output->wanted = got ? OUTPUT_ON : OUTPUT_OFF;
 	bool astray = level != OUTPUT_KEEP && got != (level == OUTPUT_ON);
@@ -111,7 +111,7 @@ static void end_pulse(struct output *output)
 	uv_timer_stop(&output->pulse);
 }
 
-/* As it shall be without a pulse. on_check() tries again what fails here. */
+/* End a pulse and drive `wanted`. on_check() tries again what fails here. */
 static void drive_wanted(struct output *output)
 {
 	end_pulse(output);
@@ -149,7 +149,7 @@ static void on_check(uv_timer_t *timer)
 
 /* ---- levels, pulses, and a publisher that is gone ---- */
 
-/* By lost= or exit=: it holds, also when the device cannot be used now. */
+/* What lost= or exit= says is wanted, also while the device cannot be used. */
 static void impose(struct output *output, bool value)
 {
 	output->wanted = level_of(value);
@@ -242,7 +242,7 @@ static void note_seen(struct output *output, const struct dp_bus_message *messag
 	output->seen[at].len = message->correlation_len;
 }
 
-/* The publisher says when a command is over by the clock that both share. */
+/* `until` is of the clock since the boot, which publisher and sampler share. */
 static bool is_late(const struct outputs *outputs, const struct dp_bus_message *message)
 {
 	const struct dp_clock *clock = outputs->options.clock;
@@ -388,8 +388,8 @@ void outputs_connected(struct outputs *outputs)
 		publish_state(output);
 	}
 	/*
-	 * Last, as what comes of it tells the publisher that the others are made. Without
-	 * outputs too: uplink.h wants to know.
+	 * Last: when its retained message comes, the other subscriptions are made, and the
+	 * publisher is told so. Without outputs too, as uplink.c needs the message.
 	 */
 	dp_bus_subscribe(bus, PUBLISHER_TOPIC);
 }

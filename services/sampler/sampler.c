@@ -68,7 +68,7 @@ static void on_refused(void *data, const char *topic, int reason)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct sampler *s = data;
-	/* A publisher believes only what it has heard since it is there. */
+	/* A publisher that has just come has not heard what was said before. */
 	if (!s->stopping && (strcmp(message->topic, UPLINK_HELLO) == 0 ||
 				    presence_is_denied(&s->presence, message)))
 		say_what_is_here(s);

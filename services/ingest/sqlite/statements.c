@@ -44,7 +44,7 @@ static const char *const sql[STATEMENTS] = {
 	[FIND_LEASE] = "SELECT number FROM lease WHERE name = ? AND holder = ?",
 	[NEXT_ID] = "SELECT reading, (SELECT counted_until FROM retention), sum"
 		    " FROM next_id",
-	/* Looks through all readings; of those that are deleted, the mark remembers. */
+	/* Of all readings; of those that are deleted, counted_id remembers the last. */
 	[LARGEST_ID] = "SELECT max(ifnull((SELECT max(id) FROM reading), 0),"
 		       " ifnull((SELECT counted_id - 1 FROM retention), 0))",
 	[ADD_LATE] = "INSERT INTO late (sensor, first, last, ts, id, until)"

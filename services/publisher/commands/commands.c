@@ -18,7 +18,7 @@
 #define PAYLOAD_MAX 1024
 #define RESPONSE_MAX 256
 #define CORRELATION_MAX 256
-/* With outputs the loop wakes at least once a second; half as much again is a stop. */
+/* With outputs the loop wakes at least once a second: after this it was stopped. */
 #define AWAKE_NS INT64_C(1500000000)
 #define CATCH_UP_NS INT64_C(1000000000) /* to read all that has waited meanwhile */
 
@@ -93,7 +93,7 @@ static void answer(struct commands *c, const char *topic, const void *correlatio
 	const struct dp_bus_message message = {.topic = topic,
 		.payload = text,
 		.len = len,
-		/* Before a disconnect there is no time for a broker's window. */
+		/* With QoS 1 it might still wait in the library when we disconnect. */
 		.qos = c->stopping ? 0 : 1,
 		.content_type = "application/json",
 		.correlation = correlation,
@@ -121,7 +121,7 @@ static void refuse(struct commands *c, const struct command *command, const char
 	answer_error(c, command, why);
 }
 
-/* It was sent to its sampler, and who knows what has become of it. */
+/* It was sent to its sampler: whether it was carried out is not known. */
 static void give_up(struct commands *c, const struct command *command, const char *why)
 {
 	dp_log(DP_LOG_WARN, "a command was not answered; look at the output's state",
@@ -267,7 +267,7 @@ void commands_answered(struct commands *c, const struct dp_bus_message *message)
 	if (end != text + ID_DIGITS || *end != '/' || message->retain)
 		return;
 	if (id >> 32 != c->last_id >> 32) {
-		/* To one that a publisher before us has sent, and died. */
+		/* An answer to a command of an earlier publisher, which died. */
 		if (may_answer_to(c, end + 1))
 			answer(c, end + 1, message->correlation, message->correlation_len,
 				message->payload, message->len);
@@ -351,7 +351,7 @@ bool commands_sampler(struct commands *c, const struct dp_bus_message *message)
 	if (gone == NULL)
 		return false;
 	lose(c, gone);
-	/* The will of one that died may come after its successor's first words. */
+	/* A dead sampler's will may come after its successor has said `listening`. */
 	return lost > 0;
 }
 

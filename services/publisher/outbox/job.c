@@ -104,7 +104,7 @@ static int write_appends(struct job *job, struct outbox *outbox)
 	return err;
 }
 
-/* Something is written as it is: whether it can be is all that is asked. */
+/* Write a value as it is already, to see whether the file can be written. */
 static int write_probe(struct job *job, struct outbox *outbox)
 {
 	return outbox_set_floor(outbox, job->probe_floor_us);
@@ -138,8 +138,8 @@ void job_run(struct job *job, struct outbox *outbox, struct outbox_page *page)
 		{JOB_PROBE, job->probe, write_probe},
 	};
 	/*
-	 * Whoever has the file keeps all steps out: one wait a job is enough. And nothing
-	 * is written to a file that is known to be damaged.
+	 * A process that has locked the file would make each step wait: one such wait a job
+	 * is enough. And nothing is written to a file that is known to be damaged.
 	 */
 	int out = 0;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -82,7 +82,7 @@ static int open_file(struct opening *opening, struct outbox **out, bool expected
 	if (state == DP_FILE_GONE && expected)
 		dp_log(DP_LOG_WARN, "the outbox that was here is gone; a new one is begun",
 			"file=%s", opening->path);
-	/* One that is being begun anew is empty when that was cut short. */
+	/* It is empty also when beginning a new one was cut short: not `expected`. */
 	int err = state == DP_FILE_EMPTIED && expected ? -EUCLEAN
 						       : outbox_open(out, opening->path);
 	if (err == 0)

@@ -2,8 +2,8 @@
 
 #include "../tick.h"
 
-#define SHARE 10	  /* messages that may wait for their answers, if they can */
-#define APART_MAX_MS 2000 /* what a node loses that loses its power is not to be more */
+#define SHARE 10	  /* messages at most in the time that an answer may take */
+#define APART_MAX_MS 2000 /* as much is lost when a node loses its power */
 
 void pacing_init(struct pacing *pacing, int64_t answer_ms, int64_t every_ms)
 {

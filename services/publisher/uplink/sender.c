@@ -93,7 +93,7 @@ static bool from_disk(const struct sender *sender)
 	       sender->config->spill_after_ms < sender->config->send_every_ms;
 }
 
-/* Then too little to fill a message waits for more, as in memory. */
+/* When what is in the outbox is sent: less than a message's worth waits for more. */
 static int64_t backlog_due(const struct sender *sender)
 {
 	bool little =
@@ -320,7 +320,7 @@ static void urge(struct sender *sender, struct stream *stream)
 	stream->uplink.urged = stream->urgent;
 }
 
-/* The first reading in memory that is not sent decides for all that came after it. */
+/* When a stream's readings in memory leave: all when the first that is unsent is due. */
 static int64_t live_due(const struct sender *sender, struct stream *stream)
 {
 	const struct live_reading *next = stream_next_live(stream);
@@ -342,7 +342,7 @@ static bool any_live_due(const struct sender *sender, int64_t now_ms)
 bool sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 {
 	const struct streams_live live = streams_live(sender->streams);
-	/* The disk comes first, if there is one: they go out from there. */
+	/* With the disk first, readings are sent from the outbox, if it can be written. */
 	bool from_memory = !disk_first(sender) || no_disk;
 	bool sent = false;
 	uint64_t batches = sender->batches;
@@ -459,7 +459,7 @@ bool sender_last_word_answered(
 	if (!message_last_word(correlation, len, &id))
 		return false;
 	struct stream *stream = streams_find(sender->streams, &id);
-	/* When it was not sent, more may be held again by now. */
+	/* An answer to an earlier last word: readings may have come since. */
 	*strange = stream == NULL || stream->uplink.low_wait_ms == 0;
 	if (!*strange) {
 		stream_low_heard(stream);

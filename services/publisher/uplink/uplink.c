@@ -20,7 +20,7 @@ static int64_t now_ms(const struct uplink *u)
 
 /* ---- answers in ---- */
 
-/* A silence is over when the last message that it swallowed has been answered or sent. */
+/* It counts as silent until all that was in flight then is answered or sent again. */
 static void note_answer(struct uplink *u)
 {
 	if (!u->silent || now_ms(u) < u->silent_until_ms)
