@@ -186,8 +186,7 @@ static void note_failure(struct dp_mqtt_tls *tls)
 			say(tls, "TLS failed: %s", ERR_reason_error_string(error));
 		else
 			say(tls, "the answer is not TLS: for a port without it the address "
-				 "begins "
-				 "with mqtt://");
+				 "begins with mqtt://");
 	}
 }
 
@@ -261,8 +260,7 @@ const char *dp_mqtt_tls_fault(struct dp_mqtt_tls *tls, int fd)
 		return tls->words[0] != '\0' ? tls->words : NULL;
 	if (!tls->spoke)
 		say(tls, "the broker hung up without a word of TLS: for a port without it "
-			 "the "
-			 "address begins with mqtt://");
+			 "the address begins with mqtt://");
 	else if (!tls->finished)
 		say(tls, "the broker hung up while TLS was being agreed on");
 	else if (tls->ours[0] != '\0')

@@ -124,9 +124,8 @@ static int find_identity(struct dp_store *store)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(store->db,
-		"SELECT lower(hex(id)) FROM store WHERE typeof(id) = 'blob' AND length(id) "
-		"= 16"
-		" ORDER BY id LIMIT 1",
+		"SELECT lower(hex(id)) FROM store WHERE typeof(id) = 'blob' AND"
+		" length(id) = 16 ORDER BY id LIMIT 1",
 		-1, &statement, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);

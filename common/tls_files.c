@@ -173,8 +173,7 @@ static int find_no_certificate(struct dp_tls_report *report, const struct text *
 		find(&report->wrong, text->setting, text->path, "%s",
 			strstr(text->bytes, "PRIVATE KEY-----") != NULL
 				? "holds a private key and no certificate: are the two "
-				  "files "
-				  "exchanged?"
+				  "files exchanged?"
 				: "holds no certificate (in PEM, with BEGIN CERTIFICATE)");
 	return -1;
 }
@@ -191,8 +190,7 @@ static EVP_PKEY *read_key(struct dp_tls_report *report, const struct text *text)
 	if (asked)
 		find(&report->wrong, text->setting, text->path,
 			"is encrypted, and nobody is there to type the passphrase: store "
-			"it "
-			"without, as `openssl pkey` does");
+			"it without, as `openssl pkey` does");
 	else if (strstr(text->bytes, "PRIVATE KEY-----") != NULL)
 		find(&report->wrong, text->setting, text->path,
 			"has a private key that cannot be read: %s", openssl_reason());
@@ -200,8 +198,7 @@ static EVP_PKEY *read_key(struct dp_tls_report *report, const struct text *text)
 		find(&report->wrong, text->setting, text->path, "%s",
 			strstr(text->bytes, "BEGIN CERTIFICATE") != NULL
 				? "holds a certificate and no private key: are the two "
-				  "files "
-				  "exchanged?"
+				  "files exchanged?"
 				: "holds no private key (in PEM, with BEGIN PRIVATE KEY)");
 	return NULL;
 }

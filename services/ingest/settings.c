@@ -90,8 +90,7 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 			.min = 1,
 			.max = 1000000,
 			.help = "dead letters kept; beyond it the oldest of the topics "
-				"with most "
-				"go"},
+				"with most go"},
 		{.name = "PLAIN_WAIT",
 			.offset = offsetof(struct ingest_config, plain_wait),
 			.fallback = "1s",

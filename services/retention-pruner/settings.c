@@ -62,8 +62,7 @@ int pruner_main(const struct prune_ops *ops, int argc, char **argv)
 			.family = true,
 			.help = "how long what is kept: raw:<age>, rollups <size>:<age>; "
 				"RETENTION_<NODE> and RETENTION_<NODE>_<SENSOR> say what "
-				"is "
-				"different there"},
+				"is different there"},
 		{.name = "MAX_DB_BYTES",
 			.type = DP_INT,
 			.offset = offsetof(struct pruner_config, max_db_bytes),
@@ -71,9 +70,7 @@ int pruner_main(const struct prune_ops *ops, int argc, char **argv)
 			.min = 0,
 			.max = INT64_MAX,
 			.help = "what the database may hold, 0 without limit, else at "
-				"least 16 "
-				"MiB; "
-				"the oldest go first"},
+				"least 16 MiB; the oldest go first"},
 		{.name = "MIN_FREE_BYTES",
 			.type = DP_INT,
 			.offset = offsetof(struct pruner_config, min_free_bytes),
@@ -81,8 +78,7 @@ int pruner_main(const struct prune_ops *ops, int argc, char **argv)
 			.min = 0,
 			.max = INT64_MAX,
 			.help = "what must stay free of its volume, 0 for nothing, else at "
-				"least 1 "
-				"MiB"},
+				"least 1 MiB"},
 		{.name = "PRUNE_INTERVAL_S",
 			.type = DP_INT,
 			.offset = offsetof(struct pruner_config, interval_s),

@@ -215,8 +215,7 @@ static int unknown(const struct board *board, const char *text, char *why, size_
 	if (board == NULL) {
 		snprintf(why, why_size,
 			"%.40s is not chip-label:line, and the board is not known; set "
-			"BOARD "
-			"(sampler --board lists them)",
+			"BOARD (sampler --board lists them)",
 			text);
 		return -EINVAL;
 	}

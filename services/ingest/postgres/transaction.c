@@ -198,9 +198,8 @@ static void add_dead(struct transaction *t)
 		" WHERE id IN (SELECT id FROM (SELECT *, row_number() OVER"
 		"   (PARTITION BY native ORDER BY nth, id DESC) AS place"
 		"  FROM (SELECT id, topic LIKE '%/batch' AS native, row_number() OVER"
-		"    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter) AS a) "
-		"AS b"
-		"  ORDER BY place, id DESC OFFSET $1) FOR UPDATE SKIP LOCKED)",
+		"    (PARTITION BY topic ORDER BY id DESC) AS nth FROM dead_letter) AS a)"
+		" AS b ORDER BY place, id DESC OFFSET $1) FOR UPDATE SKIP LOCKED)",
 		limit, 1);
 }
 

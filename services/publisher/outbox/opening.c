@@ -120,8 +120,7 @@ static int set_aside(struct opening *opening)
 	if (err == 0)
 		dp_log(DP_LOG_ERROR,
 			"the outbox was damaged and is set aside; what it held is lost "
-			"here "
-			"unless it can be read from there",
+			"here unless it can be read from there",
 			"file=%s aside=%s", opening->path, name);
 	else if (err != -ENOENT && !opening->failed)
 		dp_log(DP_LOG_ERROR,

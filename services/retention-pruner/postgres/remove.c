@@ -187,9 +187,8 @@ int remove_streams(void *data)
 		"< " DP_POSTGRES_TIME(
 			"$1") " AND $3 < (SELECT count(*) FROM stream) AND seen <"
 			      " (SELECT seen FROM stream ORDER BY seen DESC LIMIT 1"
-			      " OFFSET greatest($3 - 1, 0)) LIMIT $2 FOR UPDATE SKIP "
-			      "LOCKED),"
-			      " gaps AS (DELETE FROM lost USING old"
+			      " OFFSET greatest($3 - 1, 0)) LIMIT $2 FOR UPDATE"
+			      " SKIP LOCKED), gaps AS (DELETE FROM lost USING old"
 			      "  WHERE lost.stream = old.stream RETURNING 1),"
 			      " gone AS (DELETE FROM stream USING old"
 			      "  WHERE stream.stream = old.stream RETURNING 1)"

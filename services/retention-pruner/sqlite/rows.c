@@ -142,8 +142,8 @@ int rows_streams(void *data)
 	if (found <= 0)
 		return found < 0 ? found : 1;
 	sqlite3_snprintf(sizeof(sql), sql,
-		"CREATE TEMP TABLE gone AS SELECT id FROM stream WHERE seen < %lld LIMIT "
-		"%d;"
+		"CREATE TEMP TABLE gone AS SELECT id FROM stream WHERE seen < %lld"
+		" LIMIT %d;"
 		"DELETE FROM stream_interval WHERE stream IN (SELECT id FROM gone);"
 		"DELETE FROM lost WHERE stream IN (SELECT id FROM gone);"
 		"DELETE FROM stream WHERE id IN (SELECT id FROM gone);"
