@@ -43,7 +43,7 @@ static int add_bucket(
 	sqlite3_bind_int64(add, 11, bucket->first_us - bucket->start_us);
 	sqlite3_bind_int64(add, 12, bucket->last_us - bucket->start_us);
 	counting->left -= COST;
-	int err = sql_run(counting->store, ADD_BUCKET);
+	int err = dp_sqlite_run(add);
 	/* What is there already cannot be added to: that is no matter of other sensors. */
 	int code = sqlite3_errcode(counting->store->file.db);
 	if (err != 0 && (code & 0xff) == SQLITE_CONSTRAINT) {
@@ -137,9 +137,8 @@ static int set_mark(struct sqlite_store *store, const struct sqlite_state *state
 	const int64_t mark[] = {state->until_us,
 		forget ? state->until_us : store->job->mark_us,
 		forget ? state->before_id : state->next_id};
-	sql_bind(store, SET_MARK, 3, mark);
-	int err = sql_run(store, SET_MARK);
-	return err == 0 && forget ? sql_run(store, FORGET_LATE) : err;
+	int err = sql_run(store, SET_MARK, 3, mark);
+	return err == 0 && forget ? sql_run(store, FORGET_LATE, 0, NULL) : err;
 }
 
 int rollup_mark(void *data)
@@ -176,8 +175,7 @@ static int leave_late(struct sqlite_store *store, const struct sqlite_state *sta
 {
 	const int64_t row[] = {state->sensor, -state->until_us, state->before_id - 1,
 		state->ts_us, state->id, state->until_us - 1};
-	sql_bind(store, LEAVE_LATE, 6, row);
-	return sql_run(store, LEAVE_LATE);
+	return sql_run(store, LEAVE_LATE, 6, row);
 }
 
 static int count_some(struct sqlite_store *store, struct sqlite_state *state)
@@ -226,10 +224,9 @@ int rollup_count(void *data)
 		over = found == 0;
 		const int64_t cursor[] = {state.sensor, state.ts_us, state.id};
 		const int64_t mark[] = {state.until_us, state.until_us, state.before_id};
-		sql_bind(store, SET_CURSOR, 3, cursor);
-		sql_bind(store, SET_MARK, 3, mark);
 		if (err == 0)
-			err = sql_run(store, over ? SET_MARK : SET_CURSOR);
+			err = over ? sql_run(store, SET_MARK, 3, mark)
+				   : sql_run(store, SET_CURSOR, 3, cursor);
 	}
 	err = sql_end(store, err);
 	if (err != 0) {
@@ -266,10 +263,9 @@ int rollup_late_some(struct sqlite_store *store)
 			.before_id = late[2] + 1};
 		int ended = count_span(&counting, &span);
 		const int64_t rest[] = {span.ts_us, span.id, span.sensor, late[1]};
-		sql_bind(store, SET_LATE, 4, rest);
-		sql_bind(store, DROP_LATE, 2, late);
 		if (ended >= 0)
-			found = sql_run(store, ended == 1 ? DROP_LATE : SET_LATE);
+			found = ended == 1 ? sql_run(store, DROP_LATE, 2, late)
+					   : sql_run(store, SET_LATE, 4, rest);
 		if (ended < 0 || found < 0)
 			return ended < 0 ? ended : found;
 	}

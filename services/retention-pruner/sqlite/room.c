@@ -80,14 +80,11 @@ static int delete_ahead(struct sqlite_store *store)
 		const int64_t ahead[] = {
 			cut_ahead_us(store->job->run.now_us, state.run_wall_us),
 			store->job->strides[PHASE_SIZE].amount};
-		sql_bind(store, DELETE_AHEAD, 2, ahead);
-		err = sql_run(store, DELETE_AHEAD);
+		err = sql_run(store, DELETE_AHEAD, 2, ahead);
 		deleted = sqlite3_changes64(store->file.db);
 	}
-	if (err == 0 && deleted > 0) {
-		sql_bind(store, ADD_REMOVED, 1, &deleted);
-		err = sql_run(store, ADD_REMOVED);
-	}
+	if (err == 0 && deleted > 0)
+		err = sql_run(store, ADD_REMOVED, 1, &deleted);
 	err = sql_end(store, err);
 	if (err != 0)
 		return err;

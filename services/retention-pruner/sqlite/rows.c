@@ -21,9 +21,8 @@ static int delete_some(
 	int found = sql_row(store, FIND_BOUND, 3, keys, 2, bound + 1);
 	if (found < 0)
 		return found;
-	sql_bind(store, DELETE_TO, 3, bound);
-	sql_bind(store, DELETE_BEFORE, 2, keys);
-	int err = sql_run(store, found == 1 ? DELETE_TO : DELETE_BEFORE);
+	int err = found == 1 ? sql_run(store, DELETE_TO, 3, bound)
+			     : sql_run(store, DELETE_BEFORE, 2, keys);
 	*rows += sqlite3_changes64(store->file.db);
 	return err != 0 ? err : !found;
 }
@@ -68,9 +67,8 @@ int rows_readings(void *data)
 		err = rollup_late_some(store);
 	if (err == 1 || (err == 0 && store->job->all->n == 0))
 		err = found = delete_readings(store, state.until_us, &deleted);
-	sql_bind(store, ADD_REMOVED, 1, &deleted);
 	if (err >= 0 && deleted > 0)
-		err = sql_run(store, ADD_REMOVED);
+		err = sql_run(store, ADD_REMOVED, 1, &deleted);
 	err = sql_end(store, err < 0 ? err : 0);
 	if (err != 0) {
 		store->sensor = sensor;
@@ -108,8 +106,7 @@ int rows_rollups(void *data)
 	if (err != 0)
 		return err;
 	found = sql_row(store, FIND_ROLLUP_BOUND, 5, keys, 1, &range[3]);
-	sql_bind(store, DELETE_ROLLUPS, 4, range);
-	err = found < 0 ? found : sql_run(store, DELETE_ROLLUPS);
+	err = found < 0 ? found : sql_run(store, DELETE_ROLLUPS, 4, range);
 	int64_t deleted = sqlite3_changes64(store->file.db);
 	err = sql_end(store, err);
 	if (err != 0)

@@ -123,9 +123,10 @@ sqlite3_stmt *sql_bind(struct sqlite_store *store, enum sqlite_statement which, 
 	return statement;
 }
 
-int sql_run(struct sqlite_store *store, enum sqlite_statement which)
+int sql_run(struct sqlite_store *store, enum sqlite_statement which, int n,
+	const int64_t *values)
 {
-	return dp_sqlite_run(store->statements[which]);
+	return dp_sqlite_run(sql_bind(store, which, n, values));
 }
 
 int sql_row(struct sqlite_store *store, enum sqlite_statement which, int n,

@@ -14,8 +14,9 @@ void sql_finalize(struct sqlite_store *store);
 sqlite3_stmt *sql_bind(struct sqlite_store *store, enum sqlite_statement which, int n,
 	const int64_t *values);
 
-/** Run what is bound. @return 0 or an error */
-int sql_run(struct sqlite_store *store, enum sqlite_statement which);
+/** The same, and run it. @return 0 or an error */
+int sql_run(struct sqlite_store *store, enum sqlite_statement which, int n,
+	const int64_t *values);
 
 /**
  * Bind, and read one row of integers.

@@ -90,9 +90,9 @@ static bool notable(struct sqlite_store *store, const struct sqlite_state *state
 static int note_run(struct sqlite_store *store)
 {
 	const int64_t when[] = {store->job->run.now_us, store->job->run.boot_us};
-	sqlite3_bind_text(
-		sql_bind(store, SET_RUN, 2, when), 3, store->job->boot, -1, SQLITE_STATIC);
-	return sql_run(store, SET_RUN);
+	sqlite3_stmt *set = sql_bind(store, SET_RUN, 2, when);
+	sqlite3_bind_text(set, 3, store->job->boot, -1, SQLITE_STATIC);
+	return dp_sqlite_run(set);
 }
 
 /* What the run comes to, and that there was one. */
