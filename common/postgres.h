@@ -16,8 +16,12 @@
  */
 #define DP_POSTGRES_STORING "1146118776"
 
-/** An interval of so many microseconds after 1970 as a time. */
+/** A statement's parameter of microseconds since 1970, as a time: $1 to $4. */
 #define DP_POSTGRES_TIME(us) "timestamptz 'epoch' + " us " * interval '1 microsecond'"
+#define DP_TIME_1 DP_POSTGRES_TIME("$1")
+#define DP_TIME_2 DP_POSTGRES_TIME("$2")
+#define DP_TIME_3 DP_POSTGRES_TIME("$3")
+#define DP_TIME_4 DP_POSTGRES_TIME("$4")
 
 /** What STORE_URL may be, when the value is none; else NULL. For config tables. */
 const char *dp_postgres_check_url(const char *value);

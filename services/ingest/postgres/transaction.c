@@ -169,9 +169,8 @@ static void add_lost(struct transaction *t)
 		pg_number(now, t->job->now_us)};
 	if (pass->lost_stream.n > 0)
 		pg_add(t->pg,
-			"INSERT INTO lost SELECT stream, first, count, " DP_POSTGRES_TIME(
-				"$4") " FROM unnest($1, $2, $3) AS new (stream, first, "
-				      "count)",
+			"INSERT INTO lost SELECT stream, first, count, " DP_TIME_4
+			" FROM unnest($1, $2, $3) AS new (stream, first, count)",
 			values, 4);
 }
 
@@ -336,11 +335,10 @@ static void attempt(struct transaction *t)
 	pg_add(t->pg,
 		"INSERT INTO stream (stream, node, created, seen)"
 		" SELECT new.stream, new.node, at, at"
-		" FROM unnest($1, $2) AS new (stream, node), (SELECT " DP_POSTGRES_TIME(
-			"$3") ") AS now (at)"
-			      " WHERE NOT EXISTS"
-			      "  (SELECT FROM stream WHERE stream.stream = new.stream)"
-			      " ORDER BY 1 ON CONFLICT DO NOTHING",
+		" FROM unnest($1, $2) AS new (stream, node),"
+		"  (SELECT " DP_TIME_3 ") AS now (at)"
+		" WHERE NOT EXISTS (SELECT FROM stream WHERE stream.stream = new.stream)"
+		" ORDER BY 1 ON CONFLICT DO NOTHING",
 		streams, 3);
 	pg_add(t->pg,
 		"SELECT encode(stream, 'hex'), node, " EPOCH_US(

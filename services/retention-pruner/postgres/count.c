@@ -163,12 +163,9 @@ int count_mark(void *data)
 
 #define SPAN                                                                               \
 	"MATERIALIZED (SELECT r.* FROM sensor AS s CROSS JOIN LATERAL"                     \
-	" (SELECT sensor, ts, " READING_VALUES                                             \
-	" FROM reading WHERE sensor = s.id AND ts >= " DP_POSTGRES_TIME(                   \
-		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r"                         \
-							  " WHERE s.id BETWEEN $3 AND $4 " \
-							  "AND s.id <> ALL "               \
-							  "($5::integer[]))"
+	" (SELECT sensor, ts, " READING_VALUES " FROM reading WHERE sensor = s.id"         \
+	" AND ts >= " DP_TIME_1 " AND ts < " DP_TIME_2 ") AS r"                            \
+	" WHERE s.id BETWEEN $3 AND $4 AND s.id <> ALL ($5::integer[]))"
 
 /*
  * Up to where a step that begins at a time counts: within the day, and by whole buckets,
@@ -192,7 +189,7 @@ static int64_t span_end_us(
 	"INSERT INTO late (sensor, ts, " READING_VALUES                                    \
 	") SELECT sensor, ts, " READING_VALUES                                             \
 	" FROM reading WHERE sensor = ANY ($3::integer[])"                                 \
-	" AND ts >= " DP_POSTGRES_TIME("$1") " AND ts < " DP_POSTGRES_TIME("$2")
+	" AND ts >= " DP_TIME_1 " AND ts < " DP_TIME_2
 
 /* What is new. */
 static int count_span(struct postgres_store *store, const struct postgres_state *state,
@@ -214,9 +211,8 @@ static int count_span(struct postgres_store *store, const struct postgres_state 
 	if (err != 0)
 		return err;
 	err = step_run(store,
-		"DELETE FROM late WHERE ts >= " DP_POSTGRES_TIME(
-			"$1") " AND ts < " DP_POSTGRES_TIME("$2"),
-		2, span, NULL);
+		"DELETE FROM late WHERE ts >= " DP_TIME_1 " AND ts < " DP_TIME_2, 2, span,
+		NULL);
 	if (err == 0 && store->job->aside.n > 0)
 		err = step_run(store, LEAVE_LATE, 2, span, aside);
 	if (err == 0)
@@ -229,9 +225,9 @@ static int count_span(struct postgres_store *store, const struct postgres_state 
 
 #define SOME_LATE                                                                          \
 	"(DELETE FROM late WHERE ctid = ANY (ARRAY(SELECT ctid FROM late"                  \
-	" WHERE ts < " DP_POSTGRES_TIME(                                                   \
-		"$1") " AND sensor BETWEEN $3 AND $4 AND sensor <> ALL ($5::integer[])"    \
-		      " LIMIT $2)) RETURNING sensor, ts, " READING_VALUES ")"
+	" WHERE ts < " DP_TIME_1                                                           \
+	" AND sensor BETWEEN $3 AND $4 AND sensor <> ALL ($5::integer[]) LIMIT $2))"       \
+	" RETURNING sensor, ts, " READING_VALUES ")"
 
 static int count_from_late(struct postgres_store *store, const struct postgres_state *state,
 	struct range sensors, struct counted *counted)

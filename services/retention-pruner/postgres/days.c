@@ -23,7 +23,7 @@ int days_first(struct postgres_store *store, int64_t from_us, int64_t *first_us)
 		" WHERE begins + 86400000000 > $1 ORDER BY begins LIMIT 1),"
 		" (SELECT " MICROSECONDS(
 			"min((SELECT min(ts) FROM reading_default WHERE sensor = s.id"
-			" AND ts >= " DP_POSTGRES_TIME("$1") "))") " FROM sensor AS s))",
+			" AND ts >= " DP_TIME_1 "))") " FROM sensor AS s))",
 		1, &from_us, NULL, first_us);
 }
 

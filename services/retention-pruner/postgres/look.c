@@ -12,18 +12,18 @@
 
 #define READINGS_BETWEEN                                                                   \
 	"SELECT count(*) FROM unnest($3::integer[]) AS of (id) CROSS JOIN LATERAL"         \
-	" (SELECT FROM reading WHERE sensor = of.id AND ts >= " DP_POSTGRES_TIME(          \
-		"$1") " AND ts < " DP_POSTGRES_TIME("$2") ") AS r"
+	" (SELECT FROM reading WHERE sensor = of.id AND ts >= " DP_TIME_1                  \
+	" AND ts < " DP_TIME_2 ") AS r"
 #define READINGS_FROM                                                                      \
 	"SELECT count(*) FROM (SELECT FROM reading WHERE sensor = ANY ($3::integer[])"     \
-	" AND ts >= " DP_POSTGRES_TIME("$1") " LIMIT $2) AS r"
+	" AND ts >= " DP_TIME_1 " LIMIT $2) AS r"
 /* Of a size, $1, the rollups from $2 on. */
 #define ROLLUPS_FROM                                                                       \
 	" FROM channel c CROSS JOIN LATERAL (SELECT FROM rollup WHERE size = $1"           \
-	" AND sensor = c.sensor AND col = c.col AND ts >= " DP_POSTGRES_TIME("$2")
+	" AND sensor = c.sensor AND col = c.col AND ts >= " DP_TIME_2
 #define ROLLUPS_BETWEEN                                                                    \
-	"SELECT count(*)" ROLLUPS_FROM                                                     \
-	" AND ts < " DP_POSTGRES_TIME("$3") ") AS r WHERE c.sensor = ANY ($4::integer[])"
+	"SELECT count(*)" ROLLUPS_FROM " AND ts < " DP_TIME_3                              \
+	") AS r WHERE c.sensor = ANY ($4::integer[])"
 #define ROLLUPS_ENOUGH                                                                     \
 	"SELECT count(*) FROM (SELECT" ROLLUPS_FROM                                        \
 	") AS r WHERE c.sensor = ANY ($4::integer[]) LIMIT $3) AS kept"

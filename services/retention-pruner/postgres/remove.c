@@ -86,7 +86,7 @@ static int delete_some(
 		snprintf(sql, sizeof(sql),
 			"DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %s"
 			" WHERE sensor = ANY ($3::integer[])"
-			" AND ts < " DP_POSTGRES_TIME("$1") " LIMIT $2))",
+			" AND ts < " DP_TIME_1 " LIMIT $2))",
 			table, table);
 		int err = step_run(store, sql, 2, numbers, target_group(store)->ids);
 		if (err != 0)
@@ -154,9 +154,8 @@ int remove_rollups(void *data)
 		"DELETE FROM rollup WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM channel c"
 		" CROSS JOIN LATERAL (SELECT ctid FROM rollup WHERE size = $1"
 		"  AND sensor = c.sensor AND col = c.col"
-		"  AND ts < " DP_POSTGRES_TIME(
-			"$2") " LIMIT $3) AS r WHERE c.sensor = ANY ($4::integer[])"
-			      " LIMIT $3))",
+		"  AND ts < " DP_TIME_2
+		"  LIMIT $3) AS r WHERE c.sensor = ANY ($4::integer[]) LIMIT $3))",
 		3, numbers, target_group(store)->ids);
 	int64_t deleted = err == 0 ? db_changed(store->db) : 0;
 	err = step_end(store, err);
@@ -183,17 +182,15 @@ int remove_streams(void *data)
 		return err;
 	/* Not those that ingest has just now. */
 	err = step_ask(store,
-		"WITH old AS MATERIALIZED (SELECT stream FROM stream WHERE seen "
-		"< " DP_POSTGRES_TIME(
-			"$1") " AND $3 < (SELECT count(*) FROM stream) AND seen <"
-			      " (SELECT seen FROM stream ORDER BY seen DESC LIMIT 1"
-			      " OFFSET greatest($3 - 1, 0)) LIMIT $2 FOR UPDATE"
-			      " SKIP LOCKED), gaps AS (DELETE FROM lost USING old"
-			      "  WHERE lost.stream = old.stream RETURNING 1),"
-			      " gone AS (DELETE FROM stream USING old"
-			      "  WHERE stream.stream = old.stream RETURNING 1)"
-			      " SELECT (SELECT count(*) FROM gaps) + (SELECT count(*) FROM "
-			      "gone)",
+		"WITH old AS MATERIALIZED (SELECT stream FROM stream"
+		"  WHERE seen < " DP_TIME_1 " AND $3 < (SELECT count(*) FROM stream)"
+		"  AND seen < (SELECT seen FROM stream ORDER BY seen DESC LIMIT 1"
+		"   OFFSET greatest($3 - 1, 0)) LIMIT $2 FOR UPDATE SKIP LOCKED),"
+		" gaps AS (DELETE FROM lost USING old"
+		"  WHERE lost.stream = old.stream RETURNING 1),"
+		" gone AS (DELETE FROM stream USING old"
+		"  WHERE stream.stream = old.stream RETURNING 1)"
+		" SELECT (SELECT count(*) FROM gaps) + (SELECT count(*) FROM gone)",
 		3, numbers, NULL, &deleted);
 	err = step_end(store, err < 0 ? err : 0);
 	if (err != 0)

@@ -168,8 +168,8 @@ static int delete_ahead(struct postgres_store *store, int64_t *deleted)
 	err = step_run(store,
 		"DELETE FROM reading_default WHERE ctid = ANY (ARRAY(SELECT r.ctid"
 		" FROM sensor s CROSS JOIN LATERAL (SELECT ctid FROM reading_default"
-		"  WHERE sensor = s.id AND clock = " CUT_AHEAD_MARK
-		"  AND ts > " DP_POSTGRES_TIME("$1") " LIMIT $2) AS r LIMIT $2))",
+		"  WHERE sensor = s.id AND clock = " CUT_AHEAD_MARK "  AND ts > " DP_TIME_1
+		" LIMIT $2) AS r LIMIT $2))",
 		2, numbers, NULL);
 	if (err == 0)
 		*deleted = db_changed(store->db);
