@@ -12,7 +12,7 @@ static int write_range(struct statements *statements, const struct range *range)
 {
 	const int64_t row[] = {
 		range->sensor, range->first, range->last, range->from_us, range->until_us};
-	return statements_write(statements, ADD_LATE, 5, row);
+	return statements_run(statements, ADD_LATE, 5, row);
 }
 
 static bool extend(struct range *range, const struct row *row)

@@ -119,7 +119,7 @@ static int add_channel(struct readings *readings, struct series *part, int colum
 	sqlite3_bind_int(statement, 2, column);
 	bind_slice(statement, 3, value->quantity);
 	bind_slice(statement, 4, value->unit);
-	int err = statements_run(readings->statements, ADD_CHANNEL);
+	int err = dp_sqlite_run(statement);
 	return err != 0 ? err : series_set_column(&readings->series, part, column, value);
 }
 
@@ -150,8 +150,8 @@ static int flush(struct readings *readings)
 	bool wide = rows->set > 3;
 	int err = 0;
 	if (rows->n > 0)
-		err = statements_run(
-			readings->statements, wide ? ADD_WIDE_READINGS : ADD_READINGS);
+		err = statements_run(readings->statements,
+			wide ? ADD_WIDE_READINGS : ADD_READINGS, 0, NULL);
 	if (err == 0)
 		err = late_write(readings->statements, rows, readings->counted_until_us);
 	rows_clear(rows);
@@ -240,7 +240,7 @@ int readings_end(struct readings *readings)
 	if (err != 0 || readings->next_id == readings->first_id)
 		return err;
 	const int64_t row[] = {readings->next_id, sum_of_next_id(readings->next_id)};
-	return statements_write(readings->statements, SET_NEXT_ID, 2, row);
+	return statements_run(readings->statements, SET_NEXT_ID, 2, row);
 }
 
 void readings_forget(struct readings *readings)

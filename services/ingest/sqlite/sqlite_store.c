@@ -160,7 +160,7 @@ static int add_dead_letter(struct context *c, const struct dead_letter *letter)
 		sqlite3_bind_int64(statement, 5, (int64_t)letter->seq);
 	sqlite3_bind_int64(statement, 6, (int64_t)letter->len);
 	sqlite3_bind_blob(statement, 7, letter->text, (int)letter->kept, SQLITE_STATIC);
-	return statements_run(&store->statements, ADD_DEAD);
+	return dp_sqlite_run(statement);
 }
 
 static int find_place(struct context *c, const char *topic,
@@ -219,7 +219,7 @@ static int write_all(struct sqlite_store *store, const struct incoming *list,
 	if (err == 0)
 		err = readings_end(&store->readings);
 	if (err == 0 && effects_trim_due(&store->effects, store->options.dead_letters_max))
-		err = statements_write(
+		err = statements_run(
 			&store->statements, TRIM_DEAD, 1, &store->options.dead_letters_max);
 	return err;
 }

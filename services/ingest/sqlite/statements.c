@@ -68,15 +68,10 @@ void statements_finalize(struct statements *statements)
 	}
 }
 
-int statements_run(struct statements *statements, enum statement which)
-{
-	return dp_sqlite_run(statements->at[which]);
-}
-
-int statements_write(
+int statements_run(
 	struct statements *statements, enum statement which, int n, const int64_t *values)
 {
 	for (int i = 0; i < n; i++)
 		sqlite3_bind_int64(statements->at[which], i + 1, values[i]);
-	return statements_run(statements, which);
+	return dp_sqlite_run(statements->at[which]);
 }

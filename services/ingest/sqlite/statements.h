@@ -38,11 +38,8 @@ struct statements {
 int statements_prepare(struct statements *statements, sqlite3 *db);
 void statements_finalize(struct statements *statements);
 
-/** Step a statement that yields no row, and reset it. @return as dp_sqlite_error() */
-int statements_run(struct statements *statements, enum statement which);
-
-/** The same with integers bound in order. */
-int statements_write(
+/** Bind integers in order, and run it: it yields no row. @return as dp_sqlite_run() */
+int statements_run(
 	struct statements *statements, enum statement which, int n, const int64_t *values);
 
 #endif

@@ -87,7 +87,7 @@ static int save_intervals(struct sqlite_stream *stream)
 		if (j == set->n ||
 			(i < before->n && before->at[i].first < set->at[j].first)) {
 			const int64_t row[] = {stream->id, (int64_t)before->at[i++].first};
-			err = statements_write(stream->statements, DROP_INTERVAL, 2, row);
+			err = statements_run(stream->statements, DROP_INTERVAL, 2, row);
 			continue;
 		}
 		bool same = i < before->n && before->at[i].first == set->at[j].first;
@@ -96,7 +96,7 @@ static int save_intervals(struct sqlite_stream *stream)
 				(int64_t)set->at[j].last,
 				sum_of_interval(
 					stream->id, set->at[j].first, set->at[j].last)};
-			err = statements_write(stream->statements,
+			err = statements_run(stream->statements,
 				same ? SET_INTERVAL : ADD_INTERVAL, 4, row);
 		}
 		i += same;
@@ -118,13 +118,13 @@ int sqlite_stream_end(struct sqlite_stream *stream)
 	err = save_intervals(stream);
 	if (err == 0 && stream->row.lost > 0) {
 		const int64_t row[] = {(int64_t)stream->row.lost, stream->id};
-		err = statements_write(stream->statements, LOST_STREAM, 2, row);
+		err = statements_run(stream->statements, LOST_STREAM, 2, row);
 	}
 	if (err == 0 && stream->row.seen != stream->seen) {
 		const char *node = stream->row.node;
 		const int64_t row[] = {stream->id, stream->row.seen,
 			sum_of_stream(&stream->stream, node, strlen(node))};
-		err = statements_write(stream->statements, SEEN_STREAM, 3, row);
+		err = statements_run(stream->statements, SEEN_STREAM, 3, row);
 	}
 	stream->id = 0;
 	return err;
@@ -155,7 +155,7 @@ int sqlite_stream_add_lost(
 {
 	const int64_t row[] = {stream->id, (int64_t)gap->first,
 		(int64_t)(gap->last - gap->first + 1), now_us};
-	return statements_write(stream->statements, ADD_LOST, 4, row);
+	return statements_run(stream->statements, ADD_LOST, 4, row);
 }
 
 void sqlite_stream_finish(struct sqlite_stream *stream)
