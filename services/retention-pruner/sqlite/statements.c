@@ -11,7 +11,7 @@
 static const char *const sql[SQLITE_STATEMENTS] = {
 	[NEXT_SENSOR] =
 		"SELECT id, topic, name FROM sensor WHERE id > ? ORDER BY id LIMIT 1",
-	[ALL_SENSORS] = "SELECT id, topic, name FROM sensor WHERE id > ?",
+	[ALL_SENSORS] = "SELECT topic, name FROM sensor WHERE id > 0",
 	[READ_STATE] = "SELECT counted_since, counted_until, counted_id, sensor, ts, id,"
 		       " removed, run_wall, run_boot_us, reading, run_boot_id"
 		       " FROM retention, next_id",
@@ -60,7 +60,7 @@ static const char *const sql[SQLITE_STATEMENTS] = {
 		   " ifnull((SELECT max(seen) FROM stream), 0))",
 	[NEXT_SIZE] = "SELECT min(size) FROM rollup WHERE size > ? AND size <= 604800",
 	[NEXT_SERIES] =
-		"SELECT r.sensor, r.col, s.topic, s.name FROM rollup r JOIN sensor s"
+		"SELECT r.sensor, s.topic, s.name, r.col FROM rollup r JOIN sensor s"
 		" ON s.id = r.sensor WHERE r.size = ? AND (r.sensor, r.col) > (?, ?)"
 		" ORDER BY r.sensor, r.col LIMIT 1",
 	[FIND_ROLLUP_BOUND] =

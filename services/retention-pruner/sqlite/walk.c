@@ -8,28 +8,35 @@ void walk_rewind(void *data)
 	store->sensor = store->size_s = 0;
 }
 
-int walk_sensor(struct sqlite_store *store)
+/* A row has a sensor's id, topic and name first. @return 1, 0 no row, or an error */
+static int go_on(struct sqlite_store *store, sqlite3_stmt *statement, int64_t *sensor,
+	int64_t *column)
 {
-	sqlite3_stmt *statement = sql_bind(store, NEXT_SENSOR, 1, &store->sensor);
 	int code = sqlite3_step(statement);
 	if (code == SQLITE_ROW) {
-		store->sensor = sqlite3_column_int64(statement, 0);
+		*sensor = sqlite3_column_int64(statement, 0);
 		store->policy = policies_of(store->job->run.policies,
 			sql_text(statement, 1), sql_text(statement, 2));
+		if (column != NULL)
+			*column = sqlite3_column_int64(statement, 3);
 	}
 	sqlite3_reset(statement);
 	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
 }
 
+int walk_sensor(struct sqlite_store *store)
+{
+	return go_on(store, sql_bind(store, NEXT_SENSOR, 1, &store->sensor), &store->sensor,
+		NULL);
+}
+
 int walk_note_sensors(struct sqlite_store *store)
 {
-	static const int64_t first = 0;
-	sqlite3_stmt *statement = sql_bind(store, ALL_SENSORS, 1, &first);
+	sqlite3_stmt *statement = sql_bind(store, ALL_SENSORS, 0, NULL);
 	int code;
-	while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-		policies_note(store->job->run.policies, sql_text(statement, 1),
-			sql_text(statement, 2));
-	}
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+		policies_note(store->job->run.policies, sql_text(statement, 0),
+			sql_text(statement, 1));
 	sqlite3_reset(statement);
 	return dp_sqlite_error(code);
 }
@@ -51,16 +58,8 @@ int walk_set_aside(struct sqlite_store *store, int err)
 static int next_series_of_size(struct sqlite_store *store)
 {
 	const int64_t after[] = {store->size_s, store->series_sensor, store->series_col};
-	sqlite3_stmt *statement = sql_bind(store, NEXT_SERIES, 3, after);
-	int code = sqlite3_step(statement);
-	if (code == SQLITE_ROW) {
-		store->series_sensor = sqlite3_column_int64(statement, 0);
-		store->series_col = sqlite3_column_int64(statement, 1);
-		store->policy = policies_of(store->job->run.policies,
-			sql_text(statement, 2), sql_text(statement, 3));
-	}
-	sqlite3_reset(statement);
-	return code == SQLITE_ROW ? 1 : dp_sqlite_error(code);
+	return go_on(store, sql_bind(store, NEXT_SERIES, 3, after), &store->series_sensor,
+		&store->series_col);
 }
 
 int walk_series(struct sqlite_store *store)
