@@ -43,12 +43,6 @@ static void answer_whole(struct dp_bus *bus, const struct result *result)
 	free(json);
 }
 
-/* The message had no readings. Its publisher stops repeating it. */
-static void answer_heard(struct dp_bus *bus, const struct result *result)
-{
-	publish_answer(bus, result->about, "{}", 2, true);
-}
-
 static bool follows(const struct dp_ack_range *last, const struct dp_ack_range *range)
 {
 	return last->kind == range->kind && last->reason == range->reason &&
@@ -134,8 +128,8 @@ void answer_all(struct dp_bus *bus, struct results *results)
 	while (i < results->n) {
 		if (results->at[i].whole)
 			answer_whole(bus, &results->at[i++]);
-		else if (results->at[i].heard)
-			answer_heard(bus, &results->at[i++]);
+		else if (results->at[i].heard) /* its publisher stops repeating it */
+			publish_answer(bus, results->at[i++].about, "{}", 2, true);
 		else
 			i = answer_ranges(bus, results, i);
 	}

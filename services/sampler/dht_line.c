@@ -63,12 +63,6 @@ static int64_t monotonic_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void fail(struct dht_line *d, const char *cause, const char *advice)
-{
-	const struct driver_outcome outcome = {.failure = cause, .advice = advice};
-	d->read->done(d->read, &outcome);
-}
-
 /* The line cannot be used now: it is given back and acquired anew by the next read. */
 static void fail_line(struct dht_line *d, int err)
 {
@@ -122,17 +116,16 @@ static void finish(struct dht_line *d, const struct dht_frame *frame)
 		"sensor=%s status=%s falls=%u bits=%u missed=%u noise_ns=%u", d->name,
 		dht_status_name(status), reading.falls, reading.bits, reading.missed,
 		reading.noise_ns);
-	if (!dht_status_has_value(status)) {
-		fail(d, dht_status_name(status), advice(d, status, reading.falls));
-		return;
-	}
-	const struct driver_outcome outcome = {
+	struct driver_outcome outcome = {
 		.n = 2,
 		.values = {{dp_slice("temperature"), dp_slice("Cel"),
 				   (double)reading.temp_mdegc / 1000},
 			{dp_slice("humidity"), dp_slice("%RH"),
 				(double)reading.rh_mpct / 1000}},
 	};
+	if (!dht_status_has_value(status))
+		outcome = (struct driver_outcome){.failure = dht_status_name(status),
+			.advice = advice(d, status, reading.falls)};
 	d->read->done(d->read, &outcome);
 }
 

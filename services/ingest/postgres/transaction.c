@@ -84,22 +84,17 @@ static void on_judged(void *data, int err)
 }
 
 /*
- * The database refused something. If it refuses an ordinary message as well, as when
- * somebody has changed the tables, no message is at fault: all wait for the database to be
- * mended, and nobody's readings become dead letters.
+ * When the database has refused something, an ordinary message is tried. If that is refused
+ * as well, as when somebody has changed the tables, no message is at fault: all wait for
+ * the database to be mended, and nobody's readings become dead letters.
  */
-static void judge(struct transaction *t)
-{
-	pg_script(t->pg, ordinary, on_judged, t);
-}
-
 static void on_rolled_back(void *data, int err)
 {
 	struct transaction *t = data;
 	if (err == 0 && t->outcome == -EAGAIN && t->again++ < AGAIN_MAX)
 		attempt(t);
 	else if (err == 0 && t->outcome == -EDOM)
-		judge(t);
+		pg_script(t->pg, ordinary, on_judged, t);
 	else if (err == 0 && t->outcome == -EBUSY)
 		free_locks(t);
 	else
