@@ -1,6 +1,5 @@
 #include "ingest.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -390,12 +389,7 @@ struct ingest *ingest_start(struct dp_service *service, const struct ingest_conf
 	};
 	plain_link_start(&in->plain, &service->loop, &plain);
 	timer_init(&service->loop, &in->wake_timer, in);
-	int err = uv_prepare_init(&service->loop, &in->prepare);
-	in->prepare.data = in;
-	if (err == 0)
-		err = uv_prepare_start(&in->prepare, ingest_work);
-	assert(err == 0); /* libuv refuses a caller's bug only */
-	(void)err;
+	prepare_start(&service->loop, &in->prepare, ingest_work, in);
 	return in;
 }
 

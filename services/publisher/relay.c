@@ -1,6 +1,5 @@
 #include "relay.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,13 +14,6 @@ static const char presence[] = "local/publisher";
 static int64_t now_ms(const struct relay *r)
 {
 	return (int64_t)uv_now(&r->service->loop);
-}
-
-/* Of a call to libuv that fails only when it is made wrongly. */
-static void checked(int err)
-{
-	assert(err == 0);
-	(void)err;
 }
 
 /* ---- the node's broker ---- */
@@ -334,9 +326,7 @@ struct relay *relay_start(struct dp_service *service, const struct publisher_con
 		.failed = on_outbox_failed};
 	queue_init(&r->queue, &queue);
 	timer_init(&service->loop, &r->timer, r);
-	checked(uv_prepare_init(&service->loop, &r->prepare));
-	r->prepare.data = r;
-	checked(uv_prepare_start(&r->prepare, relay_work));
+	prepare_start(&service->loop, &r->prepare, relay_work, r);
 	return r;
 }
 
