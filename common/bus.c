@@ -20,6 +20,7 @@
 #include "mqtt_message.h"
 #include "random.h"
 #include "timer.h"
+#include "topic_aliases.h"
 #include "url.h"
 #include "watch.h"
 
@@ -56,6 +57,7 @@ struct dp_bus {
 	char logged[512];    /* the last reason that was logged since it was up */
 	struct dp_backoff backoff;
 	struct dp_broker_answers answers;
+	struct dp_topic_aliases aliases;
 	int64_t yield_ms; /* the next back-off when somebody takes our name */
 	uint64_t random;
 	uv_timer_t timer; /* back-off, handshake or housekeeping, by state */
@@ -366,7 +368,7 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	const mosquitto_property *properties)
 {
 	struct dp_bus *bus = data;
-	(void)mosq, (void)flags, (void)properties;
+	(void)mosq, (void)flags;
 	if (code != 0) {
 		bus->refused = code;
 		set_unhealthy(bus, "refused", mosquitto_reason_string(code));
@@ -378,6 +380,10 @@ static void mosq_connected(struct mosquitto *mosq, void *data, int code, int fla
 	bus->logged[0] = '\0';
 	bus->unhealthy[0] = '\0';
 	dp_subscriptions_begin(&bus->answers.subscriptions);
+	uint16_t aliases = 0;
+	mosquitto_property_read_int16(
+		properties, MQTT_PROP_TOPIC_ALIAS_MAXIMUM, &aliases, false);
+	dp_topic_aliases_begin(&bus->aliases, aliases);
 	timer_repeat(&bus->timer, on_housekeeping, MISC_PERIOD_MS, MISC_PERIOD_MS);
 	dp_log(DP_LOG_INFO, "connected", "broker=%s:%d", bus->url.host, bus->url.port);
 	if (!bus->closing)
@@ -408,6 +414,8 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	note_loss(bus, code);
+	if (code == MQTT_RC_TOPIC_ALIAS_INVALID)
+		dp_topic_aliases_refused(&bus->aliases);
 	/* The connection of a lease changes hands with it: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
 		yield_name(bus);
@@ -534,24 +542,36 @@ int dp_bus_open(struct dp_bus **out, uv_loop_t *loop, const struct dp_bus_option
 	return 0;
 }
 
+/* One of QoS 1 may wait in the library while later ones leave: it tells no alias. */
+static uint16_t alias_of(
+	struct dp_bus *bus, const struct dp_bus_message *message, bool *known)
+{
+	uint16_t alias = dp_topic_alias(&bus->aliases, message->topic, known);
+	return message->often && (*known || message->qos == 0) ? alias : 0;
+}
+
 int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 {
 	/* Offline, the library would queue it and say that it did not. */
 	if (!dp_bus_connected(bus))
 		return -ENOTCONN;
 	mosquitto_property *properties = NULL;
-	int code = dp_mqtt_properties(message, &properties);
+	bool known = false;
+	uint16_t alias = alias_of(bus, message, &known);
+	int code = dp_mqtt_properties(message, alias, &properties);
 	int mid = 0;
 	if (bus->gathers && !bus->corked)
 		dp_mqtt_cork(bus->mosq, true);
 	bus->corked = bus->gathers;
 	bus->depth++;
 	if (code == 0)
-		code = mosquitto_publish_v5(bus->mosq, &mid, message->topic,
-			(int)message->len, message->payload, message->qos, message->retain,
-			properties);
+		code = mosquitto_publish_v5(bus->mosq, &mid,
+			alias != 0 && known ? "" : message->topic, (int)message->len,
+			message->payload, message->qos, message->retain, properties);
 	bus->depth--;
 	mosquitto_property_free_all(&properties);
+	if (code == 0)
+		dp_topic_alias_sent(&bus->aliases, message->topic, alias);
 	if (code == 0 && message->qos > 0 && bus->options.on_refused != NULL)
 		dp_in_flight_sent(&bus->answers.in_flight, mid, message->topic);
 	/* A connection found broken here is noticed by the poll soon after. */

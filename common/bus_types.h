@@ -17,6 +17,7 @@ struct dp_bus_message {
 	size_t len;
 	int qos;
 	bool retain;
+	bool often; /**< its topic comes again: sent once, where the broker allows it */
 	uint32_t expiry_s;	  /**< 0: never */
 	const char *content_type; /**< NULL: none, and so below */
 	const char *response_topic;

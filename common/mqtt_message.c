@@ -61,11 +61,14 @@ void dp_mqtt_received_free(struct dp_mqtt_received *received)
 	}
 }
 
-int dp_mqtt_properties(
-	const struct dp_bus_message *message, mosquitto_property **properties)
+int dp_mqtt_properties(const struct dp_bus_message *message, uint16_t alias,
+	mosquitto_property **properties)
 {
 	int code = 0;
-	if (message->content_type != NULL)
+	if (alias != 0)
+		code = mosquitto_property_add_int16(
+			properties, MQTT_PROP_TOPIC_ALIAS, alias);
+	if (code == 0 && message->content_type != NULL)
 		code = mosquitto_property_add_string(
 			properties, MQTT_PROP_CONTENT_TYPE, message->content_type);
 	if (code == 0 && message->response_topic != NULL)

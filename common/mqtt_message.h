@@ -31,9 +31,10 @@ void dp_mqtt_received_free(struct dp_mqtt_received *received);
 /**
  * The properties of a message to be sent, added to `*properties`, which the caller frees
  * with mosquitto_property_free_all() whatever is returned.
+ * @param alias  of its topic; 0: none
  * @return a code of libmosquitto
  */
-int dp_mqtt_properties(
-	const struct dp_bus_message *message, mosquitto_property **properties);
+int dp_mqtt_properties(const struct dp_bus_message *message, uint16_t alias,
+	mosquitto_property **properties);
 
 #endif

@@ -14,15 +14,26 @@ class OddBroker:
     suback   the code for each SUBSCRIBE, or None: no answer; may be changed while it runs
     puback   the code for each QoS 1 PUBLISH
     largest  of a packet, as CONNACK says; None: it says nothing
+    aliases  how many topic aliases CONNACK allows; `no_alias`: one that is used ends the connection
     hang_up  close the connection after CONNACK; `goodbye`: with this DISCONNECT reason
     """
 
     certificates = None
 
-    def __init__(self, suback=1, puback=0, largest=None, hang_up=False, goodbye=None):
+    def __init__(
+        self,
+        suback=1,
+        puback=0,
+        largest=None,
+        hang_up=False,
+        goodbye=None,
+        aliases=0,
+        no_alias=False,
+    ):
         self.suback, self.puback = suback, puback
         self.largest = largest
         self.hang_up, self.goodbye = hang_up, goodbye
+        self.aliases, self.no_alias = aliases, no_alias
         self.packets = []  # (type, topic or filter)
         self._peers = []
         self._server = socket.create_server((HOST, 0))
@@ -77,7 +88,9 @@ class OddBroker:
             self.packets.append((kind, None))
             properties = b""
             if self.largest is not None:
-                properties = bytes([0x27]) + self.largest.to_bytes(4, "big")
+                properties += bytes([0x27]) + self.largest.to_bytes(4, "big")
+            if self.aliases:
+                properties += bytes([0x22, 0, self.aliases])
             length = len(properties)
             peer.sendall(bytes([0x20, 3 + length, 0, 0, length]) + properties)
             if self.goodbye is not None:
@@ -93,6 +106,9 @@ class OddBroker:
         elif kind == PUBLISH:
             size = int.from_bytes(body[:2], "big")
             self.packets.append((kind, body[2 : 2 + size].decode()))
+            if self.no_alias and size == 0:
+                peer.sendall(bytes([0xE0, 2, 0x94, 0]))
+                return False
             if first[0] & 6:
                 mid = body[2 + size : 4 + size]
                 peer.sendall(bytes([0x40, 4]) + mid + bytes([self.puback, 0]))
