@@ -185,14 +185,14 @@ static void derive_times(struct publisher_config *config)
 		config->within_ms = config->spill_after_ms;
 }
 
-static void derive_statistics(struct publisher_config *config, bool metered)
+static void derive_statistics(struct publisher_config *config)
 {
 	int64_t *period_s = &config->service.stats_period_s;
-	if (metered && !dp_config_given("STATS_PERIOD_S"))
+	if (config->metered && !dp_config_given("STATS_PERIOD_S"))
 		*period_s = METERED_STATS_S;
 	if (*period_s < config->send_every_ms / 1000)
 		*period_s = config->send_every_ms / 1000;
-	if (metered || config->send_every_ms > 0)
+	if (config->metered || config->send_every_ms > 0)
 		config->stats_every_ms = *period_s * 1000;
 }
 
@@ -200,6 +200,7 @@ void settings_derive(struct publisher_config *config)
 {
 	bool metered = strcmp(config->link, METERED) == 0;
 	const char *compress = config->compress;
+	config->metered = metered;
 	config->send_every_ms = time_of(config->send_every, metered ? METERED_SEND_MS : 0);
 	config->deflate = compress == NULL ? metered : strcmp(compress, DEFLATE) == 0;
 	/* Twice as long: as long as readings are sent, nothing else need be. */
@@ -209,7 +210,7 @@ void settings_derive(struct publisher_config *config)
 	config->keepalive_s =
 		(int)(keepalive_s < KEEPALIVE_MAX_S ? keepalive_s : KEEPALIVE_MAX_S);
 	derive_times(config);
-	derive_statistics(config, metered);
+	derive_statistics(config);
 }
 
 void settings_warn(const struct publisher_config *config)

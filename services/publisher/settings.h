@@ -35,6 +35,7 @@ struct publisher_config {
 	int64_t stats_every_ms; /**< samplers' statistics go up so often; 0: as they come */
 	int keepalive_s;	/**< of the connection to the centre */
 	bool deflate;		/**< COMPRESS */
+	bool metered;		/**< LINK: each byte costs */
 	/** In which a reading's sampler is answered while all is well; 0: at once. */
 	int64_t within_ms;
 };

@@ -68,6 +68,7 @@ static void test_a_metered_link_is_one_word_and_settings_go_before_it(void **sta
 	struct publisher_config config = defaults();
 	config.link = "metered";
 	settings_derive(&config);
+	assert_true(config.metered);
 	assert_true(config.deflate);
 	assert_int_equal(config.send_every_ms, 60000);
 	assert_int_equal(config.spill_after_ms, 90000);

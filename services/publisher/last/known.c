@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define AHEAD_US INT64_C(60000000) /* of our clock: the time of a reading is wrong */
-
 struct known *known_of(struct known_names *names, struct dp_slice name)
 {
 	for (size_t i = 0; i < names->n; i++) {
@@ -37,16 +35,4 @@ void known_note_online(struct known_names *names, struct known *known, bool onli
 	known->told = known->status_due = true;
 	known->online = online;
 	names->due = true;
-}
-
-/*
- * Of one stream the higher number is newer, whatever was done to the clock. Of two, that is
- * of two samplers or two runs of one, the later time is; unless one has none, or a clock
- * that was ahead has made what is shown.
- */
-bool known_is_newer(const struct shown *a, const struct shown *b, int64_t wall_us)
-{
-	if (memcmp(&a->stream, &b->stream, sizeof(a->stream)) == 0 && b->seq != 0)
-		return a->seq > b->seq;
-	return a->ts_us == 0 || a->ts_us >= b->ts_us || b->ts_us > wall_us + AHEAD_US;
 }

@@ -10,18 +10,11 @@
 #include <stdint.h>
 
 #include "bus.h"
-#include "identity.h"
 #include "reading.h"
+#include "shown.h"
 #include "topic.h"
 
 #define KNOWN_MAX 256
-
-/** Which reading is shown as the last one. */
-struct shown {
-	struct dp_stream_id stream;
-	uint64_t seq;  /**< 0: not known */
-	int64_t ts_us; /**< 0: it has no time */
-};
 
 /** Of one sensor or output. */
 struct known {
@@ -57,8 +50,5 @@ struct known *known_of_topic(struct known_names *names, const char *topic);
 bool known_says_online(const struct dp_bus_message *message);
 
 void known_note_online(struct known_names *names, struct known *known, bool online);
-
-/** Whether a is to be shown rather than b. */
-bool known_is_newer(const struct shown *a, const struct shown *b, int64_t wall_us);
 
 #endif

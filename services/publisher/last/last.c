@@ -30,6 +30,7 @@ void last_init(struct last *last, uv_loop_t *loop, const struct dp_clock *clock,
 		.node = config->node_name,
 		.apart_ms = config->answer_ms > 0 ? APART_ALONG_MS : APART_MS,
 		.json_qos = config->answer_ms > 0 || config->send_every_ms > 0 ? 0 : 1,
+		.metered = config->metered,
 		.every_ms = config->send_every_ms};
 	last->recall = (struct recall){.names = &last->names, .node = last->node};
 	claims_init(&last->claims, &last->names);
@@ -73,10 +74,11 @@ void last_reading(struct last *last, const struct dp_identity *identity,
 {
 	struct known *known = known_of(&last->names, reading->sensor);
 	const struct shown shown = {.stream = identity->stream,
+		.stream_bytes = DP_STREAM_BYTES,
 		.seq = identity->first,
 		.ts_us = reading->has_time ? reading->ts_us : 0};
 	if (known == NULL || (known->json[0] != '\0' &&
-				     !known_is_newer(&shown, &known->shown, wall_us(last))))
+				     !shown_is_newer(&shown, &known->shown, wall_us(last))))
 		return;
 	char json[sizeof(known->json)] = "{";
 	size_t len = 1;
@@ -138,53 +140,80 @@ bool last_has_outputs(const struct last *last)
 
 /* ---- what goes out ---- */
 
-/* @return whether the connection is still there */
-static bool tell(struct last *last, const char *what, const struct known *known,
-	const char *text, const char *content_type)
+/* On the name's topic, retained. @return whether the connection is still there */
+static bool publish(const struct last *last, const char *what, const struct known *known,
+	const struct dp_bus_message *message)
 {
-	char topic[DP_TOPIC_MAX], stream[DP_STREAM_HEX + 1], seq[24];
-	struct dp_property properties[3];
-	size_t n = 0;
-	/* What is needed when it is read back: whose it is, and which reading. */
-	if (known->sampler[0] != '\0')
-		properties[n++] = (struct dp_property){"sampler", known->sampler};
-	if (content_type != NULL && known->shown.seq != 0) {
-		dp_hex_encode(known->shown.stream.bytes, DP_STREAM_BYTES, stream);
-		snprintf(seq, sizeof(seq), "%" PRIu64, known->shown.seq);
-		properties[n++] = (struct dp_property){"stream", stream};
-		properties[n++] = (struct dp_property){"first", seq};
-	}
+	char topic[DP_TOPIC_MAX];
+	struct dp_bus_message out = *message;
 	snprintf(topic, sizeof(topic), "%s/%s/%s", what, last->node, known->name);
-	/* A sensor's that got lost with its connection is sent again after the next. */
-	bool json = content_type != NULL && !known->is_output;
-	const struct dp_bus_message message = {.topic = topic,
-		.payload = text,
-		.len = strlen(text),
-		.qos = json ? last->json_qos : 1,
-		.retain = true,
-		.content_type = content_type,
-		.properties = properties,
-		.n_properties = n};
-	int err = dp_bus_publish(last->bus, &message);
+	out.topic = topic;
+	out.retain = true;
+	int err = dp_bus_publish(last->bus, &out);
 	if (err != 0 && err != -ENOTCONN)
 		dp_log(DP_LOG_WARN, "cannot publish what is known of a sensor or output",
 			"topic=%s error=\"%s\"", topic, strerror(-err));
 	return err != -ENOTCONN;
 }
 
+/* Whose it is, for whoever reads it back. @return how many properties */
+static size_t whose(const struct known *known, struct dp_property *property)
+{
+	*property = (struct dp_property){"sampler", known->sampler};
+	return known->sampler[0] != '\0';
+}
+
+static bool tell_status(const struct last *last, const struct known *known)
+{
+	struct dp_property property;
+	const char *text = known->online ? "online" : "offline";
+	const struct dp_bus_message message = {.payload = text,
+		.len = strlen(text),
+		.qos = 1,
+		.properties = &property,
+		.n_properties = whose(known, &property)};
+	return publish(last, "status", known, &message);
+}
+
+static bool tell_state(const struct last *last, const struct known *known)
+{
+	struct dp_property properties[1 + SHOWN_PROPERTIES];
+	struct shown_text text;
+	bool brief = last->metered && !known->is_output;
+	/* Its status, which this connection has carried, says whose it is too. */
+	bool said = brief && known->told && !known->status_due;
+	size_t n = said ? 0 : whose(known, properties);
+	shown_encode(&known->shown, brief, &text);
+	memcpy(properties + n, text.properties, text.n * sizeof(*properties));
+	/* A sensor's that got lost with its connection is sent again after the next. */
+	const struct dp_bus_message message = {.payload = known->json,
+		.len = strlen(known->json),
+		.qos = known->is_output ? 1 : last->json_qos,
+		.often = brief,
+		.content_type = brief ? NULL : "application/json",
+		.properties = properties,
+		.n_properties = n + text.n};
+	return publish(last, "state", known, &message);
+}
+
+static bool clear(const struct last *last, const struct known *known)
+{
+	const struct dp_bus_message nothing = {.payload = "", .qos = 1};
+	return publish(last, "state", known, &nothing) &&
+	       publish(last, "status", known, &nothing);
+}
+
 /* @param json  a sensor's state too; what is an output's never waits */
 static bool send_one(struct last *last, struct known *known, bool json)
 {
 	if (known->clear_due)
-		return tell(last, "state", known, "", NULL) &&
-		       tell(last, "status", known, "", NULL);
+		return clear(last, known);
 	if (known->json_due && (json || known->is_output)) {
-		if (!tell(last, "state", known, known->json, "application/json"))
+		if (!tell_state(last, known))
 			return false;
 		known->json_due = false;
 	}
-	if (known->status_due &&
-		!tell(last, "status", known, known->online ? "online" : "offline", NULL))
+	if (known->status_due && !tell_status(last, known))
 		return false;
 	known->status_due = false;
 	return true;

@@ -30,6 +30,7 @@ struct last {
 	struct recall recall;
 	int64_t apart_ms;   /**< between two volleys of sensors' states, at least */
 	int json_qos;	    /**< of sensors' states */
+	bool metered;	    /**< each byte of them costs */
 	int64_t every_ms;   /**< SEND_EVERY, of sensors' states; 0: none */
 	int64_t sent_ms;    /**< when sensors' were last sent */
 	int64_t waiting_ms; /**< since when a sensor's state waits; 0: none does */

@@ -80,11 +80,8 @@ static void read_property(
 {
 	if (strcmp(property->name, "sampler") == 0 && known->sampler[0] == '\0')
 		snprintf(known->sampler, sizeof(known->sampler), "%s", property->value);
-	else if (strcmp(property->name, "stream") == 0)
-		dp_hex_decode(property->value, strlen(property->value), shown->stream.bytes,
-			DP_STREAM_BYTES);
-	else if (strcmp(property->name, "first") == 0)
-		dp_parse_u64(property->value, &shown->seq);
+	else
+		shown_decode(property, shown);
 }
 
 static void read_state(const struct recall *recall, struct known *known,
@@ -98,7 +95,7 @@ static void read_state(const struct recall *recall, struct known *known,
 	/* Once it is read back, this process knows better. */
 	if (known->json[0] != '\0' &&
 		(recall->done || known->is_output ||
-			known_is_newer(&known->shown, shown, wall_us)))
+			shown_is_newer(&known->shown, shown, wall_us)))
 		return;
 	memcpy(known->json, json, sizeof(json));
 	known->shown = *shown;
