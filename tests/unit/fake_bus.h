@@ -17,6 +17,7 @@ struct fake_sent {
 	char *payload; /* with a NUL behind it */
 	size_t len;
 	bool typed; /* it has a content type */
+	int qos;
 	struct dp_identity identity;
 };
 
@@ -59,6 +60,7 @@ int dp_bus_publish(struct dp_bus *bus, const struct dp_bus_message *message)
 	struct fake_sent *sent = &bus->sent[bus->n++];
 	*sent = (struct fake_sent){.correlation_len = message->correlation_len,
 		.len = message->len,
+		.qos = message->qos,
 		.typed = message->content_type != NULL};
 	snprintf(sent->topic, sizeof(sent->topic), "%s", message->topic);
 	if (message->response_topic != NULL)

@@ -282,6 +282,40 @@ static void test_the_first_answer_is_wanted_at_once_and_later_ones_may_take_time
 	close_uplink(owner);
 }
 
+/* ---- LINK=metered ---- */
+
+static void assert_qos(int qos, const char *sent)
+{
+	assert_int_equal(fake_bus.n, 1);
+	assert_int_equal(fake_bus.sent[0].qos, qos);
+	assert_sent(sent);
+}
+
+/* The broker's own answer says why it refuses: to the first, and to what got none. */
+static void test_on_a_metered_link_brokers_answer_what_is_wanted_at_once(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_with(10000);
+	owner->config.metered = true;
+	send_one(owner, 1);
+	assert_qos(1, "1+1 ");
+	answer(owner, DP_ACK_STORED, 1, 1);
+	send_one(owner, 2);
+	assert_qos(0, "2+1 ");
+	/* Its time is up. */
+	sender_expire(&owner->uplink.sender, (int64_t)uv_now(&owner->loop) + 20000);
+	pacing_reset(&owner->uplink.sender.pacing);
+	uplink_send(&owner->uplink, false);
+	assert_qos(1, "2+1 ");
+	answer(owner, DP_ACK_STORED, 2, 1);
+	send_one(owner, 3);
+	assert_qos(0, "3+1 ");
+	owner->config.metered = false;
+	send_one(owner, 4);
+	assert_qos(1, "4+1 ");
+	close_uplink(owner);
+}
+
 static void test_what_comes_soon_after_a_message_goes_with_the_next(void **state)
 {
 	(void)state;
@@ -397,6 +431,8 @@ int main(void)
 			test_what_is_no_answer_goes_to_the_owner_and_strange_ones_are_counted),
 		cmocka_unit_test(
 			test_the_first_answer_is_wanted_at_once_and_later_ones_may_take_time),
+		cmocka_unit_test(
+			test_on_a_metered_link_brokers_answer_what_is_wanted_at_once),
 		cmocka_unit_test(test_what_comes_soon_after_a_message_goes_with_the_next),
 		cmocka_unit_test(test_nothing_waits_while_memory_fills),
 		cmocka_unit_test(test_what_an_urgent_sampler_waits_for_is_asked_for_again),

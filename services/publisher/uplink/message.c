@@ -8,6 +8,16 @@
 
 #define LAST_WORD "low-" /* then the stream */
 
+/*
+ * The centre's answer is the acknowledgement; a broker's own tells why it refuses a
+ * message. Where each byte costs that is left to a message whose answer is wanted at once:
+ * the first ones of a connection, and those that are sent again after a loss.
+ */
+static int qos(const struct message *message)
+{
+	return message->metered && message->wait_ms > 0 ? 0 : 1;
+}
+
 int message_publish(const struct message *message, struct dp_bus *bus, const char *prefix,
 	const char *instance)
 {
@@ -32,7 +42,8 @@ int message_publish(const struct message *message, struct dp_bus *bus, const cha
 		.topic = topic,
 		.payload = payload->at,
 		.len = payload->len,
-		.qos = 1,
+		.qos = qos(message),
+		.often = message->metered,
 		.content_type = encoded ? NULL : DP_CONTENT_TYPE,
 		.response_topic = answer,
 		.correlation = numbered ? (const void *)&message->number : last_word,

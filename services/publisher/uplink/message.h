@@ -15,6 +15,7 @@ struct message {
 	uint32_t count; /**< 0: the stream's last word, its `low` */
 	enum dp_clock_mark clock;
 	uint32_t wait_ms; /**< how long the answer may take */
+	bool metered;	  /**< each byte costs */
 	uint64_t number;  /**< which it is; without readings the stream says it */
 	struct payload payload;
 };

@@ -196,6 +196,7 @@ static bool send_batch(struct sender *sender, struct stream *stream,
 		.count = count,
 		.clock = stream_mark(stream, clock),
 		.wait_ms = wait_ms(sender, stream, class),
+		.metered = sender->config->metered,
 		.payload = encoding_payload(
 			&sender->encoding, sender->batch, len, deflate, now_ms)};
 	const struct flight *flight = delivery_send(&sender->delivery, class,
@@ -296,6 +297,7 @@ static void send_low(struct sender *sender, struct stream *stream, int64_t now_m
 	const struct message message = {.stream = stream,
 		.first = stream_low(stream),
 		.wait_ms = wait_ms(sender, stream, DELIVERY_LIVE),
+		.metered = sender->config->metered,
 		.payload = {.at = ""}};
 	if (publish(sender, &message) != 0)
 		return;
