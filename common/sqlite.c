@@ -148,6 +148,13 @@ static int wait_for_others(void *data, int calls)
 	return 1;
 }
 
+static int set_page_bytes(sqlite3 *db, int bytes)
+{
+	char sql[40];
+	snprintf(sql, sizeof(sql), "PRAGMA page_size=%d", bytes);
+	return dp_sqlite_exec(db, sql);
+}
+
 static int open_once(sqlite3 **out, const char *path, const struct dp_schema *schema,
 	struct patience *patience)
 {
@@ -163,7 +170,10 @@ static int open_once(sqlite3 **out, const char *path, const struct dp_schema *sc
 		err = check_file(*out, schema, path, &version);
 	if (err == 0)
 		err = dp_sqlite_exec(*out, "COMMIT");
-	/* auto_vacuum counts only before the first table; 2 MB of cache. */
+	/* It and auto_vacuum count only before the first table. */
+	if (err == 0 && schema->page_bytes != 0)
+		err = set_page_bytes(*out, schema->page_bytes);
+	/* 2 MB of cache. */
 	if (err == 0)
 		err = dp_sqlite_exec(*out,
 			"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"

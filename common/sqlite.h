@@ -15,7 +15,8 @@ struct dp_schema {
 	const char *what; /**< "database", "outbox": for messages */
 	int32_t application_id;
 	const char *const *migrations;
-	int version; /**< how many there are */
+	int version;	/**< how many there are */
+	int page_bytes; /**< of a new file; 0: SQLite's own, 4096 */
 };
 
 /**

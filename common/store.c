@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -20,6 +21,13 @@
 #define LOCK_RETRY_MS 20
 #define APPLICATION_ID 0x44506277 /* "DPbw" */
 
+/*
+ * A commit writes each page that it changes as a whole, and readings of many sensors change
+ * a page each. Half of SQLite's own size: larger files are read no slower for it.
+ */
+#define PAGE_BYTES 2048
+#define LOG_BYTES (3000 * 4096)
+
 /* Append, never change: files of every version are out there. */
 static const char *const migrations[] = {
 #include "schema.sql.h"
@@ -30,6 +38,7 @@ static const struct dp_schema schema = {
 	.application_id = APPLICATION_ID,
 	.migrations = migrations,
 	.version = sizeof(migrations) / sizeof(migrations[0]),
+	.page_bytes = PAGE_BYTES,
 };
 
 const char *dp_check_store_url(const char *value)
@@ -167,6 +176,19 @@ static int open_database(struct dp_store *store)
 	return mended == -EBUSY || mended == -ENOSPC ? mended : err;
 }
 
+/* Pages that are written again and again reach the file once in so many bytes. */
+static int limit_log(sqlite3 *db)
+{
+	int64_t page_bytes;
+	char sql[48];
+	int err = dp_sqlite_int(db, "PRAGMA page_size", &page_bytes);
+	if (err != 0)
+		return err;
+	snprintf(sql, sizeof(sql), "PRAGMA wal_autocheckpoint=%" PRId64,
+		LOG_BYTES / page_bytes);
+	return dp_sqlite_exec(db, sql);
+}
+
 /* With the lock held: nobody replaces the file between the steps. */
 static int open_locked(struct dp_store *store, enum dp_file_state state)
 {
@@ -178,9 +200,8 @@ static int open_locked(struct dp_store *store, enum dp_file_state state)
 	}
 	if (err == 0)
 		err = dp_schema_check(store->db, &schema, store->path);
-	/* 12 MB of log: pages that are written again and again reach the file once. */
 	if (err == 0)
-		err = dp_sqlite_exec(store->db, "PRAGMA wal_autocheckpoint=3000");
+		err = limit_log(store->db);
 	if (err == 0)
 		err = dp_sqlite_prepare(store->db, "PRAGMA user_version", &store->version);
 	if (err == 0)

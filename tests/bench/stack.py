@@ -20,8 +20,8 @@ from harness.service import ROOT, clean_env
 MOSQUITTO = ROOT / "compose/mosquitto"
 PAPER = ROOT / "tests/images/paper"
 WAL_SEQUENCE = slice(12, 16)  # of its header: how often the log began anew
-PAGE = 4096
-WAL_PAGES = 3000  # in the log when it begins anew
+PAGE = 2048  # of a new database
+WAL_PAGES = 6000  # in the log when it begins anew
 PAST, PAST_PERIOD_MS = 600, 20  # readings of a sensor, some pages of rows
 PRELOAD = runs.Load(batch=100, nodes=1, readings=100_000, sensors=8)
 

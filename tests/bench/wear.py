@@ -62,7 +62,7 @@ def pass_time(stacks, node):
 def whole_bytes(figures):
     """With what a run leaves for later, in proportion.
 
-    The log's pages go into the file once in 3,000 of them, and each page that was changed
+    The log's pages go into the file once in 6,000 of them, and each page that was changed
     meanwhile once; the file's growth anyway. The pruner runs once an hour.
     """
     whole = figures["bytes"]

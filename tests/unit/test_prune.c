@@ -220,7 +220,8 @@ static void test_beside_a_long_reader_cutting_for_space_ends(void **state)
 	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM reading", NULL,
 				 NULL, NULL),
 		SQLITE_OK);
-	assert_in_range(run_for_space(prune), 1, 30000);
+	/* Without an end all of them would go. */
+	assert_in_range(run_for_space(prune), 1, 50000);
 	const char *reason = prune_report(prune)->reason;
 	assert_non_null(reason);
 	assert_non_null(strstr(reason, "a reader has held a snapshot since 1970-02-10T"));

@@ -10,13 +10,15 @@ static void spoil_readings(const char *path)
 	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
 	int64_t page =
 		db_int(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'");
+	int64_t size = db_int(path, "PRAGMA page_size");
+	assert_in_range(size, 1, sizeof(rubbish));
 	FILE *file = fopen(path, "r+");
 	if (file == NULL) {
 		fail_msg("cannot open %s", path);
 		return;
 	}
-	assert_int_equal(fseek(file, (page - 1) * (long)sizeof(rubbish), SEEK_SET), 0);
-	assert_int_equal(fwrite(rubbish, sizeof(rubbish), 1, file), 1);
+	assert_int_equal(fseek(file, (page - 1) * size, SEEK_SET), 0);
+	assert_int_equal(fwrite(rubbish, (size_t)size, 1, file), 1);
 	fclose(file);
 }
 

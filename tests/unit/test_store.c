@@ -47,6 +47,31 @@ static void test_the_database_is_as_its_readers_expect_it(void **state)
 		"id topic temp humidity");
 }
 
+static int64_t asked(const struct dp_store *store, const char *sql)
+{
+	int64_t value = -1;
+	assert_int_equal(dp_sqlite_int(store->db, sql, &value), 0);
+	return value;
+}
+
+static void test_a_new_file_has_small_pages_and_an_older_one_keeps_its_own(void **state)
+{
+	char path[PATH_SIZE];
+	struct dp_store store = open_store(state, path);
+	assert_int_equal(asked(&store, "PRAGMA page_size"), 2048);
+	assert_int_equal(asked(&store, "PRAGMA wal_autocheckpoint"), 6000);
+	assert_int_equal(asked(&store, "PRAGMA auto_vacuum"), 2);
+	assert_int_equal(dp_sqlite_exec(store.db,
+				 "PRAGMA journal_mode=DELETE; PRAGMA page_size=4096;"
+				 "VACUUM"),
+		0);
+	dp_store_close(&store);
+	store = open_store(state, path);
+	assert_int_equal(asked(&store, "PRAGMA page_size"), 4096);
+	assert_int_equal(asked(&store, "PRAGMA wal_autocheckpoint"), 3000);
+	dp_store_close(&store);
+}
+
 static void test_the_papers_query_shows_readings_in_the_order_they_came(void **state)
 {
 	char path[PATH_SIZE];
@@ -285,6 +310,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_store_is_an_absolute_file),
+		IN_DIRECTORY(
+			test_a_new_file_has_small_pages_and_an_older_one_keeps_its_own),
 		IN_DIRECTORY(test_a_transaction_is_whole_or_nothing),
 		IN_DIRECTORY(test_a_file_that_was_replaced_is_not_written_to),
 		IN_DIRECTORY(test_a_database_that_was_deleted_leaves_nothing),

@@ -17,7 +17,7 @@
 
 #define MIN_FREE_FLOOR 1048576
 #define LOG_TRIES 4
-#define LOG_PAGES 256 /* of the write-ahead log, a megabyte: then it goes into the file */
+#define LOG_BYTES (1 << 20) /* of the write-ahead log: then it goes into the file */
 
 /* What a step may do at first, at least and at most: rows, or pages of a vacuum. */
 static const struct stride strides[PHASES] = {
@@ -143,7 +143,8 @@ static int checkpoint(void *data)
 	int logged = 0, written = 0, before = -1, code = SQLITE_OK;
 	if (store->wal_pages < store->wal_seen)
 		store->wal_seen = 0;
-	if (store->file.db == NULL || store->wal_pages < store->wal_seen + LOG_PAGES)
+	if (store->file.db == NULL ||
+		store->wal_pages < store->wal_seen + LOG_BYTES / store->page_bytes)
 		return 0;
 	/*
 	 * The log begins anew when all of it is in the file. What somebody has added

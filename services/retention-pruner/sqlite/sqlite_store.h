@@ -65,6 +65,7 @@ struct sqlite_state {
 struct sqlite_store {
 	struct dp_store file;
 	sqlite3_stmt *statements[SQLITE_STATEMENTS];
+	int64_t page_bytes;
 	int wal_pages; /* of the log, after our last commit */
 	int wal_seen;  /* when it was last written into the file */
 

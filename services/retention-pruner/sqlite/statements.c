@@ -100,6 +100,8 @@ int sql_prepare(struct sqlite_store *store)
 	int err = dp_sqlite_exec(store->file.db,
 		"PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
 		"PRAGMA cache_size=-512");
+	if (err == 0)
+		err = dp_sqlite_int(store->file.db, "PRAGMA page_size", &store->page_bytes);
 	sqlite3_wal_hook(store->file.db, note_log, store);
 	for (int i = 0; i < SQLITE_STATEMENTS && err == 0; i++)
 		err = dp_sqlite_prepare(store->file.db, sql[i], &store->statements[i]);
