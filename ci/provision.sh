@@ -1,7 +1,7 @@
 #!/bin/sh
 # Who may come in: make, list and take back identities (compose/provision/README.md).
 #
-#   ci/provision.sh init|node NAME|device NAME|client NAME|was NAME|revoke NAME|renew NAME|...
+#   ci/provision.sh init|node NAME|device NAME|client NAME|revoke NAME|renew NAME|...
 #
 # PROVISION_DIR   where they are kept: provision/
 # STACK           whose broker learns of it at once, if it runs here: broker (scale, lab)

@@ -111,7 +111,7 @@ def test_a_new_key_is_tried_before_the_old_one_goes(centre):
 def test_a_renamed_node_sends_what_it_has_under_its_old_name(centre):
     provision(centre, "node", "loft")
     assert is_out(centre, "nodes/loft/publisher", "/data/garret/batch")
-    provision(centre, "was", "loft", WAS="garret")
+    provision(centre, "node", "loft", WAS="garret")
     sent = publish(centre, "nodes/loft/publisher", "/data/garret/batch", "-m", "not a batch")
     assert not refused(sent), sent.stderr
     assert is_out(centre, "nodes/loft/publisher", "/data/garret")
