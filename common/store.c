@@ -26,7 +26,7 @@
  * a page each. Half of SQLite's own size: larger files are read no slower for it.
  */
 #define PAGE_BYTES 2048
-#define LOG_BYTES (3000 * 4096)
+#define LOG_BYTES INT64_C(12288000) /* of the write-ahead log */
 
 /* Append, never change: files of every version are out there. */
 static const char *const migrations[] = {
