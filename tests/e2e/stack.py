@@ -71,6 +71,44 @@ class Container:
             ]
 
 
+class Reader:
+    """sqlite3 on a volume's database, for one query after another."""
+
+    END = "-- end of the rows"
+
+    def __init__(self, volume):
+        target = ["-v", f"{volume}:/data", image("tool"), "-cmd", ".timeout 5000"]
+        command = [DOCKER, "run", "-i", "--rm", "--network", "none", *target]
+        pipe = subprocess.PIPE
+        self._child = subprocess.Popen(
+            [*command, "file:/data/broker.db?mode=ro"], stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
+
+    def lines(self, sql):
+        """What it prints for it, rows or an error; None: it has ended, as there is no database yet."""
+        lines = []
+        try:
+            self._child.stdin.write(f"{sql.rstrip(';')};\n.print {self.END}\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, and said why
+        for line in self._child.stdout:
+            if line.rstrip("\n") == self.END:
+                return lines
+            lines.append(line.rstrip("\n"))
+        if not any("unable to open database" in line for line in lines):
+            raise RuntimeError("\n".join(lines))  # not an AssertionError: waiting does not help
+        return None
+
+    def close(self):
+        try:
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass
+        self._child.stdout.close()
+        self._child.wait(timeout=60)
+
+
 class Stack:
     """A project of one Compose file. Settings are the only environment it sees."""
 
@@ -78,9 +116,12 @@ class Stack:
         self.project = project
         self.files = [REPO / "compose" / file] + ([override] if override else [])
         self.settings = settings
+        self._reader = None
 
     def compose(self, *arguments, check=True, timeout=180):
         """docker compose, with no .env of the user's in the way."""
+        if arguments[0] not in ("ps", "--ansi"):
+            self._end_reading()  # who stops is to find itself alone with the database
         env = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
         env |= {"REGISTRY": REGISTRY, "TAG": TAG, **{k: str(v) for k, v in self.settings.items()}}
         files = [word for file in self.files for word in ("-f", file)]
@@ -106,18 +147,26 @@ class Stack:
 
     def query(self, sql):
         """Rows of the project's database as lists of strings; none before it exists."""
-        volume = f"{self.project}_store:/data"
-        target = ["-v", volume, image("tool"), "-cmd", ".timeout 5000", "file:/data/broker.db?mode=ro"]
-        result = docker("run", "--rm", "--network", "none", *target, sql, check=False)
-        if result.returncode != 0:
-            absent = ("unable to open database", "no such table", "no such view")
-            if any(reason in result.stderr for reason in absent):
+        if self._reader is None:
+            self._reader = Reader(f"{self.project}_store")
+        lines = self._reader.lines(sql)
+        if lines is None:
+            self._end_reading()
+            return []
+        if lines and ("rror" in lines[0] and "near line" in lines[0]):
+            if "no such table" in lines[0] or "no such view" in lines[0]:
                 return []
-            raise RuntimeError(result.stderr)  # not an AssertionError: waiting does not help
-        return [line.split("|") for line in result.stdout.splitlines()]
+            raise RuntimeError("\n".join(lines))  # not an AssertionError: waiting does not help
+        return [line.split("|") for line in lines]
+
+    def _end_reading(self):
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
 
     def copy(self, service, path, target):
         """Copy a file out of a container, running or not; whether it was there."""
+        self._end_reading()
         source = f"{self.container(service).id}:{path}"
         return docker("cp", source, target, check=False).returncode == 0
 
