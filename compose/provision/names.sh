@@ -18,6 +18,7 @@ valid() {
 check_name() {
 	valid "$1" || fail "$2=$1: a name is 1 to 64 of A-Z a-z 0-9 - . _ and begins with a letter or digit"
 	case $1 in
+	provision-check | provision-check-*) fail "$2=$1: provision check calls its own so; choose another name" ;;
 	broker | dewpoint) fail "$2=$1: the centre's own services are called so; choose another name" ;;
 	esac
 }

@@ -20,12 +20,24 @@ class Identities:
 
     def run(self, *arguments, check=True, project="dewpoint-none", **settings):
         """ci/provision.sh; the broker of that project learns of it."""
-        command = [REPO / "ci/provision.sh", *arguments]
-        env = {**os.environ, **settings, "PROVISION_DIR": f"build/{self.name}", "PROJECT": project}
-        result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+        running = self.begin(*arguments, project=project, **settings)
+        try:
+            out, err = running.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            raise
+        result = subprocess.CompletedProcess(running.args, running.returncode, out, err)
         if check and result.returncode != 0:
             raise AssertionError(f"provision {arguments} exited {result.returncode}: {result.stderr}")
         return result
+
+    def begin(self, *arguments, project="dewpoint-none", **settings):
+        """The same, while it runs."""
+        command = [REPO / "ci/provision.sh", *arguments]
+        env = {**os.environ, **settings, "PROVISION_DIR": f"build/{self.name}", "PROJECT": project}
+        return subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def broker(self):
         """Settings of broker.yml or scale.yml."""
