@@ -12,8 +12,8 @@ PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data provision provision-node provision-device \
 	provision-client provision-server provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
-	test lint unit integration fault e2e rig test-rig test-fault test-mixed test-images test-native \
-	bench bench-full bench-wear bench-wire bench-images shell native install uninstall
+	test lint unit integration fault e2e rig test-rig test-fault test-identity test-mixed test-images test-native \
+	bench bench-full bench-wear bench-wire bench-identity bench-images shell native install uninstall
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 40
@@ -92,6 +92,9 @@ test-rig: ## GPIO on a real kernel, a minute (SCENARIO=name: a part; ARCH=arm64)
 test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a part of it)
 	@ci/test.sh fault-full
 
+test-identity: ## who may come in: every attempt, damaged files, one revoked among 100 boards
+	@REVOKE_SESSIONS=$(or $(REVOKE_SESSIONS),100) ci/test.sh identity
+
 test-mixed: ## nodes and centres of a release before beside today's (OLD=revision)
 	@ci/test-mixed.sh
 
@@ -109,6 +112,9 @@ bench-wear: ## bytes on the cards of centre and node, a reading (WEAR_S=600; 15 
 
 bench-wire: ## bytes on the wire, a reading, with IP and TCP (WIRE_S=600; 11 minutes)
 	@ci/bench-card.sh wire
+
+bench-identity: ## what TLS and rights cost, 1,000 boards that come back at once (5 minutes)
+	@ci/bench.sh identity
 
 bench-images: ## size, start and memory of the images; containers beside none (5 minutes)
 	@ci/bench-images.sh

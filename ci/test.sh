@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 parts=${*:-lint unit integration fault rig e2e}
 for part in $parts; do
 	case $part in
-	lint | unit | integration | fault | fault-full | rig | e2e) ;;
-	*) fail "$part: not a part of the tests; known are lint, unit, integration, fault, fault-full, rig and e2e" ;;
+	lint | unit | integration | fault | fault-full | rig | e2e | identity) ;;
+	*) fail "$part: not a part of the tests; known are lint, unit, integration, fault, fault-full, rig, e2e and identity" ;;
 	esac
 done
 
@@ -110,6 +110,14 @@ short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t "$@";
 GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/test_frozen.py
 	tests/fault/test_network.py"
 
+# REVOKE_SESSIONS: among how many boards one is revoked.
+e2e_in_dev() {
+	ci/dev.sh --docker env "REVOKE_SESSIONS=${REVOKE_SESSIONS:-20}" \
+		python3 -m pytest -q -s --durations=5 --color=no "$@"
+}
+IDENTITY="tests/e2e/test_access.py tests/e2e/test_doors.py tests/e2e/test_broken_starts.py
+	tests/e2e/test_check.py tests/e2e/test_provision.py tests/e2e/test_revoke.py"
+
 # Everything that several parts need is built before they run side by side.
 builds() {
 	prepare "programs with AddressSanitizer and UBSan" make_in_dev binaries plugins clocked faked fault-programs unit-programs CONFIG=asan &&
@@ -152,7 +160,13 @@ run_part() {
 		;;
 	e2e)
 		if prepare "images" ci/images.sh; then
-			step "end-to-end tests" ci/dev.sh --docker python3 -m pytest -q -s --durations=5 --color=no tests/e2e || :
+			step "end-to-end tests" e2e_in_dev tests/e2e || :
+		fi
+		;;
+	identity)
+		# shellcheck disable=SC2086 # a list of files
+		if prepare "images" ci/images.sh; then
+			step "what an attacker may try" e2e_in_dev $IDENTITY || :
 		fi
 		;;
 	esac
@@ -175,7 +189,7 @@ case " $parts " in
 esac
 if [ -z "${built:-}" ]; then
 	CPU_SHARES=128 lane computing lint unit rig &
-	lane services integration e2e &
+	lane services integration e2e identity &
 	lane faults fault fault-full &
 	wait
 fi
