@@ -212,8 +212,12 @@ revoke() {
 	make_list
 	[ "$(fact "$1" state)" = revoked ] || set_fact "$1" revoked "$(now)"
 	set_fact "$1" state revoked
+	# The broker first, as the file of a thousand takes seconds; and whatever came of that, the
+	# file, from which it starts.
+	told=0
+	(tell_broker remove "$1") || told=1
 	write_rights
-	tell_broker remove "$1"
+	return "$told"
 }
 
 # list: a line an identity.
