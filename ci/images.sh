@@ -5,9 +5,12 @@
 #   ci/images.sh              into this machine's engine, as quickly as possible
 #   ci/images.sh --packed     as small as possible (pack.py), into the engine and as OCI
 #                             archives into ARCHIVES; what push.sh pushes
+#   ci/images.sh --loadable   of one platform, into ARCHIVES only, uncompressed, as any engine
+#                             loads them; what bundle.sh packs
 #
 # PLATFORMS   native (this machine's; the default), all, or a comma-separated list
 # REGISTRY    localhost/dewpoint; TAG: latest
+# NAMES       which images, with spaces between; all unless set
 # ARCHIVES    build/images
 # VERSION, REVISION, SOURCE_DATE_EPOCH, SOURCE    asked from git unless set
 # BASE        another image of Debian 13 than debian:trixie-slim
@@ -17,11 +20,12 @@ set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
 
-archives=
+archives='' packed=''
 case ${1:-} in
 '') ;;
---packed) archives=${ARCHIVES:-build/images} ;;
-*) fail "$1: not an option; known is --packed" ;;
+--packed) archives=${ARCHIVES:-build/images} packed=1 ;;
+--loadable) archives=${ARCHIVES:-build/images} ;;
+*) fail "$1: not an option; known are --packed and --loadable" ;;
 esac
 platforms=$(platform_list "${PLATFORMS:-native}")
 if [ -n "$archives" ] || [ "${platforms#*,}" != "$platforms" ]; then
@@ -36,15 +40,17 @@ tag=${TAG:-latest}
 json() { [ -z "$2" ] || printf ', "%s": "%s"' "$1" "$2"; }
 
 targets=
-names=$(image_names | tr "\n" " " | sed "s/ $//")
+names=${NAMES:-$(image_names | tr "\n" " " | sed "s/ $//")}
 for name in $names; do
 	case $name in
 	broker | tool | provision) stage=$name service= ;;
 	*) stage=service service="\"SERVICE\": \"$name\"" ;;
 	esac
 	to=type=docker
-	[ -z "$archives" ] ||
-		to="type=oci,dest=$archives/$name.tar,compression=uncompressed,force-compression=true"
+	[ -z "$archives" ] || {
+		[ -z "$packed" ] || to=type=oci
+		to="$to,dest=$archives/$name.tar,compression=uncompressed,force-compression=true"
+	}
 	targets="$targets, \"$name\": {\"inherits\": [\"all\"], \"target\": \"$stage\",
 		\"tags\": [\"$registry/$name:$tag\"], \"output\": [\"$to\"], \"args\": {$service}}"
 done
@@ -101,7 +107,7 @@ elif ! bake ${no_cache:+"$no_cache"}; then
 	fail "the image build failed (above)"
 fi
 finish() { [ -z "$bad" ] || fail "no images for$bad (above); there are those for $good"; }
-if [ -n "$archives" ]; then
+if [ -n "$packed" ]; then
 	ci/dev.sh python3 ci/image/pack.py "$archives"
 	[ "${LOAD:-1}" = 1 ] || {
 		finish
