@@ -12,7 +12,7 @@ PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data provision provision-node provision-device \
 	provision-client provision-server provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
-	test lint unit integration fault e2e rig test-rig test-fault test-identity test-mixed test-images test-native \
+	test lint unit integration fault e2e rig test-rig test-fault test-identity test-mixed test-images test-provision test-native \
 	bench bench-full bench-wear bench-wire bench-identity bench-images shell native install uninstall
 
 help: ## this list
@@ -97,6 +97,9 @@ test-identity: ## who may come in: every attempt, damaged files, one revoked amo
 
 test-mixed: ## nodes and centres of a release before beside today's (OLD=revision)
 	@ci/test-mixed.sh
+
+test-provision: ## a centre and nodes from bundles, on Docker Engines of their own (10 minutes)
+	@ci/test-provision.sh
 
 test-images: ## push, pull and run the images of all platforms (5 minutes)
 	@ci/test-images.sh
