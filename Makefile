@@ -38,11 +38,11 @@ clean-data: ## delete the lab's readings (asks first)
 
 provision: ## who may come in, once: BROKER=broker.local,192.168.0.10 NODES="orangepi0 ..."
 	@ci/provision.sh init
-	@ci/bundle.sh broker $(NODES)
+	@ci/bundle.sh broker $(foreach node,$(NODES),$(firstword $(subst :, ,$(node))))
 
 provision-node: ## one board more: NODE= (SENSORS=, OUTPUTS=, WAS="names it had before")
 	@ci/provision.sh node $(NODE)
-	@ci/bundle.sh $(NODE)
+	@ci/bundle.sh $(firstword $(subst :, ,$(NODE)))
 
 provision-device: ## a user and a password for somebody else's device: DEVICE=
 	@ci/provision.sh device $(DEVICE)
@@ -53,8 +53,12 @@ provision-client: ## a certificate for a person or a program: CLIENT=operator-an
 provision-server: ## certificates for a PostgreSQL elsewhere: SERVER=db.example.org
 	@ci/provision.sh server $(SERVER)
 
-provision-renew revoke-old: ## a new key for NODE=; once its board has it: the old one ends
-	@ci/provision.sh $(@:provision-%=%) $(NODE)
+provision-renew: ## a new key and bundle for NODE=; the old key counts until revoke-old
+	@ci/provision.sh renew $(NODE)
+	@[ ! -d $(or $(PROVISION_DIR),provision)/nodes/$(NODE) ] || ci/bundle.sh $(NODE)
+
+revoke-old: ## once the board NODE= has its new key: the old one ends
+	@ci/provision.sh revoke-old $(NODE)
 
 revoke: ## shut NODE= out, at once (a device or a client as well)
 	@ci/provision.sh revoke $(NODE)
