@@ -13,6 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import backlog  # noqa: E402
+import identity  # noqa: E402
 import ingest  # noqa: E402
 import ingest_full  # noqa: E402
 import latency  # noqa: E402
@@ -42,9 +43,10 @@ BENCHES = {
     "wear": wear.measure,
     "sparse": sparse.measure,
     "wire": wire.measure,
+    "identity": identity.measure,
 }
 # What takes longer, or is started otherwise (ci/bench-card.sh).
-LONG = ["ingest-full", "rollup-full", "wear", "sparse", "wire"]
+LONG = ["ingest-full", "rollup-full", "wear", "sparse", "wire", "identity"]
 RESULTS = ROOT / "build" / "bench.jsonl"
 
 

@@ -75,12 +75,16 @@ static void print_help(void)
 	       "  --rate N        readings a second and node; 0: all of them exist at the\n"
 	       "                  start, a backlog (0)\n"
 	       "  --seed N        in the nodes' names, node-SEED-INDEX, and values (1)\n"
+	       "  --certificates DIR  for mqtts://: ca.pem, and NAME.pem and NAME.key a "
+	       "node\n"
 	       "  --quiet         no line for each node\n\n"
 	       "Ends when every reading is answered, or on SIGTERM. Prints one line a "
 	       "node:\n"
 	       "  node NAME STREAM made=N answered=N rejected=N messages=N resent=N\n"
 	       "and one of totals. made, answered and rejected are readings, messages are\n"
-	       "batches sent, resent those whose time was up.\n\n"
+	       "batches sent, resent those whose time was up. On stderr, `connected "
+	       "nodes=N`\n"
+	       "whenever all of them are, and whenever none is.\n\n"
 	       "Exit codes: 0 all answered, 1 not, 78 a bad option\n");
 }
 
@@ -116,8 +120,10 @@ static int parse_options(struct options *options, int argc, char **argv)
 		{"readings", required_argument, NULL, 'r'},
 		{"batch", required_argument, NULL, 'b'},
 		{"rate", required_argument, NULL, 'R'},
-		{"seed", required_argument, NULL, 's'}, {"quiet", no_argument, NULL, 'q'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"seed", required_argument, NULL, 's'},
+		{"certificates", required_argument, NULL, 'c'},
+		{"quiet", no_argument, NULL, 'q'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	int c, err = 0;
 	*options = (struct options){
 		.nodes = 100, .readings = 1000, .batch = 500, .rate = 0, .seed = 1};
@@ -136,6 +142,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 			err = parse_number("rate", 0, 1000000, optarg, &options->rate);
 		else if (c == 's')
 			err = parse_number("seed", 0, UINT32_MAX, optarg, &options->seed);
+		else if (c == 'c')
+			options->certificates = optarg;
 		else if (c == 'q')
 			options->quiet = true;
 		else if (c == 'h') {

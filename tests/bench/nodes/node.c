@@ -199,10 +199,20 @@ static void on_message(void *data, const struct dp_bus_message *message)
 	send_waiting(node);
 }
 
+/* Says when all are, and when none is. */
+static void say_connected(struct load *load, uint64_t now)
+{
+	load->connected = now;
+	if (now == 0 || now == load->options.nodes)
+		fprintf(stderr, "connected nodes=%" PRIu64 "\n", now);
+}
+
 static void on_connect(void *data)
 {
 	struct node *node = data;
+	struct load *load = node->load;
 	node->connects++;
+	say_connected(load, load->connected + 1);
 	dp_bus_subscribe(node->bus, node->answer_topic);
 	send_waiting(node);
 }
@@ -211,6 +221,7 @@ static void on_disconnect(void *data)
 {
 	struct node *node = data;
 	struct flight flight;
+	say_connected(node->load, node->load->connected - 1);
 	while (delivery_reset(&node->delivery, &flight))
 		give_back(node, &flight);
 }
@@ -242,6 +253,22 @@ void node_work(struct node *node)
 	send_waiting(node);
 }
 
+/* @return the files of its identity; NULL where there is none */
+static const struct dp_tls_files *identity_of(struct node *node)
+{
+	const char *folder = node->load->options.certificates;
+	if (folder == NULL)
+		return NULL;
+	snprintf(node->ca_file, sizeof(node->ca_file), "%s/ca.pem", folder);
+	snprintf(node->cert_file, sizeof(node->cert_file), "%s/%s.pem", folder, node->name);
+	snprintf(node->key_file, sizeof(node->key_file), "%s/%s.key", folder, node->name);
+	node->tls = (struct dp_tls_files){.ca_file = node->ca_file,
+		.cert_file = node->cert_file,
+		.key_file = node->key_file,
+		.clock = &node->load->clock};
+	return &node->tls;
+}
+
 void node_open(struct load *load, uint64_t index)
 {
 	struct node *node = &load->nodes[index];
@@ -259,6 +286,7 @@ void node_open(struct load *load, uint64_t index)
 		RESEND_LIMIT_MS, jitter);
 	const struct dp_bus_options options = {
 		.url = load->options.url,
+		.tls = identity_of(node),
 		.client_id = node->client_id,
 		.clean_start = true,
 		.data = node,

@@ -19,6 +19,7 @@
 #include "identity.h"
 #include "intervals.h"
 #include "publisher/uplink/delivery.h"
+#include "tls_files.h"
 
 #define NODE_WINDOW 64
 
@@ -26,6 +27,7 @@ struct options {
 	const char *url;
 	uint64_t nodes, readings, batch, rate, seed;
 	bool quiet;
+	const char *certificates; /**< a folder; NULL: no TLS */
 };
 
 /** What the nodes share. */
@@ -37,6 +39,7 @@ struct load {
 	int64_t start_ms;
 	char *batch;   /**< NODE_BATCH_BYTES, for the one being cut */
 	uint64_t open; /**< nodes with readings that are not answered */
+	uint64_t connected;
 	void (*all_answered)(struct load *load);
 	struct node *nodes;
 	uv_timer_t tick;
@@ -49,6 +52,8 @@ struct load {
 struct node {
 	struct load *load;
 	char name[48], client_id[64], topic[64], answer_topic[64];
+	char ca_file[512], cert_file[512], key_file[512];
+	struct dp_tls_files tls;
 	struct dp_stream_id stream;
 	struct dp_bus *bus;
 	struct delivery delivery;
