@@ -9,6 +9,7 @@ shut=0 opened=0 wrong=0
 
 # make_check: who tries. The keys lie in a folder that `tidy` removes.
 make_check() {
+	revoked_certificate
 	keys=$dir/.new-check
 	mkdir "$keys"
 	for node in "$one" "$two"; do
@@ -22,7 +23,6 @@ make_check() {
 	# Of somebody else: the same name, another authority.
 	mkdir "$keys/stranger"
 	certificate "$one" "$keys/stranger/client.key" "$keys/stranger/client.crt" -addext extendedKeyUsage=clientAuth
-	revoked_certificate
 }
 
 # revoked_certificate: one that is on the list for good, so that each check has one to try.
@@ -34,8 +34,8 @@ revoked_certificate() {
 	issued provision-check "$revoked.made/client.key" "$revoked.made/client.crt" clientAuth
 	list_certificate "$revoked.made/client.crt"
 	make_list
+	kill -HUP "$BROKER_PID"
 	mv "$revoked.made" "$revoked"
-	[ -z "${BROKER_PID:-}" ] || kill -HUP "$BROKER_PID"
 }
 
 # forget_check: everything that a check has made, also one that was interrupted.
@@ -197,6 +197,7 @@ check_doors() {
 	away) fail "no broker runs at $at: this tries the doors of one that does" ;;
 	*) fail "the broker at $at does not let this folder's _admin in: is it another's broker?" ;;
 	esac
+	[ -n "${BROKER_PID:-}" ] || fail "the broker runs on another machine: only there can all its doors be reached, so run this there"
 	trap forget_check EXIT
 	trap 'exit 130' INT TERM
 	make_check

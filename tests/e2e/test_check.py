@@ -133,3 +133,11 @@ def test_no_broker_runs(new_identities):
     """One line with what is missing, and nothing is made."""
     result = new_identities("check-alone").run("check", check=False)
     assert result.returncode == 1 and "no broker runs" in result.stderr
+
+
+def test_on_another_machine(centre, town):
+    """Where only one of the broker's ports is reached, nothing is said of the others."""
+    result = centre.identities.run("check", check=False, BROKER_AT=town.host)
+    assert result.returncode == 1 and result.stdout == ""
+    assert "on another machine" in result.stderr
+    nothing_left(centre, town)
