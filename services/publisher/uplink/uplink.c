@@ -196,8 +196,8 @@ static void on_refused(void *data, const char *topic, int reason)
 	if (flight != NULL)
 		largest = (struct refusal_batch){
 			flight->size.deflate, flight->size.text, flight->count};
-	refusal_by_puback(&sender->refusal, reason, &largest, now_ms(u),
-		&sender->delivery.random);
+	refusal_by_puback(
+		&sender->refusal, reason, &largest, now_ms(u), &sender->delivery.random);
 }
 
 void uplink_init(struct uplink *u, const struct uplink_options *options)
