@@ -55,12 +55,8 @@ make_list() {
 	quietly openssl ca -config "$here/openssl.cnf" -gencrl \
 		-crl_lastupdate 700101000000Z -crl_nextupdate 99991231235959Z -out "$dir/ca/crl.pem"
 	quietly openssl crl -in "$dir/ca/crl.pem" -noout -CAfile "$dir/ca/ca.crt"
-	# The broker runs: a list that it cannot read opens the door, so it is put there whole,
-	# already its own.
-	cp "$dir/ca/crl.pem" "$dir/broker/mosquitto/crl.made"
-	own "$dir/broker/mosquitto/crl.made" "$broker_uid"
-	sync "$dir/broker/mosquitto/crl.made"
-	mv -f "$dir/broker/mosquitto/crl.made" "$dir/broker/mosquitto/crl.pem"
+	# A list that the broker cannot read opens the door.
+	give_broker "$dir/ca/crl.pem" crl.pem
 }
 
 # list_certificate CRT: revoke it. Once more is no fault.

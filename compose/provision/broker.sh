@@ -4,7 +4,14 @@
 #
 # BROKER_AT   where it is reached (127.0.0.1)
 # BROKER_PID  the process to be told that the list of the revoked has changed; none: it is elsewhere
+# BROKER_FOLDER  where it has a copy of broker/mosquitto, if it does not read that itself
+# PLAIN_PORT  of other people's devices, without TLS (1884)
+# BROKER_LOGS, BROKER_RESTART  the commands that show its log and start it anew
 at=${BROKER_AT:-127.0.0.1}
+plain_port=${PLAIN_PORT:-1884}
+logs=${BROKER_LOGS:-docker compose logs mosquitto}
+restart=${BROKER_RESTART:-docker compose restart mosquitto}
+tmp=${TMPDIR:-/tmp}
 control='$CONTROL/dynamic-security/v1'
 
 # as NAME: how a client with this certificate connects.
@@ -34,17 +41,17 @@ ask() {
 	esac
 }
 
-not_taken() { fail "the broker at $at did not take it: $1. Its files are right: it will know after docker compose restart mosquitto"; }
+not_taken() { fail "the broker at $at did not take it: $1. Its files are right: it will know after $restart"; }
 
 # ask_secretly DEVICE COMMAND: with a password in it; whether it was taken, an entry with it tells.
 ask_secretly() {
 	# shellcheck disable=SC2046 # a list of options
 	said=$(printf '{"commands":[%s]}' "$2" | mosquitto_pub -h "$at" -p 8883 -V 5 \
 		$(tls "$dir/clients/_admin") -q 1 -t "$control" -s 2>&1) || not_taken "$said"
-	sed -n 's/^user=/-u /p; s/^password=/-P /p' "$dir/devices/$1" >/tmp/mosquitto_sub
+	sed -n 's/^user=/-u /p; s/^password=/-P /p' "$dir/devices/$1" >"$tmp/mosquitto_sub"
 	# What it asks for is refused either way; the question is whether it is let in.
-	said=$(XDG_CONFIG_HOME=/tmp mosquitto_sub -h "$at" -p 1884 -V 5 -t none -E -W 5 2>&1) || :
-	rm /tmp/mosquitto_sub
+	said=$(XDG_CONFIG_HOME=$tmp mosquitto_sub -h "$at" -p "$plain_port" -V 5 -t none -E -W 5 2>&1) || :
+	rm "$tmp/mosquitto_sub"
 	case $said in
 	*'Connection error'* | *'onnection refused'*) not_taken "$said" ;;
 	esac
@@ -107,5 +114,5 @@ read_list() {
 		case $(door "$dir/$pair.crt" "$dir/$pair.key") in shut*) return ;; esac
 		sleep 0.1
 	done
-	fail "the broker still lets $1's certificate in: its log says why it has not read $shown/broker/mosquitto/crl.pem (docker compose logs mosquitto)"
+	fail "the broker still lets $1's certificate in: its log says why it has not read $shown/broker/mosquitto/crl.pem ($logs)"
 }

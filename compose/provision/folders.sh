@@ -1,6 +1,9 @@
 # shellcheck shell=sh disable=SC2154 # dir, inside: provision's
 # What each stack mounts: one folder a process, its owner's alone. Sourced by provision.
-broker_uid=1883 service_uid=10001
+#
+# BROKER_UID, SERVICE_UID  users, with a group of the same name or number, of mosquitto (1883) and
+#                          of the services (10001)
+broker_uid=${BROKER_UID:-1883} service_uid=${SERVICE_UID:-10001}
 
 # own PATH UID
 own() {
@@ -16,11 +19,20 @@ own_folders() {
 
 # write_rights: the file that the broker's plugin starts with; it writes it as well.
 write_rights() {
-	made=$dir/broker/mosquitto/dynamic-security.json.made
-	rights_json >"$made"
-	own "$made" "$broker_uid"
-	sync "$made"
-	mv -f "$made" "${made%.made}"
+	rights_json >"$dir/.new-rights"
+	give_broker "$dir/.new-rights" dynamic-security.json
+	rm "$dir/.new-rights"
+}
+
+# give_broker FILE NAME: to the broker, which may run, as this file of its folder: whole, and
+# already its own.
+give_broker() {
+	for of_broker in "$dir/broker/mosquitto" ${BROKER_FOLDER:+"$BROKER_FOLDER"}; do
+		cp "$1" "$of_broker/$2.made"
+		own "$of_broker/$2.made" "$broker_uid"
+		sync "$of_broker/$2.made"
+		mv -f "$of_broker/$2.made" "$of_broker/$2"
+	done
 }
 
 secret() { openssl rand -hex 24; }
@@ -180,7 +192,7 @@ renew_certificate() {
 	case $(door "$made/crt" "$made/key") in
 	shut*)
 		rm -rf "$made"
-		fail "the broker does not take the new key of $1, which keeps the one it has; docker compose logs mosquitto says why"
+		fail "the broker does not take the new key of $1, which keeps the one it has; $logs says why"
 		;;
 	esac
 	cp -p "$2/$3.crt" "$dir/ca/old-$1.crt"
