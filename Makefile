@@ -6,6 +6,9 @@ MAKEFLAGS += --no-print-directory
 # Whose readings: lab, or broker for a real one on this machine.
 STACK ?= lab
 export STACK
+# Identities without Docker: said once, to `make provision`.
+NATIVE ?= $(wildcard $(or $(PROVISION_DIR),provision)/native)
+export NATIVE
 # Where `make install` puts things.
 DESTDIR ?=
 PREFIX ?= /usr
@@ -38,11 +41,11 @@ clean-data: ## delete the lab's readings (asks first)
 
 provision: ## who may come in, once: BROKER=broker.local,192.168.0.10 NODES="orangepi0 ..."
 	@ci/provision.sh init
-	@ci/bundle.sh broker $(foreach node,$(NODES),$(firstword $(subst :, ,$(node))))
+	@$(if $(NATIVE),:,ci/bundle.sh broker $(foreach node,$(NODES),$(firstword $(subst :, ,$(node)))))
 
 provision-node: ## one board more: NODE= (SENSORS=, OUTPUTS=, WAS="names it had before")
 	@ci/provision.sh node $(NODE)
-	@ci/bundle.sh $(firstword $(subst :, ,$(NODE)))
+	@$(if $(NATIVE),:,ci/bundle.sh $(firstword $(subst :, ,$(NODE))))
 
 provision-device: ## a user and a password for somebody else's device: DEVICE=
 	@ci/provision.sh device $(DEVICE)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Who may come in at the broker (compose/provision/README.md), and when each was last heard of:
 # the newest reading of its topic in the database, where that is on this machine.
-#   [STACK=broker|lab] ci/identities.sh
+#   [STACK=broker|lab] [NATIVE=1] ci/identities.sh
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
@@ -9,8 +9,13 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ci/provision.sh list >"$work/list"
+if [ -n "${NATIVE:-}" ]; then
+	query() { sqlite3 -readonly -cmd '.timeout 5000' /var/lib/dewpoint/store/broker.db "$1"; }
+else
+	query() { STACK=${STACK:-broker} ci/readings.sh "$1"; }
+fi
 # A reading's time is what its sender said; one of the future is no time at which it was seen.
-if ! STACK=${STACK:-broker} ci/readings.sh "SELECT topic || '|' || datetime(max((SELECT max(ts) FROM reading
+if ! query "SELECT topic || '|' || datetime(max((SELECT max(ts) FROM reading
 	WHERE sensor = sensor.id AND ts < unixepoch() * 1000000 + 86400000000)) / 1000000, 'unixepoch')
 	FROM sensor GROUP BY topic" >"$work/seen" 2>"$work/why"; then
 	: >"$work/seen"

@@ -30,6 +30,8 @@ else
 fi
 
 missing=
+# Of the broker's plugin.
+[ -e /usr/include/mosquitto_plugin.h ] || missing="$missing mosquitto-dev"
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc"
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 command -v make >/dev/null 2>&1 || missing="$missing make"
@@ -52,7 +54,7 @@ if [ -z "$epoch" ]; then
 fi
 
 say "==> Building Dewpoint $version with $(gcc -dumpmachine)-gcc $(gcc -dumpfullversion) into build/native"
-make -s -j "${JOBS:-$(nproc)}" -f ci/build.mk binaries OUT=build/native \
+make -s -j "${JOBS:-$(nproc)}" -f ci/build.mk binaries plugins OUT=build/native \
 	VERSION="$version" SOURCE_DATE_EPOCH="$epoch" ||
 	fail "the build failed (above)"
 say "==> build/native/bin has: $(find build/native/bin -type f -printf '%f\n' | LC_ALL=C sort | xargs)"

@@ -6,10 +6,12 @@
 # PROVISION_DIR   where they are kept: provision/
 # STACK           whose broker learns of it at once, if it runs here: broker (scale, lab)
 # BROKER_AT       where that is, if it runs on another machine
+# NATIVE          not empty: without Docker (ci/native/provision.sh)
 # BROKER, NODES, SENSORS, OUTPUTS, WAS, TOPIC_PREFIX   as compose/provision/provision says
 set -eu
 cd "$(dirname "$0")/.."
 . ci/lib.sh
+[ -z "${NATIVE:-}" ] || exec ci/native/provision.sh "$@"
 
 image=${REGISTRY:-localhost/dewpoint}/provision:${TAG:-latest}
 dir=${PROVISION_DIR:-provision}

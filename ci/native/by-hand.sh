@@ -9,9 +9,14 @@ if [ $# -eq 0 ]; then
 	exit 1
 fi
 
-file=@CONFDIR@/$service.env
 export BOARDS_DIR="${BOARDS_DIR:-@DATADIR@/boards}"
-if [ -r "$file" ]; then
+for file in "@CONFDIR@/$service.env" @CONFDIR@/identity/*/"$service.env"; do
+	[ -e "$file" ] || continue
+	if [ ! -r "$file" ]; then
+		if [ "$1" = --help ] || [ "$1" = --version ]; then continue; fi
+		echo "$name: the settings in $file are for root to read: run this with sudo" >&2
+		exit 1
+	fi
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in [A-Z]*=*) ;; *) continue ;; esac
 		value=${line#*=}
@@ -23,8 +28,5 @@ if [ -r "$file" ]; then
 		esac
 		export "${line%%=*}=$value"
 	done <"$file"
-elif [ -e "$file" ] && [ "$1" != --help ] && [ "$1" != --version ]; then
-	echo "$name: the settings in $file are for root to read: run this with sudo" >&2
-	exit 1
-fi
+done
 exec "@LIBDIR@/$service" "$@"

@@ -71,12 +71,40 @@ with_paths() {
 	}' -e "s|@LIBDIR@|$libdir|g; s|@CONFDIR@|$confdir|g; s|@DATADIR@|$datadir|g; s|@DOCDIR@|$docdir|g" "$1"
 }
 
-# broker_conf FROM LISTENER [SED]: the containers' configuration with the paths of this
-# installation. It listens on this machine alone: who may come in from elsewhere has an identity.
+# broker_conf FROM SED...: the containers' configuration with the paths and addresses of this
+# installation, as $work/conf. Each expression has to change something.
 broker_conf() {
-	sed -e "s|^include_dir /mosquitto/access\$|listener $2\\nallow_anonymous true|" ${3:+-e "$3"} "$1" >"$work/conf"
-	grep -q "^listener $2$" "$work/conf" ||
-		fail "$1 has no longer the line that is to be changed here: adapt ci/native/install.sh"
+	cp "$1" "$work/conf"
+	of=$1
+	shift
+	for expression; do
+		sed -e "$expression" "$work/conf" >"$work/changed"
+		! cmp -s "$work/changed" "$work/conf" ||
+			fail "$of has no longer what \"$expression\" is to change: adapt ci/native/install.sh"
+		mv "$work/changed" "$work/conf"
+	done
+}
+
+# mosquitto_files KIND PORT SED...: what the broker of a node or of the centre is told, and who may
+# come in: at first whoever is on this machine; identity.sh puts the provisioned ones to use.
+mosquitto_files() {
+	kind=$1 port=$2
+	shift 2
+	broker_conf "compose/mosquitto/$kind.conf" \
+		"s|^include_dir .*|include_dir $confdir/mosquitto-$kind.d|" "$@"
+	settings "$work/conf" "$confdir/mosquitto-$kind.conf" 644
+	broker_conf compose/mosquitto/open/access.conf "s|^listener .*|listener $port 127.0.0.1|" \
+		"s|^# Who reaches.*|# Whoever is on this machine may do everything;|" \
+		"s|^# a broker that.*|# $libdir/identity changes that.|"
+	put 644 "$work/conf" "$datadir/mosquitto/$kind-open.conf"
+	settings "$work/conf" "$confdir/mosquitto-$kind.d/access.conf" 644
+	# Debian's plugin is in a folder of its architecture, which identity.sh finds.
+	broker_conf "compose/mosquitto/provisioned-$kind/access.conf" \
+		"s|^listener 1883\$|listener $port 127.0.0.1|" \
+		"s|^plugin .*/refusals.so|plugin $libdir/refusals.so|" \
+		"s|^plugin .*/dynamic_security.so|plugin @DYNAMIC_SECURITY@|" \
+		"s|/mosquitto/identity|$confdir/identity/$kind/mosquitto|"
+	put 644 "$work/conf" "$datadir/mosquitto/$kind-access.conf"
 }
 
 work=$(mktemp -d)
@@ -96,6 +124,7 @@ case ${1:-} in
 esac
 
 [ -n "$programs" ] || fail "build/native/bin has no programs: run make native first"
+[ -e build/native/plugins/refusals.so ] || fail "build/native/plugins has no refusals.so: run make native first"
 
 for name in $programs; do
 	put 755 "build/native/bin/$name" "$libdir/$name"
@@ -104,6 +133,9 @@ for name in $programs; do
 done
 with_paths ci/native/by-hand.sh >"$work/by-hand"
 put 755 "$work/by-hand" "$libdir/by-hand"
+with_paths ci/native/identity.sh >"$work/identity"
+put 755 "$work/identity" "$libdir/identity"
+put 644 build/native/plugins/refusals.so "$libdir/refusals.so"
 for board in boards/*.json; do put 644 "$board" "$datadir/boards/$(basename "$board")"; done
 for path in ci/native/systemd/*; do
 	with_paths "$path" >"$work/unit"
@@ -117,11 +149,13 @@ put 644 LICENSE "$docdir/copyright"
 for path in ci/native/env/*.env; do settings "$path" "$confdir/$(basename "$path")"; done
 # The node's own broker is not at 1883, which is Debian's mosquitto's or the broker
 # board's own.
-broker_conf compose/mosquitto/node.conf "1884 127.0.0.1"
-settings "$work/conf" "$confdir/mosquitto-node.conf" 644
-broker_conf compose/mosquitto/broker.conf "1883 127.0.0.1" \
-	's|^persistence_location .*|persistence_location /var/lib/dewpoint/mosquitto/|'
-settings "$work/conf" "$confdir/mosquitto-broker.conf" 644
+mosquitto_files node 1884
+mosquitto_files broker 1883 's|^persistence_location .*|persistence_location /var/lib/dewpoint/mosquitto/|'
+broker_conf compose/mosquitto/provisioned-broker/devices.conf \
+	"s|/mosquitto/identity|$confdir/identity/broker/mosquitto|" \
+	's|^listener 8884$|listener 8884 127.0.0.1|' 's|^listener 1884$|listener 1885 127.0.0.1|' \
+	's|^# from outside unless.*|# from outside unless 127.0.0.1 is removed here; 8884 is the one with TLS. Kept as it is changed.|'
+put 644 "$work/conf" "$datadir/mosquitto/broker-devices.conf"
 
 say "==> Installed $(printf '%s' "$programs" | xargs) in $destdir$libdir, the units in $destdir$unitdir"
 if [ -n "$destdir" ]; then exit 0; fi
@@ -129,6 +163,8 @@ say "" "What next, as root:"
 [ -x /usr/sbin/mosquitto ] || say "    apt-get install --no-install-recommends mosquitto"
 say "    systemd-sysusers && systemctl daemon-reload"
 say "    udevadm control --reload && udevadm trigger --subsystem-match=gpio"
+say "  a node with an identity (ci/native/README.md; without, see below):"
+say "    $libdir/identity FOLDER"
 say "  a node (NODE_NAME and UPSTREAM_URL in publisher.env, SENSORS in sampler.env):"
 say "    editor $confdir/publisher.env $confdir/sampler.env"
 say "    systemctl enable --now dewpoint-node.target"

@@ -118,7 +118,13 @@ layout() {
 			echo "./etc/dewpoint/mosquitto-$name.conf"
 			echo ".$prefix/lib/systemd/system/dewpoint-$name-mosquitto.service"
 			echo ".$prefix/lib/systemd/system/dewpoint-$name.target"
+			echo "./etc/dewpoint/mosquitto-$name.d/access.conf"
+			echo ".$prefix/share/dewpoint/mosquitto/$name-access.conf"
+			echo ".$prefix/share/dewpoint/mosquitto/$name-open.conf"
 		done
+		echo ".$prefix/share/dewpoint/mosquitto/broker-devices.conf"
+		echo ".$prefix/lib/dewpoint/identity"
+		echo ".$prefix/lib/dewpoint/refusals.so"
 		echo ".$prefix/lib/dewpoint/by-hand"
 		echo ".$prefix/lib/sysusers.d/dewpoint.conf"
 		echo ".$prefix/lib/udev/rules.d/60-dewpoint.rules"
@@ -146,7 +152,8 @@ settings_are_kept() {
 
 uninstall_keeps_settings() {
 	make uninstall DESTDIR=/stage || return
-	expect "$(cd /stage && find . -type f -o -type l | sed 's|/[^/]*$||' | sort -u)" ./etc/dewpoint
+	expect "$(cd /stage && find . -type f -o -type l | sed 's|/[^/]*$||' | sort -u | xargs)" \
+		"./etc/dewpoint ./etc/dewpoint/mosquitto-broker.d ./etc/dewpoint/mosquitto-node.d"
 }
 
 units() { (cd /usr/lib/systemd/system && ls -d dewpoint-*."$1"); }
@@ -188,6 +195,7 @@ phase_install() {
 		apt-get -qq -y install --no-install-recommends systemd mosquitto sqlite3
 	must "make install" make install
 	must "users and groups" systemd-sysusers
+	must "what make provision needs is said, and installed by it" provision_packages
 	check "systemd-analyze verify has nothing to say" verify
 	for unit in $(units service); do
 		check "exposure of $unit is at most $((exposure_max / 10)).$((exposure_max % 10))" exposure "$unit"
@@ -354,6 +362,9 @@ phase_run() {
 	check "a service with a bad setting stays stopped and says why" bad_setting_stays_stopped
 }
 
+# shellcheck source=ci/native/test-identity.sh
+. ci/native/test-identity.sh
+
 case ${1:-} in
 install)
 	phase_install
@@ -361,6 +372,7 @@ install)
 	;;
 run)
 	phase_run
+	phase_identity
 	finish
 	;;
 total)
