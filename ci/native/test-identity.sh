@@ -113,6 +113,12 @@ added_while_it_runs() {
 	grep -Eq '^native +node .* 20[0-9-]+ [0-9:]+ +active' /var/tmp/said
 }
 
+every_door() {
+	make provision-check | tee /var/tmp/said
+	grep -q ' 0 wrong$' /var/tmp/said || return
+	cmp provision/broker/mosquitto/crl.pem $identities/broker/mosquitto/crl.pem
+}
+
 # tls: what the broker says to the node's certificate. Two bytes that are no MQTT end it, so the
 # session of the publisher stays.
 tls() {
@@ -147,6 +153,7 @@ phase_identity() {
 	must "readings arrive over mutual TLS, all six services run" readings_by_certificate
 	check "nobody else comes in; only 8883 is open to the network" shut_to_others
 	check "a device and a node are added while the broker runs" added_while_it_runs
+	check "make provision-check finds every door as it should be" every_door
 	check "a revoked node is shut out at once, and says so" revoked
 	check "what is revoked while the broker is away counts" revoked_while_away
 }
