@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Whose identities: those of a real broker, unless STACK is given.
+IDENTITIES := STACK=$(if $(filter undefined,$(origin STACK)),broker,$(STACK))
 # Whose readings: lab, or broker for a real one on this machine.
 STACK ?= lab
 export STACK
@@ -40,37 +42,37 @@ clean-data: ## delete the lab's readings (asks first)
 	@ci/down.sh --data
 
 provision: ## who may come in, once: BROKER=broker.local,192.168.0.10 NODES="orangepi0 ..."
-	@ci/provision.sh init
+	@$(IDENTITIES) ci/provision.sh init
 	@$(if $(NATIVE),:,ci/bundle.sh broker $(foreach node,$(NODES),$(firstword $(subst :, ,$(node)))))
 
 provision-node: ## one board more: NODE= (SENSORS=, OUTPUTS=, WAS="names it had before")
-	@ci/provision.sh node $(NODE)
+	@$(IDENTITIES) ci/provision.sh node $(NODE)
 	@$(if $(NATIVE),:,ci/bundle.sh $(firstword $(subst :, ,$(NODE))))
 
 provision-device: ## a user and a password for somebody else's device: DEVICE=
-	@ci/provision.sh device $(DEVICE)
+	@$(IDENTITIES) ci/provision.sh device $(DEVICE)
 
 provision-client: ## a certificate for a person or a program: CLIENT=operator-anna, homeassistant
-	@ci/provision.sh client $(CLIENT)
+	@$(IDENTITIES) ci/provision.sh client $(CLIENT)
 
 provision-server: ## certificates for a PostgreSQL elsewhere: SERVER=db.example.org
-	@ci/provision.sh server $(SERVER)
+	@$(IDENTITIES) ci/provision.sh server $(SERVER)
 
-provision-renew: ## a new key and bundle for NODE=; the old key counts until revoke-old
-	@ci/provision.sh renew $(NODE)
-	@[ ! -d $(or $(PROVISION_DIR),provision)/nodes/$(NODE) ] || ci/bundle.sh $(NODE)
+provision-renew: ## a new key and bundle for NODE=, or DEVICE=, CLIENT=; the old key counts until revoke-old
+	@$(IDENTITIES) ci/provision.sh renew $(or $(NODE),$(DEVICE),$(CLIENT))
+	@$(if $(NATIVE),:,$(if $(NODE),ci/bundle.sh $(NODE)))
 
 revoke-old: ## once the board NODE= has its new key: the old one ends
-	@ci/provision.sh revoke-old $(NODE)
+	@$(IDENTITIES) ci/provision.sh revoke-old $(NODE)
 
 revoke: ## shut NODE= out, at once (a device or a client as well)
-	@ci/provision.sh revoke $(NODE)
+	@$(IDENTITIES) ci/provision.sh revoke $(NODE)
 
 identities: ## who may come in: since when, last seen, revoked or not
-	@ci/identities.sh
+	@$(IDENTITIES) ci/identities.sh
 
 provision-check: ## try every door of the broker
-	@ci/provision.sh check
+	@$(IDENTITIES) ci/provision.sh check
 
 images: dev-image ## build the images of all platforms (PLATFORMS=native: of this machine's)
 	@PLATFORMS=$(or $(PLATFORMS),all) ci/images.sh --packed

@@ -24,16 +24,35 @@ if ! dk image inspect "$image" >/dev/null 2>&1; then
 	ci/images.sh
 fi
 
-# In the broker's own network and among its processes: that is where it is told of changes.
-beside=
+# In the broker's own network: that is where it is told of changes. What it has to read anew is
+# said by a file, as its processes are none of that container's.
+signals=$(mktemp -d)
+watcher=
+# shellcheck disable=SC2317 # called at the end
+end() {
+	[ -z "$watcher" ] || kill "$watcher" 2>/dev/null || :
+	rm -rf "$signals"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
 label=com.docker.compose.service
 broker=$(for name in mosquitto broker-mosquitto; do
 	dk ps -q --filter "label=com.docker.compose.project=$project" --filter "label=$label=$name"
 done | head -n 1)
+watch_for_hup() {
+	while :; do
+		[ ! -e "$signals/hup" ] || { dk kill -s HUP "$broker" >/dev/null && rm -f "$signals/hup"; }
+		sleep 0.05
+	done
+}
 if [ -n "$broker" ]; then
-	beside="--pid container:$broker --network container:$broker"
-	# The first process of a container is its program.
-	export BROKER_PID=1
+	beside="--network container:$broker"
+	mounted=$(dk inspect --format '{{range .Mounts}}{{if eq .Destination "/mosquitto/identity"}}{{.Source}}{{end}}{{end}}' "$broker")
+	[ -z "$mounted" ] || [ "$mounted" = "$full/broker/mosquitto" ] ||
+		fail "the broker of $project has its identities in $mounted, not in $dir: name that folder with PROVISION_DIR, or the stack with STACK="
+	export BROKER_HUP=/signals/hup
+	watch_for_hup &
+	watcher=$!
 elif [ -n "${BROKER_AT:-}" ]; then
 	beside="--network host"
 else
@@ -44,23 +63,24 @@ if [ ! -d "$full" ]; then
 	mkdir -p "$full"
 	chmod 700 "$full"
 fi
+status=0
 # shellcheck disable=SC2086 # a list of options
 dk run --rm $beside --read-only --tmpfs /tmp --cap-drop ALL \
-	--cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER --cap-add KILL \
-	-v "$full:/provision" -e "PROVISION_SHOWN=$dir" \
-	-e BROKER -e NODES -e SENSORS -e OUTPUTS -e WAS -e TOPIC_PREFIX -e INSIDE -e BROKER_AT -e BROKER_PID \
-	"$image" "$@"
+	--cap-add CHOWN --cap-add DAC_OVERRIDE --cap-add FOWNER \
+	-v "$full:/provision" -v "$signals:/signals" -e "PROVISION_SHOWN=$dir" \
+	-e BROKER -e NODES -e SENSORS -e OUTPUTS -e WAS -e TOPIC_PREFIX -e INSIDE -e BROKER_AT -e BROKER_HUP \
+	"$image" "$@" || status=$?
+[ "$status" -ne 137 ] || say "provision.sh: it was killed before it had ended: run the same command again" >&2
 
-# What broker.yml has to know, once there is somebody to let in.
-if [ "${1:-}" = init ] && [ "$dir" = provision ]; then
-	if grep -q '^ *BROKER_ACCESS=' compose/.env 2>/dev/null; then
-		say "    compose/.env says BROKER_ACCESS already: it has to be provisioned, with BROKER_IDENTITY=../provision/broker"
-	else
-		{
-			say "" "# Who may come in: made by make provision."
-			dk run --rm --network none -v "$full:/provision:ro" --entrypoint /usr/bin/cat "$image" /provision/broker/env
-			say "BROKER_IDENTITY=../provision/broker"
-		} >>compose/.env
+# What broker.yml has to know, once there is somebody to let in. Also after a first run that was
+# interrupted before this.
+known() { dk run --rm --network none -v "$full:/provision:ro" --entrypoint /usr/bin/cat "$image" /provision/broker/env; }
+if [ "$dir" = provision ] && ! grep -q '^ *BROKER_ACCESS=' compose/.env 2>/dev/null; then
+	if lines=$(known 2>/dev/null); then
+		say "" "# Who may come in: made by make provision." "$lines" "BROKER_IDENTITY=../provision/broker" >>compose/.env
 		say "    compose/.env says so to broker.yml and scale.yml (BROKER_ACCESS, BROKER_IDENTITY)"
 	fi
+elif [ "${1:-}" = init ] && [ "$status" -eq 0 ] && [ "${PROVISION_SAY:-1}" = 1 ]; then
+	say "    broker.yml and scale.yml take these identities by BROKER_ACCESS=provisioned and BROKER_IDENTITY=$full/broker"
 fi
+exit "$status"

@@ -10,8 +10,8 @@ ci/engine.sh
 ci/base-image.sh
 ci/images.sh
 # The lab's identities stay from start to start, as its readings do.
-[ -e build/lab/ca/ca.crt ] ||
-	PROVISION_DIR=build/lab STACK=lab BROKER=broker NODES="raspberrypi4 orangepi0" ci/provision.sh init
+[ -d build/lab/ca ] ||
+	PROVISION_SAY=0 PROVISION_DIR=build/lab STACK=lab BROKER=broker NODES="raspberrypi4 orangepi0" ci/provision.sh init
 
 lab() { dk compose -f compose/lab.yml "$@"; }
 # The newest row before the start: what comes after it is fresh.

@@ -52,9 +52,11 @@ plain() {
 
 # layer PATH: packed, each only once however often it is named; its digest.
 layer() {
-	id=$(plain "$1" | sha256sum | cut -d ' ' -f 1)
+	# By a file: a pipe would hide that it could not be unpacked.
+	plain "$1" >"$work/plain" || fail "$1 cannot be unpacked"
+	id=$(sha256sum <"$work/plain" | cut -d ' ' -f 1)
 	if [ ! -e "$work/layer-$id" ]; then
-		plain "$1" | gzip -9n >"$work/packed"
+		gzip -9n <"$work/plain" >"$work/packed"
 		keep "$work/packed" >"$work/layer-$id.new"
 		mv "$work/layer-$id.new" "$work/layer-$id"
 	fi
