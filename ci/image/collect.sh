@@ -139,7 +139,7 @@ mkdir -p "$out/program/broker/mosquitto/data"
 plugin "$extracted$libdir/mosquitto_dynamic_security.so" dynamic_security
 for file in "$plugins"/*.so; do plugin "$file" "$(basename "$file" .so)"; done
 image tool "$extracted" /usr/bin/sqlite3
-for name in cat chmod chown cp cut date dirname head id ls mkdir mv printf rm rmdir sha256sum \
+for name in cat chmod chown cp cut date dirname head id ls mkdir mv printf rm rmdir seq sha256sum \
 	sleep sort stat sync timeout tr uniq dash flock grep openssl sed tar \
 	mosquitto_passwd mosquitto_pub mosquitto_rr mosquitto_sub; do
 	echo "/usr/bin/$name"

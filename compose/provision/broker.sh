@@ -3,7 +3,8 @@
 # are to end. Sourced by provision.
 #
 # BROKER_AT   where it is reached (127.0.0.1)
-# BROKER_PID  the process to be told that the list of the revoked has changed; none: it is elsewhere
+# BROKER_PID  the process to be told that the list of the revoked has changed, or
+# BROKER_HUP  a file by which somebody is asked to tell it; neither: it is elsewhere
 # BROKER_FOLDER  where it has a copy of broker/mosquitto, if it does not read that itself
 # PLAIN_PORT  of other people's devices, without TLS (1884)
 # BROKER_LOGS, BROKER_RESTART  the commands that show its log and start it anew
@@ -97,6 +98,23 @@ tell_broker() {
 	esac
 }
 
+# here: whether the broker runs on this machine, so that it can be told to read anew.
+here() { [ -n "${BROKER_PID:-}" ] || [ -n "${BROKER_HUP:-}" ]; }
+
+# hup: it reads the list of the revoked anew. In Docker, who called us sends the signal.
+hup() {
+	if [ -n "${BROKER_PID:-}" ]; then
+		kill -HUP "$BROKER_PID"
+		return
+	fi
+	: >"$BROKER_HUP"
+	for _ in $(seq 100); do
+		[ -e "$BROKER_HUP" ] || return 0
+		sleep 0.05
+	done
+	fail "the broker could not be told to read the list of the revoked: is it stopping? Run the same command again"
+}
+
 # read_list NAME: the broker reads whom the authority has revoked, and the door is tried.
 read_list() {
 	for pair in nodes/$1/publisher/node clients/$1/client; do
@@ -104,11 +122,11 @@ read_list() {
 		pair=
 	done
 	[ -n "$pair" ] || return 0
-	if [ -z "${BROKER_PID:-}" ]; then
+	if ! here; then
 		echo "    the broker is on another machine: $1 has no rights there from now on; that it is refused at the door takes the new broker.tar there (./start)"
 		return
 	fi
-	kill -HUP "$BROKER_PID"
+	hup
 	[ "$(fact "$1" state)" = revoked ] || return 0
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		case $(door "$dir/$pair.crt" "$dir/$pair.key") in shut*) return ;; esac

@@ -34,7 +34,7 @@ revoked_certificate() {
 	issued provision-check "$revoked.made/client.key" "$revoked.made/client.crt" clientAuth
 	list_certificate "$revoked.made/client.crt"
 	make_list
-	kill -HUP "$BROKER_PID"
+	hup
 	mv "$revoked.made" "$revoked"
 }
 
@@ -197,7 +197,7 @@ check_doors() {
 	away) fail "no broker runs at $at: this tries the doors of one that does" ;;
 	*) fail "the broker at $at does not let this folder's _admin in: is it another's broker?" ;;
 	esac
-	[ -n "${BROKER_PID:-}" ] || fail "the broker runs on another machine: only there can all its doors be reached, so run this there"
+	here || fail "the broker runs on another machine: only there can all its doors be reached, so run this there"
 	trap forget_check EXIT
 	trap 'exit 130' INT TERM
 	make_check
