@@ -108,7 +108,7 @@ static void test_one_message_asks_again_and_less_and_less_often(void **state)
 	for (int i = 0; i < 8; i++) {
 		end_pause(&world);
 		send_all(&world);
-		assert_sent("/data/old/batch 1+2 ");
+		assert_sent("/data/old/batch 1+1 ");
 		send_all(&world);
 		assert_sent("");
 		refuse("/data/old/batch", NAME_REFUSED);
@@ -125,11 +125,11 @@ static void test_an_answer_grants_the_name_to_all_its_streams(void **state)
 	struct owner *owner = begin_refused(&world);
 	end_pause(&world);
 	send_all(&world);
-	assert_sent("/data/old/batch 1+2 ");
-	answer(&world, 1, 2);
+	assert_sent("/data/old/batch 1+1 ");
+	answer(&world, 1, 1);
 	assert_null(uplink_health(&owner->uplink));
 	send_all(&world);
-	assert_sent("/data/old/batch 1+3 ");
+	assert_sent("/data/old/batch 2+1 /data/old/batch 1+3 ");
 	/* Refused once more later: it is said again. */
 	refuse("/data/old/batch", NAME_REFUSED);
 	assert_non_null(uplink_health(&owner->uplink));
@@ -145,8 +145,31 @@ static void test_a_new_connection_asks_at_once(void **state)
 	fake_bus_set_up(false);
 	fake_bus_set_up(true);
 	send_all(&world);
-	assert_sent("/data/old/batch 1+2 /data/pi/batch 1+4 ");
+	assert_sent("/data/old/batch 1+1 /data/pi/batch 1+4 ");
 	assert_non_null(uplink_health(&owner->uplink));
+	close_uplink(owner);
+}
+
+/* A refusal is the broker's answer: it is wanted, also where answers may take time. */
+static void test_the_broker_answers_who_asks(void **state)
+{
+	(void)state;
+	struct world world;
+	struct owner *owner = begin_refused(&world);
+	owner->config.metered = true;
+	owner->config.answer_ms = 10000;
+	/* The centre answers, so that others may take their time. */
+	owner->stream = world.own;
+	answer(&world, 1, 4);
+	for (int i = 0; i < 3; i++) {
+		end_pause(&world);
+		send_all(&world);
+		assert_true(fake_bus.n > 0);
+		assert_int_equal(fake_bus.sent[0].qos, 1);
+		assert_int_equal(fake_bus.sent[0].identity.wait_ms, 0);
+		assert_sent("/data/old/batch 1+1 ");
+		refuse("/data/old/batch", NAME_REFUSED);
+	}
 	close_uplink(owner);
 }
 
@@ -171,7 +194,7 @@ static void test_a_page_of_a_refused_stream_gives_way(void **state)
 	assert_ptr_equal(uplink_wants(&owner->uplink).stream, world.old[0]);
 	uplink_page(&owner->uplink, world.old[0], &page);
 	send_all(&world);
-	assert_sent("/data/old/batch 1+2 ");
+	assert_sent("/data/old/batch 1+1 ");
 	assert_ptr_equal(uplink_wants(&owner->uplink).stream, world.own);
 	assert_set(&world.old[0]->stored, "1-6");
 	close_uplink(owner);
@@ -256,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_one_message_asks_again_and_less_and_less_often),
 		cmocka_unit_test(test_an_answer_grants_the_name_to_all_its_streams),
 		cmocka_unit_test(test_a_new_connection_asks_at_once),
+		cmocka_unit_test(test_the_broker_answers_who_asks),
 		cmocka_unit_test(test_a_page_of_a_refused_stream_gives_way),
 		cmocka_unit_test(test_a_page_gives_way_when_another_of_its_name_is_refused),
 		cmocka_unit_test(test_a_last_word_asks_and_is_asked_for),

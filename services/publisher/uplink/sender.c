@@ -170,12 +170,17 @@ static uint32_t wait_ms(
 {
 	/* What is in the outbox has been answered to the sampler. */
 	bool urgent = stream->urgent && class == DELIVERY_LIVE;
-	bool at_once =
-		sender->crowded || urgent || delivery_presses(&sender->delivery, class);
+	bool at_once = sender->crowded || urgent || ungranted(stream) ||
+		       delivery_presses(&sender->delivery, class);
 	return at_once ? 0 : (uint32_t)sender->config->answer_ms;
 }
 
-/* Under a name that was refused one message is enough to ask whether it still is. */
+/* Under a name that was refused one reading is enough to ask whether it still is. */
+static uint32_t most_readings(const struct sender *sender, const struct stream *stream)
+{
+	return ungranted(stream) ? 1 : (uint32_t)sender->config->batch_size;
+}
+
 static void note_sent(struct sender *sender, const struct stream *stream, int64_t now_ms)
 {
 	if (!ungranted(stream))
@@ -242,7 +247,7 @@ static bool send_live(struct sender *sender, struct stream *stream, int64_t now_
 	uint32_t count = 0;
 	size_t len = 0;
 	while (next < end && next->seq == first + count && next->clock == clock &&
-		!next->in_flight && count < (uint32_t)sender->config->batch_size &&
+		!next->in_flight && count < most_readings(sender, stream) &&
 		add_to_batch(
 			sender, stream, &len, next->json, next->len, next->boottime_ns)) {
 		next->in_flight = true;
@@ -272,8 +277,7 @@ static bool send_backlog(struct sender *sender, int64_t now_ms)
 	while (paging_has_more(paging)) {
 		reading = &paging->page->readings[paging->at];
 		if (reading->seq != first + count || reading->clock != clock ||
-			reading->seq >= limit ||
-			count == (uint32_t)sender->config->batch_size ||
+			reading->seq >= limit || count == most_readings(sender, stream) ||
 			!dp_intervals_contains(&stream->stored, reading->seq) ||
 			!add_to_batch(sender, stream, &len, reading->json, reading->len,
 				reading->boottime_ns))
