@@ -217,16 +217,27 @@ static void test_a_page_gives_way_when_another_of_its_name_is_refused(void **sta
 }
 
 /* All that is left of an old stream is that nothing more will come. */
-static void test_a_last_word_asks_and_is_asked_for(void **state)
+static void last_words_ask(bool metered)
 {
-	(void)state;
 	struct world world;
 	struct owner *owner = begin(&world);
+	if (metered) {
+		owner->config.metered = true;
+		owner->config.answer_ms = 10000;
+		add_live(world.own, 1, 1, 0);
+		send_all(&world);
+		owner->stream = world.own;
+		answer(&world, 1, 1);
+		fake_bus_clear();
+	}
 	for (size_t i = 0; i < LENGTH(world.old); i++) {
 		world.old[i]->heard_low = 9;
 		world.old[i]->low_due = true;
 	}
 	send_all(&world);
+	assert_int_equal(fake_bus.sent[0].identity.wait_ms, owner->config.answer_ms);
+	/* Else a refusal would not be heard. */
+	assert_int_equal(fake_bus.sent[0].qos, 1);
 	assert_sent("/data/old/batch 9+0 /data/old/batch 9+0 ");
 	refuse("/data/old/batch", NAME_REFUSED);
 	for (size_t i = 0; i < LENGTH(world.old); i++)
@@ -247,6 +258,13 @@ static void test_a_last_word_asks_and_is_asked_for(void **state)
 	send_all(&world);
 	assert_sent("/data/old/batch 9+0 ");
 	close_uplink(owner);
+}
+
+static void test_a_last_word_asks_and_is_asked_for(void **state)
+{
+	(void)state;
+	last_words_ask(false);
+	last_words_ask(true);
 }
 
 /* Another reason, or our own name: all pause, as the broker takes nothing. */

@@ -11,11 +11,13 @@
 /*
  * The centre's answer is the acknowledgement; a broker's own tells why it refuses a
  * message. Where each byte costs that is left to a message whose answer is wanted at once:
- * the first ones of a connection, and those that are sent again after a loss.
+ * the first ones of a connection, and those that are sent again after a loss. And to last
+ * words, which are rare: nothing else may ever be sent under their name.
  */
 static int qos(const struct message *message)
 {
-	return message->metered && message->wait_ms > 0 ? 0 : 1;
+	bool last_word = message->count == 0;
+	return message->metered && message->wait_ms > 0 && !last_word ? 0 : 1;
 }
 
 int message_publish(const struct message *message, struct dp_bus *bus, const char *prefix,
