@@ -216,6 +216,29 @@ static void test_a_page_gives_way_when_another_of_its_name_is_refused(void **sta
 	close_uplink(owner);
 }
 
+/* What waits to be granted does not make the rest a message's worth. */
+static void test_what_is_refused_hurries_nothing(void **state)
+{
+	(void)state;
+	struct world world;
+	struct owner *owner = begin(&world);
+	owner->config.spill_after_ms = 0;
+	pacing_init(&owner->uplink.sender.pacing, 10000, 0);
+	assert_int_equal(dp_intervals_add(&world.old[0]->stored, 1, 600), 0);
+	assert_int_equal(dp_intervals_add(&world.own->stored, 1, 1), 0);
+	refuse("/data/old/batch", NAME_REFUSED);
+	assert_ptr_equal(uplink_wants(&owner->uplink).stream, world.own);
+	const struct outbox_page page = page_of(1, 1);
+	uplink_page(&owner->uplink, world.own, &page);
+	send_all(&world);
+	assert_sent("/data/pi/batch 1+1 ");
+	assert_int_equal(dp_intervals_add(&world.own->stored, 2, 2), 0);
+	assert_null(uplink_wants(&owner->uplink).stream);
+	assert_int_equal(dp_intervals_add(&world.own->stored, 3, 600), 0);
+	assert_ptr_equal(uplink_wants(&owner->uplink).stream, world.own);
+	close_uplink(owner);
+}
+
 /* All that is left of an old stream is that nothing more will come. */
 static void last_words_ask(bool metered)
 {
@@ -300,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_the_broker_answers_who_asks),
 		cmocka_unit_test(test_a_page_of_a_refused_stream_gives_way),
 		cmocka_unit_test(test_a_page_gives_way_when_another_of_its_name_is_refused),
+		cmocka_unit_test(test_what_is_refused_hurries_nothing),
 		cmocka_unit_test(test_a_last_word_asks_and_is_asked_for),
 		cmocka_unit_test(test_what_is_not_about_the_name_pauses_all),
 	};

@@ -60,6 +60,15 @@ bool stream_empty(const struct stream *stream)
 	       stream->accepted.n == 0 && stream->answered.n == 0;
 }
 
+uint64_t stream_stored(const struct stream *stream)
+{
+	const struct dp_intervals *stored = &stream->stored;
+	uint64_t n = 0;
+	for (size_t i = 0; i < stored->n; i++)
+		n += stored->at[i].last - stored->at[i].first + 1;
+	return n;
+}
+
 void stream_hear(struct stream *stream, int64_t now_ms, bool urgent)
 {
 	stream->heard_ms = now_ms;

@@ -85,6 +85,9 @@ bool stream_holds(const struct stream *stream, uint64_t seq);
 /** Whether nothing is held at all. */
 bool stream_empty(const struct stream *stream);
 
+/** How many of its readings are in the outbox, not answered. */
+uint64_t stream_stored(const struct stream *stream);
+
 /** Its sampler has said something. @param urgent  it cannot wait for its answers */
 void stream_hear(struct stream *stream, int64_t now_ms, bool urgent);
 

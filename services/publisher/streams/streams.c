@@ -26,10 +26,8 @@ bool streams_crowded(const struct streams_live *live, unsigned share)
 uint64_t streams_stored(const struct streams *streams)
 {
 	uint64_t n = 0;
-	for (const struct stream *s = streams->first; s != NULL; s = s->next) {
-		for (size_t i = 0; i < s->stored.n; i++)
-			n += s->stored.at[i].last - s->stored.at[i].first + 1;
-	}
+	for (const struct stream *s = streams->first; s != NULL; s = s->next)
+		n += stream_stored(s);
 	return n;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backoff.h"
+#include "leaving.h"
 #include "log.h"
 #include "parking.h"
 #include "random.h"
@@ -75,12 +76,6 @@ bool sender_uses(const struct sender *sender, const struct stream *stream)
 	       delivery_next_flight(&sender->delivery, handle(stream), 0) != UINT64_MAX;
 }
 
-/* Whether a stream's readings may be sent at all now. */
-static bool may_leave(const struct stream *stream, int64_t now_ms)
-{
-	return !parking_lasts(stream, now_ms) && !stream_waits(stream);
-}
-
 static bool disk_first(const struct sender *sender)
 {
 	return sender->config->spill_after_ms == 0;
@@ -94,10 +89,10 @@ static bool from_disk(const struct sender *sender)
 }
 
 /* When what is in the outbox is sent: less than a message's worth waits for more. */
-static int64_t backlog_due(const struct sender *sender)
+static int64_t backlog_due(const struct sender *sender, int64_t now_ms)
 {
-	bool little =
-		streams_stored(sender->streams) < (uint64_t)sender->config->batch_size;
+	bool little = leaving_stored(sender->streams, now_ms) <
+		      (uint64_t)sender->config->batch_size;
 	return from_disk(sender) && little && sender->backlog_ms != 0
 		       ? pacing_due(&sender->pacing, sender->backlog_ms)
 		       : 0;
@@ -112,7 +107,7 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 		return *wanted;
 	sender->paging.stream = NULL;
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (!may_leave(s, now_ms))
+		if (!leaving_allowed(s, now_ms))
 			continue;
 		uint64_t seq = paging_first(&sender->delivery, handle(s), s);
 		if (seq != 0) {
@@ -124,7 +119,7 @@ struct page_want sender_wants(struct sender *sender, int64_t now_ms)
 		sender->backlog_ms = 0;
 	else if (sender->backlog_ms == 0)
 		sender->backlog_ms = now_ms;
-	if (backlog_due(sender) > now_ms)
+	if (backlog_due(sender, now_ms) > now_ms)
 		wanted->stream = NULL;
 	return *wanted;
 }
@@ -340,7 +335,7 @@ static int64_t live_due(const struct sender *sender, struct stream *stream)
 static bool any_live_due(const struct sender *sender, int64_t now_ms)
 {
 	struct stream *s = sender->streams->first;
-	while (s != NULL && (!may_leave(s, now_ms) || live_due(sender, s) > now_ms))
+	while (s != NULL && (!leaving_allowed(s, now_ms) || live_due(sender, s) > now_ms))
 		s = s->next;
 	return s != NULL;
 }
@@ -359,9 +354,9 @@ bool sender_send(struct sender *sender, bool no_disk, int64_t now_ms)
 		urge(sender, s);
 	bool leave = from_memory && any_live_due(sender, now_ms);
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
-		if (!may_leave(s, now_ms))
+		if (!leaving_allowed(s, now_ms))
 			continue;
-		while (leave && may_leave(s, now_ms) &&
+		while (leave && leaving_allowed(s, now_ms) &&
 			delivery_may_send(&sender->delivery, DELIVERY_LIVE) &&
 			send_live(sender, s, now_ms))
 			sent = true;
@@ -481,8 +476,8 @@ int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
 		due = sender->page_retry_ms;
 	if (sender->refusal.until_ms > now_ms && sender->refusal.until_ms < due)
 		due = sender->refusal.until_ms;
-	if (backlog_due(sender) > now_ms && backlog_due(sender) < due)
-		due = backlog_due(sender);
+	if (backlog_due(sender, now_ms) > now_ms && backlog_due(sender, now_ms) < due)
+		due = backlog_due(sender, now_ms);
 	for (struct stream *s = sender->streams->first; s != NULL; s = s->next) {
 		if (!disk_first(sender) && live_due(sender, s) > now_ms &&
 			live_due(sender, s) < due)
