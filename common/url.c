@@ -125,7 +125,7 @@ bool dp_mqtt_url_is_here(const struct dp_mqtt_url *url)
 		if (strcasecmp(host, names[i]) == 0)
 			return true;
 	}
-	return strpbrk(host, ".:") == NULL;
+	return false;
 }
 
 bool dp_url_is_postgres(const char *text)

@@ -19,8 +19,8 @@ struct dp_mqtt_url {
 int dp_mqtt_url_parse(const char *text, struct dp_mqtt_url *url, const char **why);
 
 /**
- * Whether only this machine is meant: a loopback address, localhost, host.docker.internal,
- * or a name without a dot, as services have in a Compose network.
+ * Whether only this machine is meant: a loopback address, localhost, or
+ * host.docker.internal. Any other name may be another machine's, also one without a dot.
  */
 bool dp_mqtt_url_is_here(const struct dp_mqtt_url *url);
 

@@ -11,6 +11,7 @@
 #include "url.h"
 
 #define PROVISIONED "provisioned" /* BROKER_ACCESS */
+#define OWN_BROKER "mosquitto"
 
 /* While acknowledgements wait no PINGREQ leaves, and the broker hangs up after 45 s. */
 #define PLAIN_WAIT_MAX_MS 5000
@@ -28,6 +29,12 @@ static const char *check_broker_access(const char *value)
 	return strcmp(value, PROVISIONED) == 0 ? NULL : "nothing, or " PROVISIONED;
 }
 
+/* The stack's own broker has that name in its Compose network. */
+static bool is_own_broker(const struct dp_mqtt_url *url)
+{
+	return strcmp(url->host, OWN_BROKER) == 0 || dp_mqtt_url_is_here(url);
+}
+
 /* Who has just started the stack wonders why no board can reach it. A broker that is
  * somewhere else, or that wants a user, is somebody's who has settled that. */
 static void say_who_may_connect(const struct ingest_config *config)
@@ -36,7 +43,7 @@ static void say_who_may_connect(const struct ingest_config *config)
 	const char *why;
 	if (config->broker_access != NULL || config->service.allow_insecure ||
 		dp_mqtt_url_parse(config->mqtt_url, &url, &why) != 0 ||
-		!dp_mqtt_url_is_here(&url) || url.user[0] != '\0')
+		!is_own_broker(&url) || url.user[0] != '\0')
 		return;
 	dp_log(DP_LOG_INFO,
 		"the broker is reachable from this machine only; "
@@ -56,7 +63,7 @@ int ingest_main(const struct sink_kind *kind, int argc, char **argv)
 			.help = "this board's name, for statistics"},
 		{.name = "MQTT_URL",
 			.offset = offsetof(struct ingest_config, mqtt_url),
-			.fallback = "mqtt://mosquitto:1883",
+			.fallback = "mqtt://" OWN_BROKER ":1883",
 			.url = true,
 			.check = dp_check_mqtt_url,
 			.help = "the central broker"},

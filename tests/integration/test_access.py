@@ -50,6 +50,8 @@ def test_allow_insecure_is_said_at_each_start(lab):
         ({"BROKER_ACCESS": "provisioned"}, 0),
         ({"ALLOW_INSECURE": "1"}, 0),
         ({"MQTT_URL": ELSEWHERE}, 0),
+        ({"MQTT_URL": "mqtt://mosquitto:1"}, 1),
+        ({"MQTT_URL": "mqtt://broker:1"}, 0),
         ({"MQTT_URL": "mqtt://ann:secret@127.0.0.1:1"}, 0),
     ],
 )
@@ -65,6 +67,7 @@ def test_ingest_says_how_boards_are_let_in(lab, settings, times):
     ("url", "settings", "times"),
     [
         (ELSEWHERE, {}, 1),
+        ("mqtt://broker:1", {}, 1),
         (ELSEWHERE, {"ALLOW_INSECURE": "1"}, 0),
         ("mqtt://ann:secret@0.0.0.0:1", {}, 0),
         ("mqtt://127.0.0.1:1", {}, 0),
