@@ -44,6 +44,7 @@ static void go(struct claims *claims, const char *instance)
 static void claim(
 	struct claims *claims, struct known *known, const char *owner, bool online)
 {
+	bool another = strcmp(known->sampler, owner) != 0;
 	memmove(known->sampler, owner, strlen(owner) + 1);
 	known->claimed = true;
 	if (known->clear_due) {
@@ -52,6 +53,9 @@ static void claim(
 		known->json_due = known->json[0] != '\0';
 	}
 	known_note_online(claims->names, known, online);
+	/* Its status is what says whose it is; its states need not (last.c). */
+	if (another)
+		known->status_due = claims->names->due = true;
 }
 
 /* Of a name that another sampler has. */
