@@ -66,13 +66,14 @@ static struct owner *begin_refused(struct world *world)
 
 static int64_t pause_ms(const struct world *world)
 {
-	return world->old[0]->uplink.parked_until_ms - (int64_t)uv_now(&world->owner->loop);
+	return world->old[0]->uplink.ungranted_until_ms -
+	       (int64_t)uv_now(&world->owner->loop);
 }
 
 static void end_pause(struct world *world)
 {
 	for (size_t i = 0; i < LENGTH(world->old); i++)
-		world->old[i]->uplink.parked_until_ms = 0;
+		world->old[i]->uplink.ungranted_until_ms = 0;
 }
 
 static void test_a_refused_name_holds_up_no_other(void **state)
@@ -134,6 +135,41 @@ static void test_an_answer_grants_the_name_to_all_its_streams(void **state)
 	refuse("/data/old/batch", NAME_REFUSED);
 	assert_non_null(uplink_health(&owner->uplink));
 	assert_in_range(pause_ms(&world), 1, 10000);
+	close_uplink(owner);
+}
+
+/* What the centre takes later is not sent sooner because its name is granted, or asked for.
+ */
+static void test_what_the_centre_postponed_waits_for_both(void **state)
+{
+	(void)state;
+	struct world world;
+	struct owner *owner = begin(&world);
+	add_live(world.old[0], 1, 2, 0);
+	add_live(world.old[1], 1, 3, 0);
+	send_all(&world);
+	assert_sent("/data/old/batch 1+2 /data/old/batch 1+3 ");
+	owner->stream = world.old[1];
+	answer_taking(owner, DP_ACK_LATER, 1, 3, false);
+	refuse("/data/old/batch", NAME_REFUSED);
+	owner->stream = world.old[0];
+	fake_bus_set_up(false);
+	fake_bus_set_up(true);
+	send_all(&world);
+	assert_sent("/data/old/batch 1+1 ");
+	answer(&world, 1, 1);
+	assert_null(uplink_health(&owner->uplink));
+	send_all(&world);
+	assert_sent("/data/old/batch 2+1 ");
+	assert_in_range(uplink_deadline(&owner->uplink), 1, INT64_MAX - 1);
+	/* And the other way round: a refusal holds up what the centre would take again. */
+	refuse("/data/old/batch", NAME_REFUSED);
+	world.old[1]->uplink.parked_until_ms = 0;
+	send_all(&world);
+	assert_sent("");
+	end_pause(&world);
+	send_all(&world);
+	assert_int_equal(fake_bus.n, 1);
 	close_uplink(owner);
 }
 
@@ -319,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_a_refused_name_holds_up_no_other),
 		cmocka_unit_test(test_one_message_asks_again_and_less_and_less_often),
 		cmocka_unit_test(test_an_answer_grants_the_name_to_all_its_streams),
+		cmocka_unit_test(test_what_the_centre_postponed_waits_for_both),
 		cmocka_unit_test(test_a_new_connection_asks_at_once),
 		cmocka_unit_test(test_the_broker_answers_who_asks),
 		cmocka_unit_test(test_a_page_of_a_refused_stream_gives_way),

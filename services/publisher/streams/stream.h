@@ -61,7 +61,8 @@ struct stream {
 		bool urged; /**< nothing is in flight whose answer may take time */
 		int64_t ungranted_ms; /**< its name is refused: the next pause; 0: it is not
 				       */
-		bool asked;	      /**< a message asks whether it still is */
+		int64_t ungranted_until_ms; /**< when to ask again */
+		bool asked;		    /**< a message asks whether it still is */
 	} uplink;
 
 	struct live_reading *live; /**< ascending by seq */

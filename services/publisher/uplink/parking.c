@@ -16,7 +16,7 @@ void parking_begin(
 		dp_log(DP_LOG_WARN, "the centre does not take a stream now; it is kept",
 			"stream=%s node=%s reason=\"%s\"", hex, stream->node, reason);
 		stream->uplink.park_ms = FIRST_MS;
-	} else if (!parking_lasts(stream, now_ms)) {
+	} else if (stream->uplink.parked_until_ms <= now_ms) {
 		stream->uplink.park_ms *= 2;
 		if (stream->uplink.park_ms > LIMIT_MS)
 			stream->uplink.park_ms = LIMIT_MS;
@@ -28,11 +28,6 @@ void parking_begin(
 void parking_end(struct stream *stream)
 {
 	stream->uplink.park_ms = 0;
-}
-
-bool parking_lasts(const struct stream *stream, int64_t now_ms)
-{
-	return stream->uplink.parked_until_ms > now_ms;
 }
 
 bool parking_begun(const struct stream *stream)

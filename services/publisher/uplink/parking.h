@@ -21,7 +21,4 @@ void parking_end(struct stream *stream);
 /** Whether the centre said `later` and has not taken anything of it since. */
 bool parking_begun(const struct stream *stream);
 
-/** Whether nothing of it is sent now. */
-bool parking_lasts(const struct stream *stream, int64_t now_ms);
-
 #endif

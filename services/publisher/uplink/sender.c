@@ -59,7 +59,7 @@ void sender_finish(struct sender *sender)
 void sender_page(struct sender *sender, struct stream *stream,
 	const struct outbox_page *page, int64_t now_ms)
 {
-	if (!parking_lasts(stream, now_ms))
+	if (!leaving_paused(stream, now_ms))
 		paging_take(&sender->paging, stream, page);
 }
 
@@ -257,7 +257,7 @@ static bool send_backlog(struct sender *sender, int64_t now_ms)
 {
 	struct paging *paging = &sender->paging;
 	struct stream *stream = paging->stream;
-	if (stream == NULL || parking_lasts(stream, now_ms))
+	if (stream == NULL || leaving_paused(stream, now_ms))
 		return false;
 	const struct outbox_reading *reading =
 		paging_next(paging, &sender->delivery, handle(stream));
@@ -482,8 +482,8 @@ int64_t sender_deadline(const struct sender *sender, int64_t now_ms)
 		if (!disk_first(sender) && live_due(sender, s) > now_ms &&
 			live_due(sender, s) < due)
 			due = live_due(sender, s);
-		if (parking_lasts(s, now_ms) && s->uplink.parked_until_ms < due)
-			due = s->uplink.parked_until_ms;
+		if (leaving_paused(s, now_ms) && leaving_paused_until(s) < due)
+			due = leaving_paused_until(s);
 		if (s->low_due && s->uplink.low_at_ms > now_ms && s->uplink.low_at_ms < due)
 			due = s->uplink.low_at_ms;
 	}

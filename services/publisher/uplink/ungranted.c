@@ -5,7 +5,6 @@
 
 #include "backoff.h"
 #include "log.h"
-#include "parking.h"
 
 #define FIRST_MS 5000
 #define LIMIT_MS 300000
@@ -36,7 +35,7 @@ static void pause_all(struct streams *streams, const char *name, int64_t pause_m
 		if (!has_name(s, name))
 			continue;
 		s->uplink.ungranted_ms = pause_ms;
-		s->uplink.parked_until_ms = until_ms;
+		s->uplink.ungranted_until_ms = until_ms;
 		s->uplink.asked = asked;
 	}
 }
@@ -79,7 +78,7 @@ void ungranted_forget_pause(struct streams *streams)
 {
 	for (struct stream *s = streams->first; s != NULL; s = s->next) {
 		if (ungranted(s))
-			s->uplink.parked_until_ms = 0;
+			s->uplink.ungranted_until_ms = 0;
 	}
 }
 
