@@ -307,8 +307,10 @@ static void send_subscribe(struct dp_bus *bus, struct dp_subscription *s)
 			"filter=\"%s\" error=\"%s\" client_id=%s broker=%s:%d", s->filter,
 			strerror(-err), bus->options.client_id, bus->url.host,
 			bus->url.port);
-	s->error = err;
-	note_lacking(bus);
+	/* Without a connection nothing is sent: that is no fault of the subscription. */
+	s->error = err == -ENOTCONN ? 0 : err;
+	if (!bus->lost)
+		note_lacking(bus);
 }
 
 static void subscribe_again(struct dp_bus *bus)

@@ -81,6 +81,15 @@ bool dp_mqtt_answers_in_tls(struct mosquitto *mosq)
 	       record[1] == TLS_MAJOR;
 }
 
+/* What a socket says whose other side is gone. @return a negative errno */
+static int socket_error(int error)
+{
+	bool gone = error == EPIPE || error == ETIMEDOUT || error == EHOSTUNREACH;
+	if (gone)
+		return -ENOTCONN;
+	return error != 0 ? -error : -EIO;
+}
+
 int dp_mqtt_error(int code)
 {
 	switch (code) {
@@ -97,7 +106,7 @@ int dp_mqtt_error(int code)
 	case MOSQ_ERR_OVERSIZE_PACKET:
 		return -EMSGSIZE;
 	case MOSQ_ERR_ERRNO:
-		return errno != 0 ? -errno : -EIO;
+		return socket_error(errno);
 	case MOSQ_ERR_INVAL:
 	case MOSQ_ERR_MALFORMED_UTF8:
 	case MOSQ_ERR_DUPLICATE_PROPERTY:
