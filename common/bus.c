@@ -416,8 +416,13 @@ static void mosq_disconnected(
 	struct dp_bus *bus = data;
 	(void)mosq, (void)properties;
 	note_loss(bus, code);
-	if (code == MQTT_RC_TOPIC_ALIAS_INVALID)
-		dp_topic_aliases_refused(&bus->aliases);
+	if (dp_topic_aliases_ended(&bus->aliases, code))
+		dp_log(DP_LOG_WARN,
+			"the broker seems not to take the topic aliases that it allows; "
+			"none are used until this service starts anew",
+			"reason=\"%s\" client_id=%s broker=%s:%d",
+			mosquitto_reason_string(code), bus->options.client_id,
+			bus->url.host, bus->url.port);
 	/* The connection of a lease changes hands with it: that is nobody's mistake. */
 	if (code == MQTT_RC_SESSION_TAKEN_OVER && !bus->options.hold_acks)
 		yield_name(bus);

@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
+/* DISCONNECT's reasons. mosquitto says the latter of an alias that it does not know. */
+#define TOPIC_ALIAS_INVALID 0x94
+#define PROTOCOL_ERROR 0x82
+
 void dp_topic_aliases_begin(struct dp_topic_aliases *aliases, uint16_t most)
 {
 	aliases->n = 0;
@@ -30,8 +34,13 @@ void dp_topic_alias_sent(
 	memcpy(aliases->topics[aliases->n++], topic, strlen(topic) + 1);
 }
 
-void dp_topic_aliases_refused(struct dp_topic_aliases *aliases)
+bool dp_topic_aliases_ended(struct dp_topic_aliases *aliases, int reason)
 {
+	bool used = aliases->n > 0;
+	bool refused = reason == TOPIC_ALIAS_INVALID || (reason == PROTOCOL_ERROR && used);
+	if (!refused || aliases->off)
+		return false;
 	aliases->off = true;
 	dp_topic_aliases_begin(aliases, 0);
+	return true;
 }

@@ -36,7 +36,11 @@ uint16_t dp_topic_alias(
 void dp_topic_alias_sent(
 	struct dp_topic_aliases *aliases, const char *topic, uint16_t alias);
 
-/** It ended the connection because of one: none are used any more. */
-void dp_topic_aliases_refused(struct dp_topic_aliases *aliases);
+/**
+ * The other side ended the connection with that DISCONNECT reason. Where that may be
+ * because of an alias, none are used any more, also on later connections.
+ * @return whether they are given up just now
+ */
+bool dp_topic_aliases_ended(struct dp_topic_aliases *aliases, int reason);
 
 #endif

@@ -14,7 +14,8 @@ class OddBroker:
     suback   the code for each SUBSCRIBE, or None: no answer; may be changed while it runs
     puback   the code for each QoS 1 PUBLISH
     largest  of a packet, as CONNACK says; None: it says nothing
-    aliases  how many topic aliases CONNACK allows; `no_alias`: one that is used ends the connection
+    aliases  how many topic aliases CONNACK allows; `no_alias`: the
+             DISCONNECT reason with which one that is used ends the connection
     hang_up  close the connection after CONNACK; `goodbye`: with this DISCONNECT reason
     """
 
@@ -28,7 +29,7 @@ class OddBroker:
         hang_up=False,
         goodbye=None,
         aliases=0,
-        no_alias=False,
+        no_alias=None,
     ):
         self.suback, self.puback = suback, puback
         self.largest = largest
@@ -106,8 +107,8 @@ class OddBroker:
         elif kind == PUBLISH:
             size = int.from_bytes(body[:2], "big")
             self.packets.append((kind, body[2 : 2 + size].decode()))
-            if self.no_alias and size == 0:
-                peer.sendall(bytes([0xE0, 2, 0x94, 0]))
+            if self.no_alias is not None and size == 0:
+                peer.sendall(bytes([0xE0, 2, self.no_alias, 0]))
                 return False
             if first[0] & 6:
                 mid = body[2 + size : 4 + size]

@@ -189,13 +189,15 @@ def test_a_topic_is_sent_once_where_the_broker_allows(lab, local, odd, aliases):
     assert first == "state/pi/s" and set(others) == {"" if aliases else "state/pi/s"}
 
 
-def test_a_broker_that_ends_the_connection_for_an_alias_gets_no_more(lab, local, odd):
-    """It has allowed them: only the next connection is without."""
-    broker = odd(aliases=5, no_alias=True)
-    lab.publisher(local, broker, node="pi", healthy=False, **METERED)
+@pytest.mark.parametrize("reason", [0x94, 0x82])
+def test_a_broker_that_ends_the_connection_for_an_alias_gets_no_more(lab, local, odd, reason):
+    """It has allowed them: only the next connection is without, and the log says so once."""
+    broker = odd(aliases=5, no_alias=reason)
+    publisher = lab.publisher(local, broker, node="pi", healthy=False, **METERED)
     lab.sampler(local, "s=sim@1", PERIOD_MS=500)
     eventually(lambda: "" in topics_of_states(broker), "one is used", 60)
     used = len(topics_of_states(broker))
     eventually(lambda: len(topics_of_states(broker)) >= used + 3, "three more states", 60)
     assert "" not in topics_of_states(broker)[used:]
     assert broker.count(CONNECT) == 2
+    assert len([e for e in publisher.events() if "topic aliases" in e["msg"]]) == 1

@@ -66,14 +66,32 @@ static void test_a_connection_begins_anew(void **state)
 	assert_int_equal(sent("a"), 2);
 }
 
+/* The other side says that the alias is invalid, or only that something was wrong. */
 static void test_after_a_refusal_there_are_none(void **state)
 {
+	static const int reasons[] = {0x94, 0x82};
+	for (size_t i = 0; i < LENGTH(reasons); i++) {
+		begin(state);
+		assert_int_equal(sent("a"), 1);
+		assert_true(dp_topic_aliases_ended(&aliases, reasons[i]));
+		assert_int_equal(sent("a"), 0);
+		dp_topic_aliases_begin(&aliases, 2);
+		assert_int_equal(sent("a"), 0);
+		/* Once is enough to hear of it. */
+		assert_false(dp_topic_aliases_ended(&aliases, reasons[i]));
+	}
+}
+
+static void test_what_is_not_about_an_alias_takes_none_away(void **state)
+{
 	(void)state;
+	assert_false(dp_topic_aliases_ended(&aliases, 0x82)); /* none was used */
 	assert_int_equal(sent("a"), 1);
-	dp_topic_aliases_refused(&aliases);
-	assert_int_equal(sent("a"), 0);
+	assert_false(dp_topic_aliases_ended(&aliases, 0x8b)); /* server shutting down */
+	assert_int_equal(sent("a"), -1);
 	dp_topic_aliases_begin(&aliases, 2);
-	assert_int_equal(sent("a"), 0);
+	assert_false(dp_topic_aliases_ended(&aliases, 0x82));
+	assert_int_equal(sent("a"), 1);
 }
 
 static void test_a_topic_that_is_too_long_has_none(void **state)
@@ -97,6 +115,8 @@ int main(void)
 		cmocka_unit_test_setup(test_what_could_not_be_sent_is_not_known, begin),
 		cmocka_unit_test_setup(test_a_connection_begins_anew, begin),
 		cmocka_unit_test_setup(test_after_a_refusal_there_are_none, begin),
+		cmocka_unit_test_setup(
+			test_what_is_not_about_an_alias_takes_none_away, begin),
 		cmocka_unit_test_setup(test_a_topic_that_is_too_long_has_none, begin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
