@@ -1,6 +1,7 @@
 #include "batches.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Under load a batch waits for more: for so many messages or so long. */
 #define GATHER_AFTER 32 /* messages in the one before */
@@ -8,7 +9,6 @@
 #define GATHER_MS 5
 #define RETRY_FIRST_MS 500
 #define RETRY_LIMIT_MS 10000
-#define BURIED_MAX 8 /* dead letters in a row: then a message is not divided for them */
 #define SLOW_MS 5000 /* a batch that fails after so long may have been too large */
 
 void batches_init(struct batches *batches, size_t most_bytes, int64_t plain_wait_ms)
@@ -29,7 +29,8 @@ void batches_add(struct batches *batches, struct incoming *in, int64_t now_ms)
 
 size_t batches_bytes(const struct batches *batches)
 {
-	return batches->queue.bytes + batches->batch.bytes;
+	size_t bytes = batches->queue.bytes + batches->batch.bytes;
+	return batches->run != NULL ? bytes + incoming_size(batches->run) : bytes;
 }
 
 bool batches_full(const struct batches *batches)
@@ -139,9 +140,7 @@ static void split(struct batches *batches)
 static bool divide(struct batches *batches)
 {
 	struct incoming *message = batches->batch.first;
-	struct incoming *rest = message->refusals == 0 && batches->buried < BURIED_MAX
-					? incoming_split(message)
-					: NULL;
+	struct incoming *rest = message->refusals == 0 ? incoming_split(message) : NULL;
 	if (rest == NULL)
 		return false;
 	struct queue back;
@@ -153,14 +152,66 @@ static bool divide(struct batches *batches)
 	return true;
 }
 
-/* It becomes a dead letter. @return false: that was refused as well, and then another one
+/* Whether a message is the part of the run's message that comes after it. */
+static bool follows(const struct incoming *run, const struct incoming *in)
+{
+	return in != NULL && !in->plain && in->refusals == 0 &&
+	       in->part_first == run->part_first + run->part_count &&
+	       in->identity.first == run->identity.first &&
+	       memcmp(&in->identity.stream, &run->identity.stream,
+		       sizeof(in->identity.stream)) == 0;
+}
+
+/* What is written down with the dead letters of a run is the same for all of them. */
+static bool same_words(const struct incoming *a, const struct incoming *b)
+{
+	return a->refused == b->refused || (a->refused != NULL && b->refused != NULL &&
+						   strcmp(a->refused, b->refused) == 0);
+}
+
+/* The run becomes the batch, or its first message. */
+static void commit_run(struct batches *batches)
+{
+	struct queue before;
+	queue_init(&before);
+	queue_add(&before, batches->run);
+	batches->run = NULL;
+	queue_prepend(&batches->batch, &before);
+}
+
+/*
+ * The reading that is left is refused. It waits for those that come after it in its message
+ * and are refused as well, so that one transaction writes the dead letters of all.
  */
+static void extend_run(struct batches *batches)
+{
+	struct incoming *in = batches->batch.first;
+	if (batches->run == NULL) {
+		queue_init(&batches->batch);
+		batches->run = in;
+	} else if (same_words(batches->run, in)) {
+		queue_init(&batches->batch);
+		batches->run->part_count += in->part_count;
+		incoming_free(in);
+	} else {
+		commit_run(batches);
+		return;
+	}
+	if (follows(batches->run, batches->queue.first))
+		queue_move(&batches->queue, &batches->batch, 1);
+	else
+		commit_run(batches);
+}
+
+/* @return false: its dead letter was refused as well, and then another one */
 static bool bury(struct batches *batches, const char *why)
 {
 	struct incoming *in = batches->batch.first;
-	bool is_part = in->part_count < in->identity.count;
-	batches->buried += is_part && in->refusals == 0;
-	return incoming_refuse(in, why);
+	if (!incoming_refuse(in, why))
+		return false;
+	if (in->refusals == 1 && !in->plain)
+		extend_run(batches);
+	return true;
 }
 
 /*
@@ -168,7 +219,7 @@ static bool bury(struct batches *batches, const char *why)
  * two replicas may have added the same row. Then halves of it are tried, so that all other
  * messages are stored; then halves of the message that is left, so that its other readings
  * are. What is left at last becomes a dead letter; if that is refused as well, nothing more
- * can be done for it. Where a message has only such readings, not each is looked for.
+ * can be done for it. Each reading is tried: one that could be stored never becomes one.
  */
 static void single_out(struct batches *batches, const char *why)
 {
@@ -197,8 +248,6 @@ static void note_stored(struct batches *batches, int64_t now_ms)
 {
 	size_t limit = batches->most_bytes / 2;
 	batches->refused = false;
-	if (batches->batch.first != NULL && batches->batch.first->refusals == 0)
-		batches->buried = 0;
 	batches->retry_ms = RETRY_FIRST_MS;
 	batches->batch_bytes =
 		batches->batch_bytes < limit / 2 ? batches->batch_bytes * 2 : limit;
@@ -207,6 +256,8 @@ static void note_stored(struct batches *batches, int64_t now_ms)
 	incoming_free(batches->batch.first);
 	batches->plain_batched = false;
 	queue_init(&batches->batch);
+	if (batches->run != NULL)
+		commit_run(batches);
 }
 
 bool batches_end(struct batches *batches, int64_t now_ms, int err, const char *why)
@@ -244,5 +295,6 @@ void batches_finish(struct batches *batches)
 {
 	incoming_free(batches->queue.first);
 	incoming_free(batches->batch.first);
+	incoming_free(batches->run);
 	incoming_free(batches->hopeless);
 }

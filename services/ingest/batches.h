@@ -12,13 +12,14 @@
 struct batches {
 	struct queue queue; /**< arriving */
 	struct queue batch; /**< being stored, or waiting to be tried again */
-	size_t most_bytes;  /**< of both together */
+	size_t most_bytes;  /**< of all together */
 	size_t batch_bytes; /**< of a batch: as large as could be stored in time */
 	bool storing;	    /**< a job has the batch */
 	bool plain_gone;    /**< meanwhile its plain messages were given up */
 	bool plain_batched; /**< the batch has a plain message */
 	bool refused;	    /**< for what it is: it was tried again as it was */
-	unsigned buried;    /**< parts that became dead letters since one was stored */
+	/** Refused readings that stand together in a message; the batch is what follows. */
+	struct incoming *run;
 	struct incoming *hopeless;  /**< see batches_hopeless() */
 	int last_error;		    /**< why the last batch was not stored; 0 */
 	int64_t retry_ms;	    /**< how long the next failure waits */
