@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "number.h"
+#include "reading.h"
 
 static const char *copy_text(char **at, const char *text)
 {
@@ -56,6 +58,7 @@ static int keep_payload(struct incoming *in, const struct dp_bus_message *messag
 	int err = decode_payload(in, condenser);
 	if (err != 0 || in->unreadable != NULL)
 		return err;
+	in->too_long = in->len > condenser->most;
 	err = condense(condenser, in->payload, in->len, in->identity.count);
 	if (err != 0)
 		return err == -ENOMEM ? err : 0;
@@ -152,10 +155,30 @@ bool incoming_refuse(struct incoming *in, const char *why)
 	return true;
 }
 
+/* Whether its readings are stored one by one. If not, each part would be a dead letter with
+ * all of the payload. */
+static bool has_readings(const struct incoming *in)
+{
+	const char *why;
+	struct dp_senml *pack;
+	if (in->condensed)
+		return true;
+	if (in->plain || in->identity_error != 0 || in->unreadable != NULL || in->too_long)
+		return false;
+	int err = dp_senml_open(
+		&pack, in->payload, in->len, DP_SENML_NATIVE, in->received_us, &why);
+	if (err == -ENOMEM)
+		dp_log_out_of_memory("a message");
+	if (err != 0)
+		return false;
+	bool counted = dp_senml_count(pack) == in->identity.count;
+	dp_senml_close(pack);
+	return counted;
+}
+
 struct incoming *incoming_split(struct incoming *in)
 {
-	if (in->plain || in->identity_error != 0 || in->unreadable != NULL ||
-		in->part_count < 2)
+	if (in->part_count < 2 || !has_readings(in))
 		return NULL;
 	size_t size = (size_t)(in->payload - (const char *)in) + in->len + 1;
 	struct incoming *rest = malloc(size);

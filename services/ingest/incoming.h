@@ -30,6 +30,7 @@ struct incoming {
 	unsigned refusals;	/**< of incoming_refuse() */
 	char *refused;		/**< the reason in words if there are any */
 	bool condensed;		/**< the payload is, and all of it is of that form */
+	bool too_long;		/**< than the condenser allows: one dead letter */
 	const char *unreadable; /**< why an encoded payload is kept as it came; NULL */
 	size_t len;
 	const char *payload;
@@ -90,7 +91,8 @@ bool incoming_refuse(struct incoming *in, const char *why);
 /**
  * Divide a batch of two and more readings in two, so that the database can refuse one
  * without the other. `in` keeps the first half.
- * @return the other one, a copy; NULL: it cannot be divided, or there is no memory
+ * @return the other one, a copy; NULL: it cannot be divided, as it has one reading, or
+ *         becomes one dead letter as a whole; or there is no memory
  */
 struct incoming *incoming_split(struct incoming *in);
 

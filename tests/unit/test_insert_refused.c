@@ -259,6 +259,37 @@ static void test_what_follows_many_refused_readings_is_stored(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
+/* A message that becomes one dead letter is not divided: each part would be one as well. */
+static void test_a_message_without_readings_is_buried_once(void **state)
+{
+	static const char two[] = "[{\"bn\":\"a/\",\"bt\":1732300000,\"n\":\"x\",\"v\":1},"
+				  "{\"bn\":\"a/\",\"bt\":1732300001,\"n\":\"x\",\"v\":1}]";
+	static const struct {
+		const char *payload;
+		uint32_t count;
+		size_t most;
+	} cases[] = {{two, 4, 0}, {"[1", 4, 0}, {two, 2, sizeof(two) - 2}};
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct store store;
+		const struct sink_options options = {.max_message_bytes = cases[i].most};
+		const struct batch batch = {.stream = 2,
+			.first = 1,
+			.count = cases[i].count,
+			.payload = cases[i].payload};
+		char when[64];
+		store_open_with(state, &store, &options);
+		/* A part of it would be taken. */
+		snprintf(when, sizeof(when), "new.last - new.first = %u",
+			cases[i].count - 1);
+		forbid(&store, "stream_interval", when);
+		store_to_the_end(&store, &batch, 1);
+		assert_db_text(store.path, "SELECT seq, bytes FROM dead_letter",
+			i == 1 ? "1|2" : "1|85");
+		sqlite_store_close(store.sqlite);
+		assert_int_equal(unlink(store.path), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +298,7 @@ int main(void)
 		IN_DIRECTORY(test_the_other_readings_of_a_message_are_stored),
 		IN_DIRECTORY(test_where_all_are_refused_one_transaction_buries_them),
 		IN_DIRECTORY(test_each_reading_is_buried_with_its_own_words),
+		IN_DIRECTORY(test_a_message_without_readings_is_buried_once),
 		IN_DIRECTORY(test_a_message_does_not_suffer_for_another),
 		IN_DIRECTORY(test_what_follows_many_refused_readings_is_stored),
 		IN_DIRECTORY(test_when_its_stream_is_refused_only_letters_are_written),
