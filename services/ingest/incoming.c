@@ -183,7 +183,7 @@ struct incoming *incoming_split(struct incoming *in)
 	size_t size = (size_t)(in->payload - (const char *)in) + in->len + 1;
 	struct incoming *rest = malloc(size);
 	if (rest == NULL)
-		return NULL;
+		dp_log_out_of_memory("a message");
 	memcpy(rest, in, size);
 	rest->next = NULL;
 	rest->refused = NULL;

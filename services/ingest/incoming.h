@@ -90,9 +90,10 @@ bool incoming_refuse(struct incoming *in, const char *why);
 
 /**
  * Divide a batch of two and more readings in two, so that the database can refuse one
- * without the other. `in` keeps the first half.
+ * without the other. `in` keeps the first half. Out of memory the program ends: what was
+ * not answered comes again.
  * @return the other one, a copy; NULL: it cannot be divided, as it has one reading, or
- *         becomes one dead letter as a whole; or there is no memory
+ *         becomes one dead letter as a whole
  */
 struct incoming *incoming_split(struct incoming *in);
 
