@@ -222,6 +222,23 @@ int dp_schema_mend_file(const char *path, const struct dp_schema *schema)
 	return n;
 }
 
+/*
+ * Views of a file that could be opened, so all of them can be used, though one may answer
+ * wrongly. Readings do not wait for it: when there is no room, or somebody else is writing,
+ * the next opening tries again.
+ */
+static int mend_or_go_on(sqlite3 *db, const struct dp_schema *schema, const char *path)
+{
+	int n = mend_views(db, schema, path);
+	if (n != -ENOSPC && n != -EBUSY && n != -EROFS)
+		return n < 0 ? n : 0;
+	dp_log(DP_LOG_WARN,
+		"a few bits of a view are not as they were written, and it cannot be made "
+		"anew now; the next start tries again",
+		"file=%s error=\"%s\"", path, strerror(-n));
+	return 0;
+}
+
 /* ---- all of it ---- */
 
 int dp_schema_check(sqlite3 *db, const struct dp_schema *schema, const char *path)
@@ -240,9 +257,7 @@ int dp_schema_check(sqlite3 *db, const struct dp_schema *schema, const char *pat
 	if (err == 0)
 		err = check_pages(db, path);
 	if (err == 0 && views > 0)
-		views = mend_views(db, schema, path);
-	if (err == 0 && views < 0)
-		err = views;
+		err = mend_or_go_on(db, schema, path);
 	if (err != 0 && err != -EUCLEAN && err != -EBUSY)
 		dp_log(DP_LOG_ERROR, "the schema cannot be looked at",
 			"file=%s error=\"%s\"", path, strerror(-err));

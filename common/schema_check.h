@@ -11,7 +11,8 @@
 /**
  * Compare a file of the newest version with what the migrations make of an empty one. What
  * is somebody else's is not looked at. What somebody has changed of ours is logged and left
- * to them. A view that differs by a few bits is made anew, logged: it holds no data.
+ * to them. A view that differs by a few bits is made anew, logged: it holds no data. Where
+ * that cannot be done just now (no room, locked, read-only) it stays as it is, logged.
  * @return 0; -EUCLEAN the text of anything else differs by a few bits, logged; as
  * dp_sqlite_error(), logged but for -EBUSY
  */

@@ -1,5 +1,6 @@
 /* A broker's database whose schema is not what its migrations made: common/schema_check.c.
  */
+#include "schema_check.h"
 #include "sqlite.h"
 #include "store.h"
 #include "support.h"
@@ -86,6 +87,48 @@ static void test_a_view_with_flipped_bits_is_made_anew(void **state)
 	dp_store_close(&other);
 }
 
+static const char *const migrations[] = {
+	"CREATE TABLE t (one INTEGER); CREATE VIEW v AS SELECT one FROM t"};
+static const struct dp_schema small = {
+	.what = "test", .application_id = 1, .version = 1, .migrations = migrations};
+
+static void assert_view(const char *path, const char *sql)
+{
+	assert_db_text(path, "SELECT sql FROM sqlite_schema WHERE type = 'view'", sql);
+}
+
+/* What it answers may be wrong, but readings are stored all the same. */
+static void test_a_view_that_cannot_be_made_anew_now_waits(void **state)
+{
+	static const char changed[] = "CREATE VIEW v AS SELECT ona FROM t";
+	/* Somebody else is writing; or nobody may. */
+	static const char *const others[] = {"BEGIN IMMEDIATE", "SELECT 1"};
+	static const char *const ours[] = {"SELECT 1", "PRAGMA query_only=1"};
+	char path[PATH_SIZE], log[4096];
+	sqlite3 *db, *other;
+	assert_int_equal(dp_sqlite_open(&db, path_in(state, "x.db", path), &small), 0);
+	sqlite3_busy_timeout(db, 0);
+	assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+	for (size_t i = 0; i < LENGTH(others); i++) {
+		struct capture capture;
+		change_schema(path, "v", "one", "ona");
+		assert_int_equal(dp_sqlite_exec(other, others[i]), 0);
+		assert_int_equal(dp_sqlite_exec(db, ours[i]), 0);
+		capture_begin(&capture, STDERR_FILENO);
+		int checked = dp_schema_check(db, &small, path);
+		capture_end(&capture, log, sizeof(log));
+		assert_int_equal(checked, 0);
+		assert_non_null(strstr(log, "cannot be made anew now"));
+		assert_int_equal(dp_sqlite_exec(db, "PRAGMA query_only=0"), 0);
+		sqlite3_exec(other, "COMMIT", NULL, NULL, NULL);
+		assert_view(path, changed);
+		assert_int_equal(dp_schema_check(db, &small, path), 0);
+		assert_view(path, "CREATE VIEW v AS SELECT one FROM t");
+	}
+	sqlite3_close(other);
+	sqlite3_close(db);
+}
+
 static void test_what_people_do_to_the_schema_is_left_to_them(void **state)
 {
 	static const char additions[] =
@@ -109,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_a_flipped_bit_in_the_schema_is_damage),
 		IN_DIRECTORY(test_a_view_with_flipped_bits_is_made_anew),
+		IN_DIRECTORY(test_a_view_that_cannot_be_made_anew_now_waits),
 		IN_DIRECTORY(test_what_people_do_to_the_schema_is_left_to_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
