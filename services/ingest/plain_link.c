@@ -156,8 +156,10 @@ static void note_renewed(struct plain_link *link, int err)
 		watch_lease(link);
 	else if (!link->stopping && !uv_is_active((uv_handle_t *)&link->end_timer))
 		link->lease.held = false;
-	if (err != 0 && err != -EPROTO && err != -EBUSY && err != -ENOTCONN &&
-		err != link->last_error)
+	if (err == -EAGAIN)
+		plain_link_hasten(link);
+	else if (err != 0 && err != -EPROTO && err != -EBUSY && err != -ENOTCONN &&
+		 err != link->last_error)
 		dp_log(DP_LOG_WARN, "cannot renew the lease for plain messages",
 			"error=\"%s\"", strerror(-err));
 	link->last_error = err;

@@ -39,7 +39,11 @@ struct sink_job {
 	struct results *results; /**< added to; to be answered when `stored` is 0 */
 	int64_t now_us;		 /**< wall clock */
 
-	int renewed;   /**< 0 with lease->held saying who has it, or a negative errno */
+	/**
+	 * 0 with lease->held saying who has it, or a negative errno; -EAGAIN it took too
+	 * long to be of now_us: the next job is to renew it
+	 */
+	int renewed;
 	uint64_t gaps; /**< of all streams, as they were counted last */
 	/**
 	 * 0, all of the batch is committed; or a negative errno, with nothing done:

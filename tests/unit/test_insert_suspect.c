@@ -54,16 +54,62 @@ static void copy_in_place(const char *path, const char *from)
 	write_file(path, bytes, (size_t)size);
 }
 
+static int64_t file_bytes(const struct store *store)
+{
+	struct stat status;
+	require(stat(store->path, &status) == 0);
+	return status.st_size;
+}
+
+/* What the store says of itself while SQLite looks through the file. */
+static struct sqlite_store *looked_at;
+static unsigned looking;
+
+static int on_statement(unsigned what, void *data, void *statement, void *sql)
+{
+	(void)what, (void)data, (void)statement;
+	if (strcmp(sql, "PRAGMA integrity_check(1)") == 0)
+		looking += sqlite_store_is_looking(looked_at);
+	return 0;
+}
+
+static int watch(sqlite3 *db, char **error, const struct sqlite3_api_routines *api)
+{
+	(void)error, (void)api;
+	return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, on_statement, NULL);
+}
+
+static int renew_watched(struct store *store, char *log, size_t size)
+{
+	struct capture capture;
+	looked_at = store->sqlite;
+	looking = 0;
+	sqlite3_auto_extension((void (*)(void))watch);
+	capture_begin(&capture, STDERR_FILENO);
+	int err = sqlite_store_lease(store->sqlite, &store->fence, NOW_US);
+	capture_end(&capture, log, size);
+	sqlite3_reset_auto_extension();
+	return err;
+}
+
 static void test_a_good_copy_in_the_suspected_file_is_kept(void **state)
 {
 	struct store store;
-	char backup[PATH_SIZE];
+	char backup[PATH_SIZE], log[4096], size[64];
 	fill(state, &store);
 	db_copy(store.path, path_in(state, "backup.db", backup));
 	spoil_readings(&store);
 	suspect(&store);
 	copy_in_place(store.path, backup);
+	snprintf(size, sizeof(size), "bytes=%lld", (long long)file_bytes(&store));
 	store_open(state, &store);
+	/* It may have taken minutes: the lease needs the time of then. */
+	assert_int_equal(renew_watched(&store, log, sizeof(log)), -EAGAIN);
+	assert_non_null(strstr(log, "is looked through"));
+	assert_non_null(strstr(log, size));
+	assert_false(store.fence.held);
+	assert_int_equal(looking, 1);
+	assert_false(sqlite_store_is_looking(store.sqlite));
 	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), 0);
 	assert_true(store.fence.held);
 	assert_int_equal(set_aside(&store), 0);
@@ -81,7 +127,7 @@ static void test_a_suspected_file_with_damage_is_set_aside(void **state)
 	spoil_readings(&store);
 	suspect(&store);
 	store_open(state, &store);
-	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), 0);
+	assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence, NOW_US), -EAGAIN);
 	assert_int_equal(set_aside(&store), 1);
 	assert_false(is_suspect(&store));
 	assert_int_equal(db_int(store.path, "SELECT count(*) FROM reading"), 0);

@@ -220,6 +220,24 @@ static void test_a_lease_that_cannot_be_renewed_ends_in_time(void **state)
 	end(owner);
 }
 
+/* Looking through the file took longer than the lease is for. */
+static void test_a_lease_of_too_long_ago_is_renewed_by_the_next_job(void **state)
+{
+	(void)state;
+	struct owner *owner = begin_connected();
+	plain_link_hasten(&owner->link);
+	plain_link_begin_job(&owner->link, &owner->job);
+	let_lease_end(owner);
+	assert_null(owner->link.bus);
+	owner->job.renewed = -EAGAIN;
+	plain_link_end_job(&owner->link, &owner->job);
+	assert_false(owner->link.lease.held);
+	assert_true(owner->link.renew_due);
+	do_job(owner, 0, true);
+	assert_int_equal(fake_bus.opened, 2);
+	end(owner);
+}
+
 /* A transaction is under way: it compares the lease's number itself. */
 static void test_a_lease_that_ends_during_a_job_is_left_to_the_job(void **state)
 {
@@ -278,6 +296,7 @@ int main(void)
 			test_a_lease_that_a_transaction_finds_lost_acknowledges_nothing),
 		cmocka_unit_test(test_a_lease_that_another_has_ends_the_connection),
 		cmocka_unit_test(test_a_lease_that_cannot_be_renewed_ends_in_time),
+		cmocka_unit_test(test_a_lease_of_too_long_ago_is_renewed_by_the_next_job),
 		cmocka_unit_test(test_a_lease_that_ends_during_a_job_is_left_to_the_job),
 		cmocka_unit_test(test_a_stop_takes_nothing_more_and_gives_the_lease_up),
 		cmocka_unit_test(test_a_newer_version_gets_the_lease),

@@ -140,8 +140,9 @@ static void work_done(uv_work_t *work, int status)
 {
 	struct sqlite_sink *sink = work->data;
 	(void)status;
+	/* The file is sound or new, and the next job renews. */
 	if (sink->job->renew)
-		sink->renew_error = sink->job->renewed;
+		sink->renew_error = sink->job->renewed == -EAGAIN ? 0 : sink->job->renewed;
 	if (sink->job->batch != NULL) {
 		int err = sink->job->stored;
 		sink->last_error =
@@ -196,6 +197,9 @@ static void sink_free(struct sink *base)
 static const char *sink_health(const struct sink *base)
 {
 	const struct sqlite_sink *sink = (const struct sqlite_sink *)base;
+	if (sink->store != NULL && sqlite_store_is_looking(sink->store))
+		return "the database was taken for damaged and is looked through; nothing "
+		       "is stored meanwhile";
 	/* Without a batch, renewing the lease is what shows that the database can be used.
 	 */
 	int err = sink->last_error != 0 ? sink->last_error : sink->renew_error;

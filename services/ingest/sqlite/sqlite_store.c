@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "../insert.h"
 #include "judge.h"
@@ -18,6 +19,8 @@ struct sqlite_store {
 	struct sink_options options;
 	struct dp_store file;
 	bool suspect;	     /* to be used only once all of it was looked through */
+	bool looked;	     /* the last call has looked through a file */
+	atomic_bool looking; /* sqlite_store_is_looking() */
 	atomic_bool hurried; /* sqlite_store_hurry() */
 	struct statements statements;
 	struct readings readings;
@@ -52,6 +55,24 @@ static int replace(struct sqlite_store *store, int64_t now_us)
 	return err != 0 ? err : prepare_all(store);
 }
 
+/* It takes a minute a gigabyte on a card. */
+static int look_through(struct sqlite_store *store)
+{
+	struct stat status = {.st_size = 0};
+	(void)stat(store->file.path, &status); /* else its size is not known */
+	dp_log(DP_LOG_WARN,
+		"the database was taken for damaged and is looked through; nothing is "
+		"stored meanwhile",
+		"file=%s bytes=%lld", store->file.path, (long long)status.st_size);
+	store->looked = true;
+	atomic_store(&store->looking, true);
+	int err = verify_all(store->file.db, store->file.path, &store->hurried);
+	atomic_store(&store->looking, false);
+	if (err == 0)
+		dp_store_found_sound(&store->file);
+	return err;
+}
+
 /* Open what is at the path. It is suspect when setting it aside has failed or the pruner
  * says so; meanwhile somebody may have written a good copy over it. */
 static int open_checked(struct sqlite_store *store)
@@ -59,12 +80,7 @@ static int open_checked(struct sqlite_store *store)
 	int err = dp_store_reopen(&store->file);
 	if (err == 0)
 		err = prepare_all(store);
-	if (err == 0 && store->suspect) {
-		err = verify_all(store->file.db, store->file.path, &store->hurried);
-		if (err == 0)
-			dp_store_found_sound(&store->file);
-	}
-	return err;
+	return err == 0 && store->suspect ? look_through(store) : err;
 }
 
 /* @param damaged  the file has just been found damaged */
@@ -108,6 +124,11 @@ int sqlite_store_open(
 void sqlite_store_hurry(struct sqlite_store *store)
 {
 	atomic_store(&store->hurried, true);
+}
+
+bool sqlite_store_is_looking(const struct sqlite_store *store)
+{
+	return atomic_load(&store->looking);
 }
 
 void sqlite_store_close(struct sqlite_store *store)
@@ -289,10 +310,11 @@ int sqlite_store_commit(struct sqlite_store *store, const struct incoming *list,
 
 int sqlite_store_lease(struct sqlite_store *store, struct dp_lease *lease, int64_t now_us)
 {
+	store->looked = false;
 	int err = store->file.db == NULL ? -EBADF
 					 : dp_lease_renew(&store->file, lease, now_us);
 	if (err != 0 && mend(store, err, now_us, &err))
-		err = dp_lease_renew(&store->file, lease, now_us);
+		err = store->looked ? -EAGAIN : dp_lease_renew(&store->file, lease, now_us);
 	return err;
 }
 

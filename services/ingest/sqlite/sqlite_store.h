@@ -5,6 +5,7 @@
 #ifndef INGEST_SQLITE_SQLITE_STORE_H
 #define INGEST_SQLITE_SQLITE_STORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../sink.h"
@@ -25,6 +26,12 @@ void sqlite_store_close(struct sqlite_store *store);
  * it again. May be called while another thread is in the store.
  */
 void sqlite_store_hurry(struct sqlite_store *store);
+
+/**
+ * Whether a file that was taken for damaged is looked through just now, which takes
+ * minutes. May be called while another thread is in the store.
+ */
+bool sqlite_store_is_looking(const struct sqlite_store *store);
 
 /**
  * Store a list of messages in one transaction: all of it is committed, or nothing.
@@ -53,7 +60,10 @@ const struct counts *sqlite_store_counts(const struct sqlite_store *store);
  */
 int sqlite_store_gaps(struct sqlite_store *store, uint64_t *gaps);
 
-/** As dp_lease_renew() and dp_lease_release(). */
+/**
+ * As dp_lease_renew() and dp_lease_release(). -EAGAIN: a file was looked through first, so
+ * `now_us` may be of minutes ago; to be called again with the time of then.
+ */
 int sqlite_store_lease(struct sqlite_store *store, struct dp_lease *lease, int64_t now_us);
 int sqlite_store_release(struct sqlite_store *store, struct dp_lease *lease);
 
