@@ -3,13 +3,17 @@
 #include "prune_file.h"
 #include "store_lease.h"
 
-static void spoil_readings(const char *path)
+#include <sys/stat.h>
+
+static void spoil(const char *path, const char *table)
 {
 	char rubbish[4096];
 	memset(rubbish, 0xff, sizeof(rubbish));
 	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
-	int64_t page =
-		db_int(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'reading'");
+	char sql[96];
+	snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_schema WHERE name = '%s'",
+		table);
+	int64_t page = db_int(path, sql);
 	int64_t size = db_int(path, "PRAGMA page_size");
 	assert_in_range(size, 1, sizeof(rubbish));
 	FILE *file = fopen(path, "r+");
@@ -37,7 +41,7 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	assert_int_equal(dp_store_open(&ingest, url), 0);
 	assert_int_equal(dp_lease_renew(&ingest, &lease, 1), 0);
 	add_readings(path, 1, 5000, 0, 1);
-	spoil_readings(path);
+	spoil(path, "reading");
 	capture_begin(&capture, STDERR_FILENO);
 	begin(prune, BEFORE_US, 0);
 	int err = 0;
@@ -61,6 +65,48 @@ static void test_damage_that_it_meets_is_handed_to_ingest(void **state)
 	assert_string_equal(
 		prune_report(prune)->reason, "the database was replaced during the run");
 	dp_store_close(&ingest);
+	prune_close(prune);
+}
+
+/* It stays the same file, of which the connection still knows the damage. */
+static void test_a_good_copy_written_over_the_damage_is_read_anew(void **state)
+{
+	static char bytes[1 << 21];
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
+	int64_t rows;
+	bool done;
+	add_readings(path, 1, 5000, 0, 1);
+	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
+	FILE *file = fopen(path, "r");
+	require(file != NULL);
+	size_t size = fread(bytes, 1, sizeof(bytes), file);
+	require(size > 0 && size < sizeof(bytes));
+	fclose(file);
+	spoil(path, "reading");
+	begin(prune, BEFORE_US, 0);
+	int err = 0;
+	for (int i = 0; i < 20 && err == 0; i++)
+		err = prune_step(prune, &rows, &done);
+	assert_int_equal(err, -EUCLEAN);
+	write_file(path, bytes, size);
+	dp_suspect_clear(path);
+	assert_int_equal(prune_lease(prune, &own, 5), 0);
+	assert_int_equal(run(prune), 5000);
+	prune_close(prune);
+}
+
+static void test_damage_that_it_meets_at_its_lease_is_handed_to_ingest(void **state)
+{
+	char path[PATH_SIZE];
+	struct prune *prune = open_pruner(state, path);
+	struct dp_lease own = {.name = "prune", .holder = "p", .ttl_us = 1000};
+	struct stat status;
+	spoil(path, "lease");
+	assert_int_equal(prune_lease(prune, &own, 5), -EUCLEAN);
+	require(stat(path, &status) == 0);
+	assert_true(dp_is_suspect(path, status.st_dev, status.st_ino));
 	prune_close(prune);
 }
 
@@ -153,6 +199,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_damage_that_it_meets_is_handed_to_ingest),
+		IN_DIRECTORY(test_a_good_copy_written_over_the_damage_is_read_anew),
+		IN_DIRECTORY(test_damage_that_it_meets_at_its_lease_is_handed_to_ingest),
 		IN_DIRECTORY(test_damage_that_it_meets_at_opening_is_handed_to_ingest),
 		IN_DIRECTORY(test_a_file_that_cannot_be_used_yet_is_tried_again),
 		IN_DIRECTORY(test_what_the_schema_does_not_allow_is_survived),

@@ -103,11 +103,24 @@ static int open_again(struct sqlite_store *store)
 	return err;
 }
 
+/* What the connection has kept of the file may be all that is damaged, as after a good copy
+ * was written over it: the next attempt reads the file anew. */
+static void meet_damage(struct sqlite_store *store)
+{
+	tell_ingest(store);
+	int err = open_again(store);
+	if (err != 0 && err != -EUCLEAN)
+		dp_log(DP_LOG_WARN, "cannot open the database anew, trying again",
+			"file=%s error=\"%s\"", store->file.path, strerror(-err));
+}
+
 static int lease_store(void *data, struct dp_lease *lease, int64_t now_us, bool *replaced)
 {
 	struct sqlite_store *store = data;
 	int err = store->file.db != NULL ? dp_lease_renew(&store->file, lease, now_us)
 					 : -ESTALE;
+	if (err == -EUCLEAN && !dp_store_is_suspect(&store->file))
+		meet_damage(store);
 	if (err != -ESTALE)
 		return err;
 	*replaced = true;
@@ -133,7 +146,7 @@ static void begin(void *data)
 static int failed(void *data, int err)
 {
 	if (err == -EUCLEAN)
-		tell_ingest(data);
+		meet_damage(data);
 	return err == -EBADMSG ? walk_set_aside(data, -EIO) : err;
 }
 
