@@ -134,6 +134,37 @@ static void test_a_suspected_file_with_damage_is_set_aside(void **state)
 	sqlite_store_close(store.sqlite);
 }
 
+/* Or ingest and who suspects it would go round for ever. */
+static void test_a_sound_file_that_is_suspected_again_is_set_aside(void **state)
+{
+	struct store store;
+	char log[4096];
+	fill(state, &store);
+	store_open(state, &store);
+	for (int64_t hours = 0; hours < 2; hours++) {
+		suspect(&store);
+		assert_int_equal(sqlite_store_lease(store.sqlite, &store.fence,
+					 NOW_US + hours * HOUR_US),
+			-EAGAIN);
+		assert_int_equal(set_aside(&store), 0);
+	}
+	suspect(&store);
+	struct capture capture;
+	capture_begin(&capture, STDERR_FILENO);
+	int err = sqlite_store_lease(store.sqlite, &store.fence, NOW_US + 2 * HOUR_US - 1);
+	capture_end(&capture, log, sizeof(log));
+	assert_int_equal(err, 0);
+	assert_int_equal(set_aside(&store), 1);
+	assert_non_null(strstr(log, "within an hour"));
+	/* The new one has not been looked through. */
+	suspect(&store);
+	assert_int_equal(
+		sqlite_store_lease(store.sqlite, &store.fence, NOW_US + 2 * HOUR_US - 1),
+		-EAGAIN);
+	assert_int_equal(set_aside(&store), 1);
+	sqlite_store_close(store.sqlite);
+}
+
 /* A stop does not wait for a large file: it stays suspect. */
 static void test_looking_through_a_file_ends_with_the_service(void **state)
 {
@@ -175,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIRECTORY(test_a_good_copy_in_the_suspected_file_is_kept),
 		IN_DIRECTORY(test_a_suspected_file_with_damage_is_set_aside),
+		IN_DIRECTORY(test_a_sound_file_that_is_suspected_again_is_set_aside),
 		IN_DIRECTORY(test_looking_through_a_file_ends_with_the_service),
 		IN_DIRECTORY(test_a_good_copy_in_a_file_that_was_found_damaged_is_kept),
 	};

@@ -15,10 +15,15 @@
 #include "stream.h"
 #include "verify.h"
 
+#define SOUND_US INT64_C(3600000000) /* so long a file that was found sound is so */
+
 struct sqlite_store {
 	struct sink_options options;
 	struct dp_store file;
-	bool suspect;	     /* to be used only once all of it was looked through */
+	bool suspect; /* to be used only once all of it was looked through */
+	/* The file that was found sound last, and when. */
+	uint64_t sound_device, sound_inode;
+	int64_t sound_us;
 	bool looked;	     /* the last call has looked through a file */
 	atomic_bool looking; /* sqlite_store_is_looking() */
 	atomic_bool hurried; /* sqlite_store_hurry() */
@@ -55,8 +60,31 @@ static int replace(struct sqlite_store *store, int64_t now_us)
 	return err != 0 ? err : prepare_all(store);
 }
 
+static void note_sound(struct sqlite_store *store, int64_t now_us)
+{
+	store->sound_device = store->file.device;
+	store->sound_inode = store->file.inode;
+	store->sound_us = now_us;
+	dp_store_found_sound(&store->file);
+}
+
+/* Who meets damage where this check finds none would have it looked through again and
+ * again, with nothing stored meanwhile. */
+static bool was_sound(const struct sqlite_store *store, int64_t now_us)
+{
+	bool was = store->sound_us != 0 && store->sound_device == store->file.device &&
+		   store->sound_inode == store->file.inode && now_us >= store->sound_us &&
+		   now_us - store->sound_us < SOUND_US;
+	if (was)
+		dp_log(DP_LOG_WARN,
+			"the database is taken for damaged again, within an hour of being "
+			"found sound; it is not looked through once more",
+			"file=%s", store->file.path);
+	return was;
+}
+
 /* It takes a minute a gigabyte on a card. */
-static int look_through(struct sqlite_store *store)
+static int look_through(struct sqlite_store *store, int64_t now_us)
 {
 	struct stat status = {.st_size = 0};
 	(void)stat(store->file.path, &status); /* else its size is not known */
@@ -69,25 +97,25 @@ static int look_through(struct sqlite_store *store)
 	int err = verify_all(store->file.db, store->file.path, &store->hurried);
 	atomic_store(&store->looking, false);
 	if (err == 0)
-		dp_store_found_sound(&store->file);
+		note_sound(store, now_us);
 	return err;
 }
 
 /* Open what is at the path. It is suspect when setting it aside has failed or the pruner
  * says so; meanwhile somebody may have written a good copy over it. */
-static int open_checked(struct sqlite_store *store)
+static int open_checked(struct sqlite_store *store, int64_t now_us)
 {
 	int err = dp_store_reopen(&store->file);
 	if (err == 0)
 		err = prepare_all(store);
-	return err == 0 && store->suspect ? look_through(store) : err;
+	return err == 0 && store->suspect ? look_through(store, now_us) : err;
 }
 
 /* @param damaged  the file has just been found damaged */
 static int open_again(struct sqlite_store *store, bool damaged, int64_t now_us)
 {
 	finalize_all(store);
-	int err = damaged ? -EUCLEAN : open_checked(store);
+	int err = damaged ? -EUCLEAN : open_checked(store, now_us);
 	if (err == -EUCLEAN)
 		err = replace(store, now_us);
 	if (err == 0) {
@@ -257,9 +285,10 @@ static bool mend(struct sqlite_store *store, int err, int64_t now_us, int *resul
 	*result = err;
 	if (err != -ESTALE && err != -EUCLEAN && store->file.db != NULL)
 		return false;
-	bool told = err == -EUCLEAN && dp_store_is_suspect(&store->file);
-	store->suspect = store->suspect || told;
-	*result = open_again(store, err == -EUCLEAN && !told, now_us);
+	bool look = err == -EUCLEAN && dp_store_is_suspect(&store->file) &&
+		    !was_sound(store, now_us);
+	store->suspect = store->suspect || look;
+	*result = open_again(store, err == -EUCLEAN && !look, now_us);
 	return *result == 0;
 }
 
