@@ -1,8 +1,6 @@
 /* What the library's codes mean to a caller: dp_mqtt_error() of common/mqtt_handle.h. */
 #include <errno.h>
 
-#include <mosquitto.h>
-
 #include "mqtt_handle.h"
 #include "support.h"
 
