@@ -79,18 +79,18 @@ static void test_a_good_copy_written_over_the_damage_is_read_anew(void **state)
 	bool done;
 	add_readings(path, 1, 5000, 0, 1);
 	db_exec(path, "PRAGMA wal_checkpoint(TRUNCATE)");
-	FILE *file = fopen(path, "r");
-	require(file != NULL);
-	size_t size = fread(bytes, 1, sizeof(bytes), file);
-	require(size > 0 && size < sizeof(bytes));
-	fclose(file);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	require(fd >= 0);
+	ssize_t size = read(fd, bytes, sizeof(bytes));
+	close(fd);
+	require(size > 0 && size < (ssize_t)sizeof(bytes));
 	spoil(path, "reading");
 	begin(prune, BEFORE_US, 0);
 	int err = 0;
 	for (int i = 0; i < 20 && err == 0; i++)
 		err = prune_step(prune, &rows, &done);
 	assert_int_equal(err, -EUCLEAN);
-	write_file(path, bytes, size);
+	write_file(path, bytes, (size_t)size);
 	dp_suspect_clear(path);
 	assert_int_equal(prune_lease(prune, &own, 5), 0);
 	assert_int_equal(run(prune), 5000);
