@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.certs import Certificates
 from harness.process import Process
 from harness.wait import eventually
 
@@ -46,15 +47,15 @@ def _settings_of(path):
     return [line for line in lines if line[0] != "#" and line.split()[0] not in ours]
 
 
-class Inside(NamedTuple):
-    """A broker's listener without TLS; in place of the broker where services and clients take one."""
+class Door(NamedTuple):
+    """One of a broker's listeners, in place of the broker where services and clients take one."""
 
     host: str
     port: int
-    certificates: None = None
+    certificates: Certificates | None = None
 
     def url(self):
-        return f"mqtt://{self.host}:{self.port}"
+        return f"{'mqtts' if self.certificates else 'mqtt'}://{self.host}:{self.port}"
 
 
 class Broker:
@@ -70,7 +71,8 @@ class Broker:
     newest_tls    no version above it, such as TLSv1.2
     clock         a BoardClock: what it takes for the time
     users         {name: password}: nobody else may connect
-    rights        a Rights: nobody else may connect, and nobody may do more (harness/rights.py)
+    access        lines that say who may connect and where, in place of all above but the host and
+                  the clock: the listener on the broker's port is one of them (harness/access.py)
     persistence   keep sessions, queues and retained messages over a restart
     settings      a file of compose/mosquitto: its settings but for the listener and folders
     more          further lines of its configuration
@@ -88,7 +90,7 @@ class Broker:
         newest_tls=None,
         clock=None,
         users=None,
-        rights=None,
+        access=None,
         persistence=False,
         port=None,
         settings=None,
@@ -98,21 +100,17 @@ class Broker:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         self.certificates, self.host = certificates, host
-        lines = [
-            "user root",  # mosquitto's own switch to another user would close this directory
-            f"listener {self.port} {host}",
-            "log_dest stderr",
-        ]
+        # mosquitto's own switch to another user would close this directory.
+        lines = ["user root", "log_dest stderr"]
+        lines += access or [f"listener {self.port} {host}"]
         if settings:
             lines += _settings_of(settings)
         else:
             lines += ["max_inflight_messages 1000", "max_queued_messages 100000"]
         if users:
             lines += ["allow_anonymous false", f"password_file {self._password_file(users)}"]
-        else:
-            lines += [f"allow_anonymous {'false' if rights else 'true'}"]
-        if rights:
-            lines += self._plugin(rights)
+        elif not access:
+            lines += ["allow_anonymous true"]
         if certificates:
             cert, key = server or (certificates.cert, certificates.key)
             lines += [f"certfile {cert}", f"keyfile {key}"]
@@ -127,7 +125,7 @@ class Broker:
             lines += ["persistence true", "autosave_interval 1"]
         lines += [f"persistence_location {self.directory}/", *more]
         if named:
-            self.inside = Inside(host, free_port())
+            self.inside = Door(host, free_port())
             lines += [f"listener {self.inside.port} {host}"]
         self.config = self.directory / "mosquitto.conf"
         self.config.write_text("\n".join(lines) + "\n")
@@ -138,16 +136,6 @@ class Broker:
         if clock:
             env.update(clock.preload())
         self.process = Process("mosquitto", command, self.directory, env)
-
-    def configure(self, lines):
-        """Further lines, before it is started: they may begin another listener."""
-        with self.config.open("a", encoding="utf-8") as config:
-            config.write("\n".join(lines) + "\n")
-
-    def _plugin(self, rights):
-        path = self.directory / "dynamic-security.json"
-        rights.write(path)
-        return [f"plugin {rights.plugin()}", f"plugin_opt_config_file {path}"]
 
     def _openssl_config(self, newest_tls):
         """mosquitto can only be told the oldest version."""

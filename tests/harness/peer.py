@@ -48,7 +48,7 @@ class Peer:
         self.node = node
         self.topic = f"{prefix}/{node}/batch"
         self.response = f"ack/{node}/hand"
-        client.subscribe(f"ack/{node}/#")
+        client.subscribe(f"ack/{node}/+")
 
     def send(self, stream, first, payload, count, v="1", response=None, encoding=None, **more):
         """Post one message; returns its correlation data. A property given as None is left out.

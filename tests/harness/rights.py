@@ -1,29 +1,40 @@
-"""A central broker where nobody may do anything but what its role says: mosquitto's dynamic security.
+"""Brokers where nobody may do anything but what its role says: mosquitto's dynamic security.
 
-The roles are those that `make provision` makes (compose/provision/rights.sh).
+The roles are those that `make provision` makes (compose/provision/rights.sh), and who comes in is
+said by the access.conf of compose/mosquitto.
 """
 
 import base64
 import hashlib
 import json
 import secrets
+import shutil
 import subprocess
-from pathlib import Path
 
-from harness.broker import free_port
+from harness.access import DEVICES, DEVICES_TLS, SERVICES, TLS, access_lines
+from harness.broker import HOST, Door, free_port
 from harness.service import ROOT
 
 SCRIPTS = ROOT / "compose/provision"
 
-PLUGIN = "mosquitto_dynamic_security.so"
 SALT_BYTES = 12  # another length, and the plugin passes over the user
 ITERATIONS = 101
+
 
 def acl(acltype, topic):
     return {"acltype": acltype, "topic": topic, "priority": 0, "allow": True}
 
 
-ROLES = '. "$here/names.sh"; . "$here/rights.sh"; for name; do role_json "$name"; done'
+SOURCES = '. "$here/names.sh"; . "$here/rights.sh"; '
+ROLES = SOURCES + 'for name; do role_json "$name"; done'
+OWN = SOURCES + 'own_rights_json "$1"'
+
+
+def _run(script, directory, *arguments):
+    """What the scripts of compose/provision print."""
+    env = {"here": SCRIPTS, "dir": directory, "prefix": "/data", "PATH": "/usr/bin:/bin"}
+    command = ["sh", "-euc", script, "sh", *map(str, arguments)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=True).stdout
 
 
 def roles(directory, kinds):
@@ -32,10 +43,7 @@ def roles(directory, kinds):
     identities.mkdir(parents=True)
     for name, (kind, was) in kinds.items():
         (identities / name).write_text(f"kind={kind}\nstate=active\nwas={' '.join(was)}\n", encoding="utf-8")
-    env = {"here": SCRIPTS, "dir": directory, "prefix": "/data", "PATH": "/usr/bin:/bin"}
-    command = ["sh", "-euc", ROLES, "sh", *kinds]
-    made = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=True)
-    return [json.loads(line) for line in made.stdout.splitlines()]
+    return [json.loads(line) for line in _run(ROLES, directory, *kinds).splitlines()]
 
 
 def hashed(password):
@@ -63,13 +71,6 @@ class Rights:
         self.clients.append(client)
         self.roles.append(rights_role)
 
-    @staticmethod
-    def plugin():
-        """Where Debian has it: a folder for each architecture."""
-        found = sorted(Path("/usr/lib").glob(f"*/{PLUGIN}"))
-        assert found, f"no {PLUGIN}: it comes with Debian's mosquitto"
-        return found[0]
-
     def write(self, path):
         access = ["publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"]
         config = {
@@ -80,50 +81,75 @@ class Rights:
         path.write_text(json.dumps(config), encoding="utf-8")
 
 
-def rights_of(directory, nodes, operators=("_operator",)):
-    """The centre's services, these nodes ({name: former names}) and these operators."""
+def rights_of(directory, nodes, operators=("_operator",), devices=()):
+    """The centre's services, these nodes ({name: former names}), operators and devices."""
     services = ["_ingest", "_pruner", "_dashboard", "_admin"]
     kinds = {name: ("service", ()) for name in services}
     kinds |= {name: ("node", was) for name, was in nodes.items()}
     kinds |= {name: ("client", ()) for name in operators}
+    kinds |= {name: ("device", ()) for name in devices}
     rights = Rights()
     for role in roles(directory, kinds):
-        rights.add(role["rolename"], role, password=role["rolename"] in services)
+        name = role["rolename"]
+        rights.add(name, role, password=name in services or name in devices)
     return rights
 
 
-class Outside:
-    """The listener that nodes and people see: TLS, a certificate is who somebody is."""
+def _refused(broker):
+    """Lines of refusals.so."""
+    return [line for line in broker.process.stderr().splitlines() if 'msg="refused' in line]
 
-    def __init__(self, certificates, host):
-        self.certificates, self.host, self.port = certificates, host, free_port()
 
-    def lines(self):
-        c = self.certificates
-        return [
-            f"listener {self.port} {self.host}",
-            f"cafile {c.ca}",
-            f"certfile {c.cert}",
-            f"keyfile {c.key}",
-            "require_certificate true",
-            "use_identity_as_username true",
-            "use_username_as_clientid true",
-        ]
+class ProvisionedNode:
+    """A node's own broker, where its services come in by password. Further options are the broker's."""
 
-    def url(self):
-        return f"mqtts://{self.host}:{self.port}"
+    def __init__(self, lab, **broker):
+        identity = lab.directory / f"own-{len(lab.brokers)}"
+        identity.mkdir()
+        self.passwords = {user: secrets.token_hex(16) for user in ("_sampler", "_publisher")}
+        users = identity / "users"
+        users.write_text("".join(f"{user}:{_line(hashed(word))}\n" for user, word in self.passwords.items()))
+        (identity / "dynamic-security.json").write_text(_run(OWN, identity, users))
+        port = free_port()
+        lines = access_lines("provisioned-node", identity, HOST, {SERVICES: port})
+        self.broker = lab.broker(port=port, access=lines, **broker)
+
+    def url(self, user):
+        return self.broker.url(user, self.passwords[user])
+
+    def refused(self):
+        return _refused(self.broker)
+
+
+def _line(key):
+    """A hashed password as compose/provision keeps it."""
+    return f"$7${key['iterations']}${key['salt']}${key['password']}"
 
 
 class ProvisionedCentre:
-    """The central broker with rights: an inner listener for services, an outer one for nodes."""
+    """The central broker: an inner listener for services, an outer one for nodes, one for devices.
 
-    def __init__(self, lab, certificates, rights):
+    Further options are the broker's.
+    """
+
+    def __init__(self, lab, certificates, rights, **broker):
         self.lab, self.certificates, self.rights = lab, certificates, rights
-        self.inside = lab.broker(start=False, rights=rights)
-        self.outside = Outside(certificates, self.inside.host)
-        self.inside.configure(["log_type all", *self.outside.lines()])
-        self.inside.start()
+        identity = self._identity(lab.directory / f"identity-{len(lab.brokers)}")
+        ports = {port: free_port() for port in (SERVICES, TLS, DEVICES_TLS, DEVICES)}
+        lines = access_lines("provisioned-broker", identity, HOST, ports)
+        self.inside = lab.broker(port=ports[SERVICES], access=lines, **broker)
+        self.outside = Door(HOST, ports[TLS], certificates)
+        self._devices = Door(HOST, ports[DEVICES])
         self._pairs = {}
+
+    def _identity(self, folder):
+        folder.mkdir()
+        c = self.certificates
+        files = {"ca.crt": c.ca, "server.crt": c.cert, "server.key": c.key, "crl.pem": c.revocations()}
+        for name, file in files.items():
+            shutil.copy(file, folder / name)
+        self.rights.write(folder / "dynamic-security.json")
+        return folder
 
     def pair(self, name):
         """The certificate and key of a node or a person."""
@@ -140,14 +166,20 @@ class ProvisionedCentre:
     def pruner(self, **settings):
         return self.lab.pruner(self.inside, MQTT_URL=self._inner_url("_pruner"), **settings)
 
-    def publisher(self, local, node, **settings):
+    def publisher(self, local, node, door=None, **settings):
+        """door: another way in than the listener itself, such as a proxy."""
         pair = self.pair(node)
         files = {"TLS_CA_FILE": self.certificates.ca, "TLS_CERT_FILE": pair.cert, "TLS_KEY_FILE": pair.key}
-        return self.lab.publisher(local, self.outside, node=node, **{**files, **settings})
+        return self.lab.publisher(local, door or self.outside, node=node, **{**files, **settings})
 
     def person(self, name):
         """A client with that certificate."""
         return self.lab.client(self.outside, pair=self.pair(name))
+
+    def device(self, name):
+        """A plain client with that password."""
+        login = {"user": name, "password": self.rights.passwords[name], "client_id": name}
+        return self.lab.client(self._devices, **login)
 
     def service(self, name):
         """A client inside, with that password."""
@@ -162,6 +194,10 @@ class ProvisionedCentre:
         done = admin.wait_message("$CONTROL/dynamic-security/v1/response")
         assert b"error" not in done.payload, done.payload
 
+    def refused(self):
+        """What the broker has refused for want of a right, or at a login: its plugin's lines."""
+        return _refused(self.inside)
+
     def denied(self):
-        """What the broker has refused, in its own words."""
+        """The same in mosquitto's own words, line by line; with `log_type all` only."""
         return [line for line in self.inside.process.stderr().splitlines() if "Denied" in line]

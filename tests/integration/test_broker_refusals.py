@@ -4,22 +4,17 @@ import base64
 import hashlib
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from harness import eventually
+from harness.access import dynamic_security
 from harness.service import BIN, logfmt
 from harness.usage import peak_rss_kb
 
 PLUGIN = BIN.parent / "plugins/refusals.so"
 STATS = "stats/broker/mosquitto/mosquitto"
 NOTHING = {"publish": 0, "subscribe": 0, "unsubscribe": 0, "receive": 0, "login": 0}
-
-
-def dynamic_security():
-    """Debian has it in a folder of the architecture."""
-    return next(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
 
 
 def user(name, password=None, **more):

@@ -14,7 +14,8 @@ def make_centre(lab, tmp_path):
     """make_centre(was): a centre that knows the node `new`, with these former names."""
 
     def make(was):
-        return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights_of(tmp_path / "who", {"old": [], "new": was}))
+        rights = rights_of(tmp_path / "who", {"old": [], "new": was})
+        return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights, more=["log_type all"])
 
     return make
 

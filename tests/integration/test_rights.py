@@ -21,7 +21,7 @@ Node = namedtuple("Node", "publisher sampler")
 @pytest.fixture
 def centre(lab, tmp_path):
     rights = rights_of(tmp_path / "who", {"pi": [], "opi": []}, operators=["_operator", "_homeassistant"])
-    return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights)
+    return ProvisionedCentre(lab, Certificates(tmp_path / "ca"), rights, more=["log_type all"])
 
 
 def start_node(lab, centre, tmp_path, name, seed):
