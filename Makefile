@@ -98,7 +98,7 @@ lint unit integration fault rig e2e: ## one part of the tests
 test-rig: ## GPIO on a real kernel, a minute (SCENARIO=name: a part; ARCH=arm64)
 	@ci/engine.sh && ci/base-image.sh && ARCH=$(ARCH) ci/rig.sh $(SCENARIO)
 
-test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a part of it)
+test-fault: ## the whole fault matrix, about 2 hours (CASE=name SEEDS=1,2: a part of it; OPEN=1: not provisioned)
 	@ci/test.sh fault-full
 
 test-identity: ## who may come in: every attempt, damaged files, one revoked among 100 boards

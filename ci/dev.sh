@@ -30,6 +30,6 @@ if [ "${2:-}" = --devices ]; then
 	options="$options --privileged --user 0:0 -v /dev:/dev"
 fi
 if [ -t 0 ] && [ -t 1 ]; then options="$options -it"; fi
-for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN GATHER; do options="$options -e $name"; done
+for name in REGISTRY TAG PLATFORMS DEV_IMAGE BIN GATHER OPEN; do options="$options -e $name"; done
 # shellcheck disable=SC2086 # a list of options
 exec $docker_sudo "$DOCKER" run $options -v "$here:$here" -w "$here" "$@"

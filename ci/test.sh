@@ -105,7 +105,8 @@ WORKERS=${WORKERS:-4} FAULT_WORKERS=${FAULT_WORKERS:-2}
 pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --basetemp=/tmp/t "$@"; }
 # The fault tests mount small file systems: in a user namespace of their own.
 fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@"; }
-short_faults_in_dev() { fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t "$@"; }
+# Always provisioned; OPEN=1 is for the whole matrix.
+short_faults_in_dev() { OPEN='' fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp/t "$@"; }
 # Nodes that send what they have each second, and a centre that stores each other second.
 GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/test_frozen.py
 	tests/fault/test_network.py"
@@ -147,7 +148,7 @@ run_part() {
 			step "fault matrix with gathering, short form" short_faults_in_dev $GATHERING || :
 		;;
 	fault-full)
-		if prepare "services" make_in_dev binaries fault-programs; then
+		if prepare "services" make_in_dev binaries plugins fault-programs; then
 			BIN=build/release/bin step "fault matrix" \
 				fault_in_dev --full ${SEEDS:+--seeds "$SEEDS"} tests/fault || :
 			# shellcheck disable=SC2086 # a list of files

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fault.run import COLUMNS, Run
+from fault.systems import OPEN
 from harness.lab import Lab
 from harness.limit import time_limit_of
 from harness.report import pytest_runtest_makereport  # noqa: F401
@@ -38,7 +39,7 @@ def pytest_configure(config):
 
 
 def pytest_report_header():
-    return f"services under test: {BIN}"
+    return f"services under test: {BIN}; brokers {'open to all' if OPEN else 'provisioned'}"
 
 
 def pytest_sessionstart():

@@ -12,12 +12,13 @@ HELD_BYTES = 1 << 20  # a direction keeps no more; beyond it the sender waits
 class Proxy:
     """Listens on a loopback port and forwards to another; its own thread, its own loop.
 
-    Looks like a Broker to whoever makes a service: url() and port.
+    In place of the broker where a service takes one; `target` is the listener behind it, and TLS
+    is between the two ends.
     """
 
-    def __init__(self, target_port):
-        self.target_port = target_port
-        self.certificates = None
+    def __init__(self, target):
+        self._target = target
+        self.host, self.certificates = HOST, target.certificates
         self.latency_s = 0.0
         self.cut_after = None  # bytes of a client, then the connection breaks
         self.connections = 0
@@ -32,7 +33,7 @@ class Proxy:
         started.wait(10)
 
     def url(self):
-        return f"mqtt://{HOST}:{self.port}"
+        return f"{'mqtts' if self.certificates else 'mqtt'}://{HOST}:{self.port}"
 
     # ---- what happens to the network ----
 
@@ -92,7 +93,7 @@ class Proxy:
             await self._swallow(reader, writer)
             return
         try:
-            there = await asyncio.open_connection(HOST, self.target_port)
+            there = await asyncio.open_connection(HOST, self._target.port)
         except OSError:
             writer.transport.abort()
             return

@@ -3,13 +3,13 @@
 import time
 
 from fault.proxy import Proxy
+from fault.systems import new_centre, new_node, refused
 from fault.verdict import judge
 from fault.volume import Volume
 from harness import Ledger, eventually
-from harness.service import ROOT
 
 COLUMNS = ["case", "seed", "sent", "accepted", "stored", "duplicates", "missing", "reported lost", "seconds"]
-MOSQUITTO = ROOT / "compose/mosquitto"
+NODE = "raspberrypi4"
 
 
 class Tail:
@@ -45,24 +45,38 @@ class Run:
         self.begin = time.monotonic()
         self.killed_runs = set()
         self.proxy = None
+        self.centre, self.nodes = None, []
         self.volumes = []
         self.samplers, self.tails = [], []
 
     # ---- the system ----
 
+    def new_centre(self, nodes=(), **options):
+        """The central broker, with identities for these nodes. Attributes: centre, central."""
+        self.centre = new_centre(self.lab, nodes, **options)
+        self.central = self.centre.inside
+
+    def new_node(self):
+        """A node's own broker: publishers and samplers that are made next are this node's. Attribute: local."""
+        self.nodes.append(new_node(self.lab))
+        self.local = self.nodes[-1].broker
+
+    def add_publisher(self, name=NODE, **settings):
+        """Of the node that was made last; it comes in with the certificate of this name."""
+        own = {"MQTT_URL": self.nodes[-1].url("_publisher")}
+        return self.centre.publisher(self.local, name, **{**own, **settings})
+
     def start(self, ingests=1, proxy=False, sampler=None, **publisher):
         """Everything, with readings flowing. Attributes: local, central, ingests, pruner ..."""
-        lab = self.lab
-        self.local = lab.broker(settings=MOSQUITTO / "node.conf")
-        self.central = lab.broker(settings=MOSQUITTO / "broker.conf")
-        self.ingests = [lab.ingest(self.central) for _ in range(ingests)]
-        self.pruner = lab.pruner(self.central)
-        upstream = self.central
+        self.new_node()
+        self.new_centre([NODE])
+        self.ingests = [self.centre.ingest() for _ in range(ingests)]
+        self.pruner = self.centre.pruner()
         if proxy:
-            upstream = self.proxy = Proxy(self.central.port)
-        self.publisher = lab.publisher(self.local, upstream, **publisher)
+            self.proxy = Proxy(self.centre.outside)
+        self.publisher = self.add_publisher(door=self.proxy, **publisher)
         self.sampler = self.add_sampler(**(sampler or {}))
-        eventually(lambda: lab.database.count() > self.count // 50, "readings flow")
+        eventually(lambda: self.lab.database.count() > self.count // 50, "readings flow")
         return self
 
     def volume(self, size="64m"):
@@ -71,7 +85,7 @@ class Run:
         return self.volumes[-1]
 
     def add_sampler(self, **settings):
-        settings = {"PERIOD_MS": 1, **settings}
+        settings = {"MQTT_URL": self.nodes[-1].url("_sampler"), "PERIOD_MS": 1, **settings}
         sampler = self.lab.sampler(
             self.local, f"bench=sim@{self.seed},count={self.count}", **settings
         )
@@ -139,10 +153,18 @@ class Run:
             return True
 
         eventually(right, "all is stored", deadline_s, poll_s=0.5)
-        self.lab.end()
+        self.end()
         verdict = self.judge(forgiven)
         self.row(verdict)
         assert not verdict.problems, verdict.problems
+
+    def end(self):
+        """Stop everything. Nothing that anybody did was beyond its rights, as brokers and services say."""
+        self.lab.end()
+        lines = [line for service in self.lab.services for line in refused(service)]
+        for broker in [self.centre, *self.nodes]:
+            lines += broker.refused() if broker else []
+        assert not lines, "\n".join(lines)
 
     def row(self, verdict):
         figures = [verdict.sent, verdict.accepted, verdict.stored, verdict.duplicates]

@@ -7,32 +7,22 @@ PC's processor. A jump back disturbs nobody.
 
 import pytest
 
-from fault.run import MOSQUITTO
-from harness import BoardClock, Certificates, eventually
-from harness.certs import ALWAYS
+from harness import BoardClock, eventually
 from harness.clock import BUILT_LONG_AGO_S, YEAR_2037_S
 
 NODES = ["orangepi0", "orangepi1", "raspberrypi4"]
 
 
-def start_nodes(run, certificates, clock):
+def start_nodes(run, clock):
     """The centre with this clock, and nodes whose readings are under way."""
-    lab = run.lab
-    run.central = lab.broker(
-        settings=MOSQUITTO / "broker.conf",
-        certificates=certificates,
-        named=True,
-        revocations=certificates.revocations(),
-        clock=clock,
-    )
-    run.ingests = [lab.ingest(run.central.inside)]
+    run.new_centre(NODES, clock=clock)
+    run.ingests = [run.centre.ingest()]
     publishers = []
     for name in NODES:
-        run.local = lab.broker(settings=MOSQUITTO / "node.conf")
-        files = certificates.files(certificates.client(name))
-        publishers.append(lab.publisher(run.local, run.central, node=name, **files))
+        run.new_node()
+        publishers.append(run.add_publisher(name))
         run.add_sampler()
-    eventually(lambda: lab.database.count() > run.count // 50, "readings flow")
+    eventually(lambda: run.lab.database.count() > run.count // 50, "readings flow")
     return publishers
 
 
@@ -40,9 +30,9 @@ def start_nodes(run, certificates, clock):
 def test_broker_gets_the_time(run, tmp_path, wrong_s, connects):
     run.name = f"the broker's clock goes from {'1970' if connects == 2 else '2037'} to now"
     clock = BoardClock(tmp_path, wall_s=wrong_s)
-    publishers = start_nodes(run, Certificates(tmp_path / "always", validity=ALWAYS), clock)
+    publishers = start_nodes(run, clock)
     for _ in run.moments(1, 0.2, 0.4):
         clock.set()
     run.when_sampled(len(NODES) * run.count)
     run.finish()
-    assert [publisher.connections(run.central) for publisher in publishers] == [connects] * len(NODES)
+    assert [publisher.connections(run.centre.outside) for publisher in publishers] == [connects] * len(NODES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fault.run import MOSQUITTO
+from fault.systems import MOSQUITTO
 from harness import Peer, eventually
 from harness.peer import new_stream, senml
 from harness.pruning import DAY_S, at

@@ -6,7 +6,6 @@ exactly what is not answered.
 
 import threading
 
-from fault.run import MOSQUITTO
 from fault.verdict import Verdict
 from harness import Peer, eventually
 from harness.peer import BASE_TIME_S, new_stream, readings, senml
@@ -20,9 +19,9 @@ KILLS = 3
 class Node(threading.Thread):
     """Sends batches of ten, 250 readings a second, and knows which are answered."""
 
-    def __init__(self, client, number, count):
+    def __init__(self, centre, name, count):
         super().__init__(daemon=True)
-        self.peer = Peer(client, f"node{number}")
+        self.peer = Peer(centre.person(name), name)
         self.stream = new_stream()
         self.batches = range(1, count + 1, BATCH)
         self.sent = set()
@@ -51,9 +50,10 @@ def test_ingest_killed_while_it_gathers(run):
     """0 missing, 0 twice; and it did gather: a few answers, one a commit and node, are for all batches."""
     run.name = "ingest killed while it gathers"
     lab = run.lab
-    run.central = lab.broker(settings=MOSQUITTO / "broker.conf")
-    ingest = lab.ingest(run.central)
-    nodes = [Node(lab.client(run.central), n, run.count // NODES) for n in range(NODES)]
+    names = [f"node{n}" for n in range(NODES)]
+    run.new_centre(names)
+    ingest = run.centre.ingest()
+    nodes = [Node(run.centre, name, run.count // NODES) for name in names]
     batches = sum(len(node.batches) for node in nodes)
     for node in nodes:
         node.start()
@@ -68,7 +68,7 @@ def test_ingest_killed_while_it_gathers(run):
     for node in nodes:
         node.join(120)
     eventually(lambda: not any(node.open() for node in nodes), "all is answered", 60, poll_s=0.5)
-    lab.end()
+    run.end()
 
     rows = lab.database.query(
         "SELECT sensor.topic, reading.ts FROM reading JOIN sensor ON sensor.id = reading.sensor"

@@ -10,7 +10,6 @@ from collections import Counter
 
 import pytest
 
-from fault.run import MOSQUITTO
 from fault.verdict import Verdict
 from harness import Peer, eventually
 from harness.peer import new_stream, readings, senml
@@ -22,10 +21,10 @@ IN_FLIGHT = 1000  # max_inflight_messages of compose/mosquitto/broker.conf
 class Device(threading.Thread):
     """Publishes values one after the other, each once the one before is acknowledged."""
 
-    def __init__(self, lab, broker, number, count):
+    def __init__(self, centre, name, count):
         super().__init__(daemon=True)
-        self.client = lab.client(broker)
-        self.topic = f"/data/device{number}"
+        self.client = centre.device(name)
+        self.topic = f"/data/{name}"
         self.count = count
         self.acknowledged = []
 
@@ -41,13 +40,12 @@ def devices(run):
 
     def start(ingests):
         lab = run.lab
-        run.central = lab.broker(settings=MOSQUITTO / "broker.conf")
-        run.ingests = [lab.ingest(run.central) for _ in range(ingests)]
+        names = [f"device{number}" for number in range(DEVICES)]
+        run.new_centre(["bench"], devices=["first", *names])
+        run.ingests = [run.centre.ingest() for _ in range(ingests)]
         eventually(lambda: lab.database.lease("plain"), "one replica holds the lease")
-        run.devices = [
-            Device(lab, run.central, number, run.count // DEVICES) for number in range(DEVICES)
-        ]
-        device = lab.client(run.central)
+        run.devices = [Device(run.centre, name, run.count // DEVICES) for name in names]
+        device = run.centre.device("first")
         eventually(lambda: heard(lab, device), "plain messages are taken")
         for device in run.devices:
             device.start()
@@ -84,7 +82,7 @@ def finish(run, duplicates_allowed):
     eventually(lambda: acknowledged(run) == run.count, "all are acknowledged", 240, poll_s=0.2)
     sent = {(device.topic, float(value)) for device in run.devices for value in device.acknowledged}
     eventually(lambda: not sent - set(stored(run)), "all are stored", 120, poll_s=0.5)
-    run.lab.end()
+    run.end()
     rows = stored(run)
     verdict = Verdict(
         sent=run.count,
@@ -111,9 +109,9 @@ def test_plain_ingest_killed(run, devices, ingests):
 class Node(threading.Thread):
     """Sends native batches all the time, so that a commit is always under way."""
 
-    def __init__(self, lab, broker):
+    def __init__(self, centre):
         super().__init__(daemon=True)
-        self.peer = Peer(lab.client(broker))
+        self.peer = Peer(centre.person("bench"))
         self.ended = threading.Event()
 
     def run(self):
@@ -128,7 +126,7 @@ def test_plain_ingest_stopped(run, devices):
     """A stop acknowledges nothing that it does not store."""
     run.name = "plain clients, ingest stopped"
     devices(1)
-    node = Node(run.lab, run.central)
+    node = Node(run.centre)
     node.start()
     try:
         for _ in moments(run, 20):

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from fault.run import MOSQUITTO
+from fault.systems import MOSQUITTO
 from harness import Database, Ledger, eventually
 from harness.service import ROOT
 from mixed.conftest import OLD, become
