@@ -42,10 +42,10 @@ def test_outbox_full_drop_oldest(run):
         assert run.publisher.outbox_path.stat().st_size < 4 * SMALL["OUTBOX_MAX_BYTES"]
         run.central.start()
     run.when_sampled(run.count)
-    readings = ledger(run).readings
-    run.finish(forgiven=set(readings))
+    sampled = ledger(run)
+    run.finish(forgiven=set(sampled.readings))
     # Whole runs of numbers, one after the other: none is picked from among the newer ones.
     stored = run.lab.database.rows()
-    lost = sorted(seq for key in readings for _, seq in [key] if ledger(run).row(key) not in stored)
+    lost = sorted(key[1] for key in sampled.readings if sampled.row(key) not in stored)
     assert 0 < len(lost) < run.count / 2
     assert lost == list(range(lost[0], lost[-1] + 1))
