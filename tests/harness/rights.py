@@ -56,6 +56,12 @@ def hashed(password):
     }
 
 
+def write_rights(path, text):
+    """Readable for its owner alone, or mosquitto complains."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
 class Rights:
     """Who there is; what the plugin reads."""
 
@@ -78,7 +84,7 @@ class Rights:
             "clients": self.clients,
             "roles": self.roles,
         }
-        path.write_text(json.dumps(config), encoding="utf-8")
+        write_rights(path, json.dumps(config))
 
 
 def rights_of(directory, nodes, operators=("_operator",), devices=()):
@@ -109,7 +115,7 @@ class ProvisionedNode:
         self.passwords = {user: secrets.token_hex(16) for user in ("_sampler", "_publisher")}
         users = identity / "users"
         users.write_text("".join(f"{user}:{_line(hashed(word))}\n" for user, word in self.passwords.items()))
-        (identity / "dynamic-security.json").write_text(_run(OWN, identity, users))
+        write_rights(identity / "dynamic-security.json", _run(OWN, identity, users))
         port = free_port()
         lines = access_lines("provisioned-node", identity, HOST, {SERVICES: port})
         self.broker = lab.broker(port=port, access=lines, **broker)
