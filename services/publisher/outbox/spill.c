@@ -144,7 +144,10 @@ static uint64_t drop_oldest(
 	return freed;
 }
 
-/* How many bytes may be appended; those that do not fit stay with the samplers. */
+/* How many bytes may be appended. Those that do not fit stay with the samplers; where the
+ * oldest are dropped, in memory until what is written now may be dropped for them. A
+ * reading is far smaller than the smallest outbox: each time some are appended.
+ */
 static uint64_t make_room(
 	struct spill *spill, const struct outbox_usage *usage, uint64_t wanted)
 {
@@ -153,15 +156,14 @@ static uint64_t make_room(
 	uint64_t room = max > usage->bytes ? max - usage->bytes : 0;
 	if (wanted <= room)
 		return room;
-	bool drop = strcmp(config->outbox_full, SETTINGS_DROP_OLDEST) == 0;
-	if (drop && spill->dropped == 0)
-		dp_log(DP_LOG_ERROR, "the outbox is full, the oldest readings are dropped",
-			"file=%s max_bytes=%" PRId64, config->outbox,
-			config->outbox_max_bytes);
-	if (drop)
-		room += drop_oldest(spill, usage, wanted - room);
-	if (wanted <= room)
-		return room;
+	if (strcmp(config->outbox_full, SETTINGS_DROP_OLDEST) == 0) {
+		if (spill->dropped == 0)
+			dp_log(DP_LOG_ERROR,
+				"the outbox is full, the oldest readings are dropped",
+				"file=%s max_bytes=%" PRId64, config->outbox,
+				config->outbox_max_bytes);
+		return room + drop_oldest(spill, usage, wanted - room);
+	}
 	dp_log(DP_LOG_ERROR, "the outbox is full; what is new stays with the samplers",
 		"file=%s max_bytes=%" PRId64, config->outbox, config->outbox_max_bytes);
 	spill->full = true;
