@@ -2,8 +2,9 @@
 
 import os
 import subprocess
+from functools import cached_property
 
-from stack import DEV_IMAGE, REPO, docker
+from stack import DEV_IMAGE, REPO, Tools, docker
 
 # What a container calls the machine that it runs on: a broker's published port is there.
 BOARD = "host.docker.internal"
@@ -55,12 +56,23 @@ class Identities:
             "TLS_KEY_FILE": "/identity/node.key",
         }
 
+    @cached_property
+    def tools(self):
+        """The folder, which is root's, as /identities."""
+        return Tools("--network", "none", "-v", f"{self.path}:/identities", "-w", "/identities")
+
+    def sh(self, command):
+        """A command of the shell in the folder."""
+        return self.tools.run("sh", "-c", command).stdout
+
     def read(self, path):
-        """A file of the folder, which is root's."""
-        mount = ["-v", f"{self.path}:/identities:ro"]
-        return docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "cat", f"/identities/{path}").stdout
+        """A file of the folder."""
+        return self.tools.run("cat", path).stdout
 
     def remove(self):
+        if "tools" in self.__dict__:
+            self.tools.remove()
+            del self.tools
         if self.path.exists():
             mount = ["-v", f"{self.path.parent}:/build"]
             docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "rm", "-rf", f"/build/{self.name}")

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import tarfile
-from functools import cached_property
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -31,6 +31,30 @@ def docker(*arguments, check=True, binary=False, env=None, timeout=180):
     return result
 
 
+class Tools:
+    """A container of the toolchain image that stays, root in it, for one command after another.
+
+    One for each command takes ten times as long.
+    """
+
+    def __init__(self, *options):
+        command = [*options, DEV_IMAGE, "sleep", "infinity"]
+        self.id = docker("run", "--detach", "--rm", "--init", "--user", "0", *command).stdout.strip()
+
+    def run(self, *command, **options):
+        """Options are those of docker()."""
+        return docker("exec", self.id, *command, **options)
+
+    def remove(self):
+        docker("rm", "--force", self.id, check=False)
+
+
+@cache
+def host_tools():
+    """Sees every process of this machine; conftest.py removes it."""
+    return Tools("--pid", "host", "--network", "none", "--cap-add", "SYS_PTRACE")
+
+
 class Container:
     """A running container, as the engine and its own /proc describe it."""
 
@@ -51,11 +75,11 @@ class Container:
     def proc(self):
         """(status as {name: value}, mountinfo as lists of words) of the process.
 
-        Read by a container beside it, as this one has no program that could.
+        Read from outside, as the container has no program that could.
         """
-        beside = ["--pid", f"container:{self.id}", "--cap-add", "SYS_PTRACE", "--user", "0"]
-        files = ["/proc/1/status", "/proc/1/mountinfo"]
-        lines = docker("run", "--rm", *beside, DEV_IMAGE, "cat", *files).stdout.splitlines()
+        pid = self.state["State"]["Pid"]
+        files = [f"/proc/{pid}/status", f"/proc/{pid}/mountinfo"]
+        lines = host_tools().run("cat", *files).stdout.splitlines()
         status = dict(re.split(r":\s*", line, maxsplit=1) for line in lines if re.match(r"\w+:", line))
         mounts = [line.split() for line in lines if line[0].isdigit()]
         return status, mounts

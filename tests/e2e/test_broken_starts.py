@@ -4,7 +4,7 @@ it refuses everybody."""
 import socket
 
 import pytest
-from stack import DEV_IMAGE, REPO, docker, image
+from stack import REPO, docker, image
 from town import DEVICES, SERVICES, TLS, Town
 from wire import Ended, Wire, tls
 
@@ -48,7 +48,7 @@ class Broken:
     def start(self, damage, access="provisioned-broker"):
         """The container of a broker whose folder was damaged by a command."""
         copy = f"broker-{len(self._started)}"
-        self._run(f"cp -a broker/mosquitto {copy} && cd {copy} && {damage}")
+        self.identities.sh(f"cp -a broker/mosquitto {copy} && cd {copy} && {damage}")
         mounts = {
             self.identities.path / copy: "/mosquitto/identity",
             REPO / "compose/mosquitto/broker.conf": "/mosquitto/config/mosquitto.conf:ro",
@@ -62,13 +62,8 @@ class Broken:
         self._started.append(docker("run", "-d", *options, image("broker")).stdout.strip())
         return self._started[-1]
 
-    def _run(self, command):
-        mount = ["-v", f"{self.identities.path}:/identities", "-w", "/identities"]
-        docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "sh", "-c", command)
-
     def remove(self):
-        for container in self._started:
-            docker("rm", "-f", container)
+        docker("rm", "-f", *self._started, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 import subprocess
 import tarfile
 
-from stack import DEV_IMAGE, docker
+from stack import docker
 from wire import Ended, Wire, tls
 
 from harness.certs import Certificates, Pair
@@ -26,9 +26,7 @@ class Town:
 
     def copy(self):
         """The files as they are now; they are root's."""
-        mount = ["-v", f"{self.identities.path}:/identities:ro"]
-        command = ["tar", "-C", "/identities", "-cf", "-", "."]
-        packed = docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, *command, binary=True).stdout
+        packed = self.identities.tools.run("tar", "-cf", "-", ".", binary=True).stdout
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             tar.extractall(self.folder, filter="data")
 
