@@ -225,6 +225,8 @@ def answer_to_another(town, who):
         payload, properties = batch(who, f"ack/{VICTIM}/forged", TRUE)
         if who == VICTIM:
             victim.publish(f"/data/{who}/batch", payload, properties=properties)
+            # Two batches of one commit would have one answer, to the second.
+            victim.until(f"ack/{VICTIM}/forged")
         else:
             with town.enter(who, who) as wire:
                 wire.publish(f"/data/{who}/batch", payload, properties=properties)

@@ -7,6 +7,7 @@ works for somebody who may.
 import itertools
 import re
 import socket
+from collections import defaultdict
 
 import pytest
 from attempts import FALSE
@@ -17,7 +18,7 @@ from wire import Ended
 
 from harness.wait import eventually
 
-SENSORS, EACH, PERIOD_MS = 10, 1000, 40
+SENSORS, EACH, PERIOD_MS = 10, 1000, 25
 CLIENTS = ("homeassistant", "operator-eve", "operator-mia")
 
 
@@ -28,12 +29,16 @@ def free_port():
 
 
 def makers():
-    """{attempt: who makes it}: a node or a device of its own, where it is one of these."""
-    numbers = itertools.count(1)
-    return {
-        attempt: f"{attempt.who}-{next(numbers)}" if attempt.who in (NODE, DEVICE) else attempt.who
-        for attempt in ATTEMPTS
-    }
+    """{attempt: who makes it}: a node or a device, where it is one of these, with no other attempt of
+    the same action. Of a user's further refusals of one action the log has no line of their own."""
+    numbers = defaultdict(lambda: itertools.count(1))
+
+    def maker(attempt):
+        if attempt.who not in (NODE, DEVICE):
+            return attempt.who
+        return f"{attempt.who}-{next(numbers[attempt.who, getattr(attempt.shows, 'action', None)])}"
+
+    return {attempt: maker(attempt) for attempt in ATTEMPTS}
 
 
 MAKERS = makers()
@@ -42,9 +47,9 @@ MAKERS = makers()
 @pytest.fixture(scope="module")
 def town(new_stack, new_identities, tmp_path_factory):
     """The broker, with a node that sends SENSORS * EACH readings meanwhile."""
-    nodes = [who for who in MAKERS.values() if who.startswith(NODE)]
+    nodes = sorted({who for who in MAKERS.values() if who.startswith(NODE)})
     identities = new_identities("doors", nodes=["flood", "bob", "revoked", *nodes])
-    for name in ["gadget", "revoked-gadget", *(who for who in MAKERS.values() if who.startswith(DEVICE))]:
+    for name in ["gadget", "revoked-gadget", *sorted({who for who in MAKERS.values() if who.startswith(DEVICE)})]:
         identities.run("device", name)
     for name in CLIENTS:
         identities.run("client", name)
