@@ -101,7 +101,7 @@ next_ingest() {
 make_in_dev() { ci/dev.sh make -s -j "$(nproc)" -f ci/build.mk WERROR=1 "$@"; }
 # Most of the time these tests wait: so many at once, in a folder whose name is short, as
 # sockets' names may not be long.
-WORKERS=${WORKERS:-4} FAULT_WORKERS=${FAULT_WORKERS:-2}
+WORKERS=${WORKERS:-4} FAULT_WORKERS=${FAULT_WORKERS:-2} E2E_WORKERS=${E2E_WORKERS:-2}
 pytest_in_dev() { ci/dev.sh python3 -m pytest -q --color=no -n "$WORKERS" --basetemp=/tmp/t "$@"; }
 # The fault tests mount small file systems: in a user namespace of their own.
 fault_in_dev() { ci/dev.sh unshare -Urm python3 -m pytest -q --color=no ${CASE:+-k "$CASE"} "$@"; }
@@ -111,10 +111,11 @@ short_faults_in_dev() { OPEN='' fault_in_dev -n "$FAULT_WORKERS" --basetemp=/tmp
 GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/test_frozen.py
 	tests/fault/test_network.py"
 
+# Each file has stacks of its own, and most of the time they wait as well.
 # REVOKE_SESSIONS: among how many boards one is revoked.
 e2e_in_dev() {
 	ci/dev.sh --docker env "REVOKE_SESSIONS=${REVOKE_SESSIONS:-20}" \
-		python3 -m pytest -q -s --durations=5 --color=no "$@"
+		python3 -m pytest -q -rP --durations=5 --color=no -n "$E2E_WORKERS" --dist loadfile "$@"
 }
 IDENTITY="tests/e2e/test_access.py tests/e2e/test_doors.py tests/e2e/test_broken_starts.py
 	tests/e2e/test_check.py tests/e2e/test_provision.py tests/e2e/test_revoke.py"
