@@ -34,11 +34,13 @@ def docker(*arguments, check=True, binary=False, env=None, timeout=180):
 class Tools:
     """A container of the toolchain image that stays, root in it, for one command after another.
 
-    One for each command takes ten times as long.
+    One for each command takes several times as long. It ends by itself where nobody removes it.
     """
 
+    LIFE_S = 7200
+
     def __init__(self, *options):
-        command = [*options, DEV_IMAGE, "sleep", "infinity"]
+        command = [*options, DEV_IMAGE, "sleep", self.LIFE_S]
         self.id = docker("run", "--detach", "--rm", "--init", "--user", "0", *command).stdout.strip()
 
     def run(self, *command, **options):
