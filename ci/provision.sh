@@ -25,8 +25,10 @@ if ! dk image inspect "$image" >/dev/null 2>&1; then
 fi
 
 # In the broker's own network: that is where it is told of changes. What it has to read anew is
-# said by a file, as its processes are none of that container's.
-signals=$(mktemp -d)
+# said by a file, as its processes are none of that container's. The file is in this folder: who
+# calls from a container, as ci/dev.sh --docker, has another /tmp than the engine.
+mkdir -p build
+signals=$(mktemp -d "$PWD/build/signals.XXXXXX")
 watcher=
 # shellcheck disable=SC2317 # called at the end
 end() {
