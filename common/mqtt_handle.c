@@ -101,6 +101,7 @@ int dp_mqtt_error(int code)
 	case MOSQ_ERR_CONN_LOST:
 	case MOSQ_ERR_CONN_PENDING:
 	case MOSQ_ERR_CONN_REFUSED:
+	case MOSQ_ERR_TLS: /* while sending: whoever killed the broker ended it as well */
 		return -ENOTCONN;
 	case MOSQ_ERR_PAYLOAD_SIZE:
 	case MOSQ_ERR_OVERSIZE_PACKET:

@@ -16,6 +16,7 @@ static void test_a_connection_that_is_gone_is_no_other_error(void **state)
 	(void)state;
 	assert_int_equal(dp_mqtt_error(MOSQ_ERR_NO_CONN), -ENOTCONN);
 	assert_int_equal(dp_mqtt_error(MOSQ_ERR_CONN_LOST), -ENOTCONN);
+	assert_int_equal(dp_mqtt_error(MOSQ_ERR_TLS), -ENOTCONN);
 	assert_int_equal(of_socket(EPIPE), -ENOTCONN);
 	assert_int_equal(of_socket(ETIMEDOUT), -ENOTCONN);
 	assert_int_equal(of_socket(EHOSTUNREACH), -ENOTCONN);
