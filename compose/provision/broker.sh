@@ -3,134 +3,190 @@
 # are to end. Sourced by provision.
 #
 # BROKER_AT   where it is reached (127.0.0.1)
-# BROKER_PID  the process to be told that the list of the revoked has changed, or
-# BROKER_HUP  a file by which somebody is asked to tell it; neither: it is elsewhere
-# BROKER_FOLDER  where it has a copy of broker/mosquitto, if it does not read that itself
-# PLAIN_PORT  of other people's devices, without TLS (1884)
-# BROKER_LOGS, BROKER_RESTART  the commands that show its log and start it anew
+# BROKER_PID  its process, which SIGHUP tells that the list of the revoked has changed
+# BROKER_HUP  1: somebody else sends it that signal whenever there is a file .hup, and removes the file
+# BROKER      down: that it does not answer is no fault, it is stopped
 at=${BROKER_AT:-127.0.0.1}
-plain_port=${PLAIN_PORT:-1884}
-logs=${BROKER_LOGS:-docker compose logs mosquitto}
-restart=${BROKER_RESTART:-docker compose restart mosquitto}
-tmp=${TMPDIR:-/tmp}
 control='$CONTROL/dynamic-security/v1'
 
-# as NAME: how a client with this certificate connects.
+# tls NAME: how a client with this certificate connects.
 tls() { printf -- '--cafile %s/ca/ca.crt --cert %s/client.crt --key %s/client.key' "$dir" "$1" "$1"; }
 
-# door CRT KEY: open, shut (with what the broker said) or away, as a TLS connection finds it. Two
-# bytes that are no MQTT end it, so whoever is connected under this name stays so.
-door() {
-	tried=$(printf '\0\0' | timeout 5 openssl s_client -connect "$at:8883" -CAfile "$dir/ca/ca.crt" \
-		-verify_return_error -cert "$1" -key "$2" -quiet 2>&1) || :
-	case $tried in
-	*[Cc]"onnection refused"* | *"connect:errno"*) echo away ;;
-	*alert* | *"verify error"*) printf 'shut: %s\n' "$(printf '%s' "$tried" | sed -n 's/.*alert \(certificate [a-z ]*\|[a-z ]*\):.*/\1/p' | head -n 1)" ;;
-	*) echo open ;;
-	esac
-}
+# near: whether it runs here, from this folder.
+near() { [ -n "${BROKER_PID:-}" ] || [ "${BROKER_HUP:-}" = 1 ]; }
 
-# ask COMMAND...: of the plugin; each is a JSON object without a secret, as arguments of a
-# program can be read by others. What is to be removed may be gone already.
-ask() {
-	# shellcheck disable=SC2046 # a list of options
-	said=$(mosquitto_rr -h "$at" -p 8883 -V 5 $(tls "$dir/clients/_admin") -q 1 -W 5 \
-		-t "$control" -e "$control/response" \
-		-m "{\"commands\":[$(printf '%s\n' "$@" | joined)]}" 2>&1) || said="error: $said"
-	case $(printf '%s' "$said" | sed 's/"error":"[A-Z][a-z]* not found"//g') in
-	*'"error"'* | error:* | '') not_taken "$said" ;;
-	esac
-}
-
-not_taken() { fail "the broker at $at did not take it: $1. Its files are right: it will know after $restart"; }
-
-# ask_secretly DEVICE COMMAND: with a password in it; whether it was taken, an entry with it tells.
-ask_secretly() {
-	# shellcheck disable=SC2046 # a list of options
-	said=$(printf '{"commands":[%s]}' "$2" | mosquitto_pub -h "$at" -p 8883 -V 5 \
-		$(tls "$dir/clients/_admin") -q 1 -t "$control" -s 2>&1) || not_taken "$said"
-	sed -n 's/^user=/-u /p; s/^password=/-P /p' "$dir/devices/$1" >"$tmp/mosquitto_sub"
-	# What it asks for is refused either way; the question is whether it is let in.
-	said=$(XDG_CONFIG_HOME=$tmp mosquitto_sub -h "$at" -p "$plain_port" -V 5 -t none -E -W 5 2>&1) || :
-	rm "$tmp/mosquitto_sub"
-	case $said in
-	*'Connection error'* | *'onnection refused'*) not_taken "$said" ;;
-	esac
-}
-
-# tell_broker add|change|remove|password|list NAME
-tell_broker() {
-	admin=$dir/clients/_admin
-	case $(door "$admin/client.crt" "$admin/client.key") in
-	open) ;;
-	away)
-		echo "    no broker runs at $at: it will know at its next start"
-		return
-		;;
-	*) fail "the broker at $at does not let this folder's _admin in: is it another's broker? Its files in $shown are right" ;;
-	esac
-	case $1 in
-	add)
-		role=$(role_json "$2")
-		ask "{\"command\":\"createRole\",${role#\{}"
-		if [ -e "$dir/devices/$2" ]; then
-			client=$(printf '{"command":"createClient","username":"%s","roles":[{"rolename":"%s"}],"password":"%s"}' \
-				"$2" "$2" "$(sed -n 's/^password=//p' "$dir/devices/$2")")
-			ask_secretly "$2" "$client"
-		else
-			client=$(client_json "$2")
-			ask "{\"command\":\"createClient\",${client#\{}"
-		fi
-		;;
-	change)
-		role=$(role_json "$2")
-		ask "{\"command\":\"modifyRole\",${role#\{}"
-		;;
-	password)
-		ask_secretly "$2" "{\"command\":\"setClientPassword\",\"username\":\"$2\",\"password\":\"$(sed -n 's/^password=//p' "$dir/devices/$2")\"}"
-		;;
-	list | remove)
-		# The list first: a client that is only removed comes in again, without rights.
-		read_list "$2"
-		[ "$1" = list ] ||
-			ask "{\"command\":\"deleteClient\",\"username\":\"$2\"}" "{\"command\":\"deleteRole\",\"rolename\":\"$2\"}"
-		;;
-	esac
-}
-
-# here: whether the broker runs on this machine, so that it can be told to read anew.
-here() { [ -n "${BROKER_PID:-}" ] || [ -n "${BROKER_HUP:-}" ]; }
-
-# hup: it reads the list of the revoked anew. In Docker, who called us sends the signal.
+# hup: it reads its certificate and the list of the revoked again.
 hup() {
 	if [ -n "${BROKER_PID:-}" ]; then
-		kill -HUP "$BROKER_PID"
-		return
+		kill -HUP "$BROKER_PID" || fail "the broker's process $BROKER_PID is gone, so it was not told to read the list of the revoked: once it runs, this again"
+	elif [ "${BROKER_HUP:-}" = 1 ]; then
+		: >"$dir/.hup"
+		tries=100
+		while [ "$tries" -gt 0 ]; do
+			[ -e "$dir/.hup" ] || return 0
+			tries=$((tries - 1))
+			sleep 0.05
+		done
+		rm -f "$dir/.hup"
+		fail "the broker was not told within 5 s to read the list of the revoked: docker compose kill -s HUP mosquitto, then this again"
 	fi
-	: >"$BROKER_HUP"
-	for _ in $(seq 100); do
-		[ -e "$BROKER_HUP" ] || return 0
-		sleep 0.05
-	done
-	fail "the broker could not be told to read the list of the revoked: is it stopping? Run the same command again"
 }
 
-# read_list NAME: the broker reads whom the authority has revoked, and the door is tried.
-read_list() {
-	for pair in nodes/$1/publisher/node clients/$1/client; do
-		[ ! -e "$dir/$pair.crt" ] || break
-		pair=
+# door CRT KEY: how a TLS connection ends: open (let in), shut (with what the broker said), away
+# (no broker, or one that says nothing) or unreadable (CRT or KEY). Two bytes that are no MQTT end
+# it, so whoever is connected under this name stays so.
+door() {
+	ended=0
+	tried=$(printf '\0\0' | timeout 5 openssl s_client -connect "$at:8883" -CAfile "$dir/ca/ca.crt" \
+		-verify_return_error -cert "$1" -key "$2" -brief -ign_eof 2>&1) || ended=$?
+	case $ended:$tried in
+	*alert* | *"verify error"*) printf 'shut: %s\n' "$(printf '%s' "$tried" | sed -n 's/.*alert \(certificate [a-z ]*\|[a-z ]*\):.*/\1/p' | head -n 1)" ;;
+	*"Could not "* | *"nable to load"* | *"values mismatch"*) echo unreadable ;;
+	124:*) echo away ;;
+	# Only then has the handshake ended.
+	*"CONNECTION ESTABLISHED"*) echo open ;;
+	*) echo away ;;
+	esac
+}
+
+# way_in: what the door says to _admin; a broker that is just starting gets some seconds.
+way_in() {
+	for _ in 1 2 3 4; do
+		found=$(door "$dir/clients/_admin/client.crt" "$dir/clients/_admin/client.key")
+		[ "$found" = away ] && near && [ "${BROKER:-}" != down ] || break
+		sleep 1
 	done
-	[ -n "$pair" ] || return 0
-	if ! here; then
-		echo "    the broker is on another machine: $1 has no rights there from now on; that it is refused at the door takes the new broker.tar there (./start)"
-		return
+	echo "$found"
+}
+
+not_taken() { fail "the broker at $at did not take it: $1. The next command tells it again, so does this one once more"; }
+
+# listed_commands COMMAND...: as the plugin takes them.
+listed_commands() { printf '{"commands":[%s]}' "$(printf '%s\n' "$@" | joined)"; }
+
+# ask BESIDES COMMAND...: of the plugin; each is a JSON object without a secret, as arguments of a
+# program can be read by others. It may also answer BESIDES (an expression). What it answers is in
+# `said`.
+ask() {
+	besides=$1
+	shift
+	# shellcheck disable=SC2046 # a list of options
+	said=$(timeout 10 mosquitto_rr -h "$at" -p 8883 -V 5 $(tls "$dir/clients/_admin") -q 1 -W 5 \
+		-t "$control" -e "$control/response" -m "$(listed_commands "$@")" 2>&1) || said="error: $said"
+	case $(printf '%s' "$said" | sed "s/\"error\":\"[A-Z][a-z]* $besides\"//g") in
+	error:* | '') not_taken "no answer ${said#error: }" ;;
+	*'"error"'*) not_taken "$said" ;;
+	esac
+}
+
+# ask_secretly COMMAND...: with a secret in it, so by standard input, which mosquitto_rr has not.
+ask_secretly() {
+	# shellcheck disable=SC2046 # a list of options
+	said=$(listed_commands "$@" | timeout 10 mosquitto_pub -h "$at" -p 8883 -V 5 $(tls "$dir/clients/_admin") \
+		-q 1 -t "$control" -s 2>&1) || not_taken "$said"
+}
+
+# tell_one NAME [changed]: what it is now, whatever the broker knows. Who is known there already is
+# changed only if that is needed, as it ends the session.
+tell_one() {
+	if [ ! -e "$dir/identities/$1" ] || [ "$(fact "$1" state)" != active ] || [ "$1" = "${gone:-}" ]; then
+		ask 'not found' "{\"command\":\"deleteClient\",\"username\":\"$1\"}" "{\"command\":\"deleteRole\",\"rolename\":\"$1\"}"
+	elif [ -e "$dir/devices/$1" ]; then
+		tell_device "$@"
+	else
+		tell_certified "$@"
 	fi
-	hup
-	[ "$(fact "$1" state)" = revoked ] || return 0
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		case $(door "$dir/$pair.crt" "$dir/$pair.key") in shut*) return ;; esac
-		sleep 0.1
-	done
-	fail "the broker still lets $1's certificate in: its log says why it has not read $shown/broker/mosquitto/crl.pem ($logs)"
+}
+
+# command_json NAME JSON: a command with what that object says.
+command_json() { printf '{"command":"%s",%s\n' "$1" "${2#\{}"; }
+
+tell_certified() {
+	role=$(role_json "$1") client=$(client_json "$1")
+	ask 'already exists' "$(command_json createRole "$role")" "$(command_json createClient "$client")"
+	case ${2:-}:$said in
+	# As it was told before, or new there.
+	:*'Role already exists'*'Client already exists'*) ;;
+	*'already exists'*) ask '' "$(command_json modifyRole "$role")" "$(command_json modifyClient "$client")" ;;
+	esac
+}
+
+tell_device() {
+	role=$(role_json "$1") client=$(client_json "$1")
+	client="${client%\}},\"password\":\"$(sed -n 's/^password=//p' "$dir/devices/$1")\"}"
+	ask 'already exists' "$(command_json createRole "$role")"
+	if [ "${2:-}" = changed ]; then
+		ask_secretly "$(command_json createClient "$client")" "$(command_json modifyClient "$client")"
+	else
+		ask_secretly "$(command_json createClient "$client")"
+	fi
+	# What became of it was not answered.
+	ask '' "{\"command\":\"getClient\",\"username\":\"$1\"}"
+}
+
+# The file `behind` says of whom the broker does not know yet: a line a name, with `changed` where
+# it knows an older state. Each command tells it what an earlier one could not.
+is_behind() { [ -e "$dir/behind" ] && grep -qxF -e "$1" -e "$1 changed" "$dir/behind"; }
+
+# but_for LINE...: the other lines.
+but_for() {
+	[ ! -e "$dir/behind" ] || grep -vxF "$(printf '%s\n' "$@")" "$dir/behind" || :
+}
+
+mark_behind() {
+	{
+		but_for "$1" "$*"
+		echo "$*"
+	} | write "$dir/behind"
+}
+
+not_behind() {
+	[ -e "$dir/behind" ] || return 0
+	but_for "$1" "$1 changed" | write "$dir/behind"
+	[ -s "$dir/behind" ] || rm "$dir/behind"
+}
+
+# catch_up: what it was not told before.
+catch_up() {
+	[ -e "$dir/behind" ] || return 0
+	while read -r behind changed; do
+		tell_one "$behind" "$changed"
+		not_behind "$behind"
+	done <<-END
+		$(cat "$dir/behind")
+	END
+}
+
+# tell_broker NAME [changed]: `way` is what way_in has said.
+tell_broker() {
+	# On a full disk it is told all the same.
+	mark_behind "$@" || :
+	case ${way:=$(way_in)} in
+	open)
+		tell_one "$@"
+		not_behind "$1"
+		catch_up
+		;;
+	away)
+		if [ "${BROKER:-}" = down ]; then
+			echo "    the broker is down: it will know at its next start"
+		elif near; then
+			fail "the broker runs here and does not answer: docker compose logs mosquitto says why; then this again (BROKER=down if it is stopped)"
+		elif [ -n "${gone:-}" ]; then
+			fail "no broker answers at $at, so nobody was shut out yet: once it starts with this folder $gone is out; with BROKER_AT= where it runs, this again; BROKER=down if it is stopped"
+		else
+			echo "    no broker runs at $at: it will know at its next start"
+		fi
+		;;
+	*) fail "the broker at $at does not let this folder's _admin in ($way): is it another's broker? Its files in $shown are right" ;;
+	esac
+}
+
+# tell_all NAME [changed]: the running broker and the files learn of it.
+tell_all() {
+	failed=0
+	step tell_broker "$@"
+	step write_rights
+	step finish
+	return "$failed"
 }

@@ -10,49 +10,38 @@ shut=0 opened=0 wrong=0
 # make_check: who tries. The keys lie in a folder that `tidy` removes.
 make_check() {
 	revoked_certificate
+	make_list
+	hup
 	keys=$dir/.new-check
 	mkdir "$keys"
 	for node in "$one" "$two"; do
 		mkdir "$keys/$node"
 		issued "$node" "$keys/$node/client.key" "$keys/$node/client.crt" clientAuth
 		facts "$node" kind=node "since=$(now)" state=active
-		tell_broker add "$node"
+		tell_broker "$node"
 	done
 	new_device "$gadget"
-	tell_broker add "$gadget"
+	tell_broker "$gadget"
 	# Of somebody else: the same name, another authority.
 	mkdir "$keys/stranger"
 	certificate "$one" "$keys/stranger/client.key" "$keys/stranger/client.crt" -addext extendedKeyUsage=clientAuth
 }
 
-# revoked_certificate: one that is on the list for good, so that each check has one to try.
-revoked_certificate() {
-	revoked=$dir/ca/check
-	[ ! -e "$revoked/client.crt" ] || return 0
-	rm -rf "$revoked"
-	mkdir "$revoked.made"
-	issued provision-check "$revoked.made/client.key" "$revoked.made/client.crt" clientAuth
-	list_certificate "$revoked.made/client.crt"
-	make_list
-	hup
-	mv "$revoked.made" "$revoked"
-}
-
-# forget_check: everything that a check has made, also one that was interrupted.
+# forget_check: everything that a check has made, also one that was interrupted. A broker that
+# cannot be told is told by a later command.
 forget_check() {
 	left=
 	for mine in "$one" "$two" "$gadget"; do
+		rm -rf "$dir/ca/issued/$mine"
 		[ -e "$dir/identities/$mine" ] || continue
 		rm -f "$dir/identities/$mine" "$dir/devices/$mine"
 		left="$left $mine"
+		mark_behind "$mine"
 	done
 	rm -rf "$dir/.new-check"
 	[ -n "$left" ] || return 0
 	write_rights
-	comes_in "$dir/clients/_admin" || return 0
-	for mine in $left; do
-		ask "{\"command\":\"deleteClient\",\"username\":\"$mine\"}" "{\"command\":\"deleteRole\",\"rolename\":\"$mine\"}"
-	done
+	! comes_in "$dir/clients/_admin" || catch_up
 }
 
 # ---- ways in: each returns whether it was let through ----
@@ -73,12 +62,12 @@ by_certificate() {
 
 # by_password PORT USER PASSWORD PROGRAM OPTION...: in a file, as arguments can be read by others.
 by_password() {
-	port=$1 login=$tmp/$4
+	port=$1 login=/tmp/$4
 	printf -- '-u %s\n-P %s\n' "$2" "$3" >"$login"
 	shift 3
 	program=$1
 	shift
-	XDG_CONFIG_HOME=$tmp went "$program" -h "$at" -p "$port" -V 5 "$@" && through=0 || through=1
+	XDG_CONFIG_HOME=/tmp went "$program" -h "$at" -p "$port" -V 5 "$@" && through=0 || through=1
 	rm -f "$login"
 	return $through
 }
@@ -97,7 +86,7 @@ comes_in() { [ "$(door "$1/client.crt" "$1/client.key")" = open ]; }
 # Of QoS 0 nobody hears whether it may be sent: what counts is who comes in.
 stranger() { went mosquitto_pub -h "$at" -V 5 -q 0 -t none -m checked "$@"; }
 
-device() { by_password "$plain_port" "$gadget" "$word" "$@"; }
+device() { by_password 1884 "$gadget" "$word" "$@"; }
 
 # dies FOLDER TOPIC: whether a last will there, retained, comes to an operator. Who comes back
 # ends the session before it: by then the will is sent, or never.
@@ -147,11 +136,11 @@ try_coming_in() {
 	refuses "a certificate on the list of the revoked" comes_in "$dir/ca/check"
 	refuses "plain text on the port for TLS" stranger -p 8883
 	refuses "nobody, at the services' port" stranger -p 1883
-	refuses "nobody, at the devices' port" stranger -p "$plain_port"
+	refuses "nobody, at the devices' port" stranger -p 1884
 	refuses "nobody, at the devices' port for TLS" stranger -p 8884 --cafile "$dir/ca/ca.crt"
 	lets "a device comes in by its password" device mosquitto_pub -q 0 -t none -m checked
-	refuses "a device with a wrong password" by_password "$plain_port" "$gadget" guessed mosquitto_pub -q 0 -t none -m checked
-	refuses "a node's name without its certificate" by_password "$plain_port" "$one" guessed mosquitto_pub -q 0 -t none -m checked
+	refuses "a device with a wrong password" by_password 1884 "$gadget" guessed mosquitto_pub -q 0 -t none -m checked
+	refuses "a node's name without its certificate" by_password 1884 "$one" guessed mosquitto_pub -q 0 -t none -m checked
 }
 
 try_sending() {
@@ -192,12 +181,12 @@ try_hearing() {
 }
 
 check_doors() {
-	case $(door "$dir/clients/_admin/client.crt" "$dir/clients/_admin/client.key") in
+	case ${way:=$(way_in)} in
 	open) ;;
 	away) fail "no broker runs at $at: this tries the doors of one that does" ;;
 	*) fail "the broker at $at does not let this folder's _admin in: is it another's broker?" ;;
 	esac
-	here || fail "the broker runs on another machine: only there can all its doors be reached, so run this there"
+	near || fail "the broker runs on another machine: only there can all its doors be reached, so run this there"
 	trap forget_check EXIT
 	trap 'exit 130' INT TERM
 	make_check

@@ -1,9 +1,6 @@
 # shellcheck shell=sh disable=SC2154 # dir, inside: provision's
 # What each stack mounts: one folder a process, its owner's alone. Sourced by provision.
-#
-# BROKER_UID, SERVICE_UID  users, with a group of the same name or number, of mosquitto (1883) and
-#                          of the services (10001)
-broker_uid=${BROKER_UID:-1883} service_uid=${SERVICE_UID:-10001}
+broker_uid=1883 service_uid=10001
 
 # own PATH UID
 own() {
@@ -14,25 +11,18 @@ own() {
 # own_folders: after whatever was written.
 own_folders() {
 	own "$dir/broker/mosquitto" "$broker_uid"
-	for service in ingest retention-pruner dashboard; do own "$dir/broker/$service" "$service_uid"; done
+	for service in ingest retention-pruner dashboard; do
+		[ ! -d "$dir/broker/$service" ] || own "$dir/broker/$service" "$service_uid"
+	done
 }
 
 # write_rights: the file that the broker's plugin starts with; it writes it as well.
 write_rights() {
-	rights_json >"$dir/.new-rights"
-	give_broker "$dir/.new-rights" dynamic-security.json
-	rm "$dir/.new-rights"
-}
-
-# give_broker FILE NAME: to the broker, which may run, as this file of its folder: whole, and
-# already its own.
-give_broker() {
-	for of_broker in "$dir/broker/mosquitto" ${BROKER_FOLDER:+"$BROKER_FOLDER"}; do
-		cp "$1" "$of_broker/$2.made"
-		own "$of_broker/$2.made" "$broker_uid"
-		sync "$of_broker/$2.made"
-		mv -f "$of_broker/$2.made" "$of_broker/$2"
-	done
+	made=$dir/broker/mosquitto/dynamic-security.json.made
+	rights_json >"$made"
+	own "$made" "$broker_uid"
+	sync "$made"
+	mv -f "$made" "${made%.made}"
 }
 
 secret() { openssl rand -hex 24; }
@@ -112,7 +102,8 @@ new_node() {
 	# Without a file in identities/ it is what an interrupted one left.
 	rm -rf "$dir/nodes/$node"
 	mv "$made" "$dir/nodes/$node"
-	facts "$node" kind=node "since=$(now)" state=active ${platform:+"platform=linux/$platform"} "was=${WAS:-}"
+	# shellcheck disable=SC2086 # names, by space
+	facts "$node" kind=node "since=$(now)" state=active ${platform:+"platform=linux/$platform"} "was=$(echo ${WAS:-})"
 }
 
 # node_key NAME FOLDER
@@ -121,13 +112,18 @@ node_key() {
 	cp "$dir/ca/ca.crt" "$2/"
 }
 
-# node_env NAME: what its stack is set to, as lines of an .env.
-node_env() {
+# upstream: what the boards dial.
+upstream() {
 	first=$(cut -d, -f1 "$dir/addresses")
 	case $first in *:*) first="[$first]" ;; esac
+	echo "mqtts://$first:8883"
+}
+
+# node_env NAME: what its stack is set to, as lines of an .env.
+node_env() {
 	printf '%s\n' "# Who this board is: made by make provision-node, not to be changed by hand." \
 		"NODE_NAME=$1" "NODE_ACCESS=provisioned" "NODE_IDENTITY=./identity" \
-		"UPSTREAM_URL=mqtts://$first:8883" \
+		"UPSTREAM_URL=$(upstream)" \
 		"TLS_CA_FILE=/identity/ca.crt" "TLS_CERT_FILE=/identity/node.crt" "TLS_KEY_FILE=/identity/node.key"
 	[ "$prefix" = /data ] || echo "TOPIC_PREFIX=$prefix"
 	[ -z "${SENSORS:-}" ] || printf "SENSORS='%s'\n" "$SENSORS"
@@ -166,70 +162,29 @@ broker_folder() {
 	} >"$dir/broker/env"
 }
 
-# renew NAME: a new key or password. A certificate's older one counts until `revoke-old`.
-renew() {
-	[ "$(fact "$1" state)" = active ] || fail "$1 is revoked: make provision-node gives a new board another name"
-	case $(fact "$1" kind) in
-	node) renew_certificate "$1" "$dir/nodes/$1/publisher" node ;;
-	client) renew_certificate "$1" "$dir/clients/$1" client ;;
-	device)
-		new_device "$1"
-		write_rights
-		tell_broker password "$1"
-		;;
-	*) fail "$1: passwords of the stack's own services are made anew with the whole folder (README.md)" ;;
-	esac
-}
-
-# renew_certificate NAME FOLDER FILE
-renew_certificate() {
-	[ ! -e "$dir/ca/old-$1.crt" ] ||
-		fail "$1 has two keys already: make revoke-old NODE=$1 first, once its board has the new one"
-	made=$dir/.new-key
-	mkdir "$made"
-	issued "$1" "$made/key" "$made/crt" clientAuth
-	openssl verify -CAfile "$dir/ca/ca.crt" "$made/crt" >/dev/null || fail "the new certificate of $1 does not fit its authority; nothing was changed"
-	case $(door "$made/crt" "$made/key") in
-	shut*)
-		rm -rf "$made"
-		fail "the broker does not take the new key of $1, which keeps the one it has; $logs says why"
-		;;
-	esac
-	cp -p "$2/$3.crt" "$dir/ca/old-$1.crt"
-	chown "$(stat -c %u:%g "$2/$3.crt")" "$made/key" "$made/crt"
-	sync
-	mv "$made/crt" "$2/$3.crt"
-	mv "$made/key" "$2/$3.key"
-	rmdir "$made"
-	set_fact "$1" renewed "$(now)"
-}
-
-revoke_old() {
-	[ -e "$dir/ca/old-$1.crt" ] || fail "$1 has only one key"
-	list_certificate "$dir/ca/old-$1.crt"
-	make_list
-	rm "$dir/ca/old-$1.crt"
-	tell_broker list "$1"
-}
-
-# revoke NAME: rights, session and, where it has one, the certificate. Once more is no fault: it
-# is what to do when the broker could not be told.
-revoke() {
-	case $1 in
-	_ingest | _pruner | _health | _admin) fail "$1 is a part of the centre itself and cannot be revoked" ;;
-	esac
-	for crt in "$dir/nodes/$1/publisher/node.crt" "$dir/clients/$1/client.crt" "$dir/ca/old-$1.crt"; do
-		[ ! -e "$crt" ] || list_certificate "$crt"
+# new_addresses LIST: the broker is reached by others. Boards dial the first.
+new_addresses() {
+	make_server "$1"
+	printf '%s\n' "$1" | write "$dir/addresses"
+	for settings in "$dir"/nodes/*/env; do
+		[ -e "$settings" ] || continue
+		sed "s|^UPSTREAM_URL=.*|UPSTREAM_URL=$(upstream)|" "$settings" | write "$settings"
 	done
-	make_list
-	[ "$(fact "$1" state)" = revoked ] || set_fact "$1" revoked "$(now)"
-	set_fact "$1" state revoked
-	# The broker first, as the file of a thousand takes seconds; and whatever came of that, the
-	# file, from which it starts.
-	told=0
-	(tell_broker remove "$1") || told=1
-	write_rights
-	return "$told"
+	failed=0
+	step hup
+	step finish
+	near || echo "    the broker has to read its new certificate: docker compose restart mosquitto, where it runs"
+	echo "    each board that is to dial $(upstream) needs its bundle anew (ci/bundle.sh NAME)"
+	return "$failed"
+}
+
+# finish: of a command that changed what the broker's stack mounts. Success is said once it is on the disk.
+finish() {
+	if [ -e "$dir/broker.tar" ]; then
+		rm -f "$dir/broker.tar"
+		echo "    $shown/broker.tar was of before and is gone: if the broker runs from it, ci/bundle.sh broker, unpack it there, ./start"
+	fi
+	sync -f "$dir"
 }
 
 # list: a line an identity.

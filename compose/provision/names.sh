@@ -42,7 +42,30 @@ check_client() {
 	*) fail "CLIENT=$1: operator, homeassistant or dashboard, and for more than one of a kind operator-anna and so on" ;;
 	esac
 	valid "${1#_}" || fail "CLIENT=$1: after the dash stand 1 to 50 of A-Z a-z 0-9 - . _"
-	need_new "_${1#_}"
+}
+
+# check_setting VALUE WHAT: it becomes a line of settings, between quotes.
+check_setting() {
+	case $1 in
+	*\'* | *'
+'*) fail "$2=$1 has a quote or a line break: write that line into the board's settings.env yourself" ;;
+	esac
+}
+
+# check_was NAME: former names that nobody else has.
+check_was() {
+	for old in ${WAS:-}; do
+		check_name "$old" WAS
+		if [ -e "$dir/identities/$old" ] && [ "$(fact "$old" state)" = active ]; then
+			fail "WAS=$old: $old is a $(fact "$old" kind) that may come in itself; make revoke NODE=$old first if $1 was called so"
+		fi
+	done
+}
+
+check_prefix() {
+	case $1 in
+	*[+#\"\'\\\$[:space:][:cntrl:]]* | */ | [!/]*) fail "TOPIC_PREFIX=$1: it begins with a slash, ends with none, and has no + # quote, dollar, backslash or space" ;;
+	esac
 }
 
 # check_addresses LIST WHAT
@@ -77,7 +100,7 @@ kind_of() {
 }
 
 # fact NAME KEY: of an identity; nothing where it has none.
-fact() { sed -n "s/^$2=//p" "$dir/identities/$1" | head -n 1; }
+fact() { [ ! -e "$dir/identities/$1" ] || sed -n "s/^$2=//p" "$dir/identities/$1" | head -n 1; }
 
 # facts NAME KEY=VALUE...: a new identity.
 facts() {
@@ -107,10 +130,10 @@ need_new() {
 	[ ! -e "$dir/identities/$1" ] || fail "$1 has an identity already ($(fact "$1" kind), since $(fact "$1" since)): make identities lists them. A new key for it: make provision-renew NODE=$1"
 }
 
-# check_known NAME KIND|any
+# check_known NAME [KIND]
 check_known() {
 	if valid "${1#_}" && [ -e "$dir/identities/$1" ]; then
-		[ "$2" = any ] || [ "$(fact "$1" kind)" = "$2" ] || fail "$1 is a $(fact "$1" kind), not a $2"
+		[ -z "${2:-}" ] || [ "$(fact "$1" kind)" = "$2" ] || fail "$1 is a $(fact "$1" kind), not a $2"
 		return
 	fi
 	fail "$1: nobody has this name. There are: $(everybody | tr '\n' ' ')"

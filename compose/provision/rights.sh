@@ -111,9 +111,10 @@ client_json() {
 
 role_json() { printf '{"rolename":"%s","acls":[%s]}\n' "$1" "$(rules "$1" | joined)"; }
 
+# active: who may come in; `gone` is just being revoked.
 active() {
 	for each in $(everybody); do
-		[ "$(fact "$each" state)" != active ] || echo "$each"
+		[ "$(fact "$each" state)" != active ] || [ "$each" = "${gone:-}" ] || echo "$each"
 	done
 }
 
