@@ -155,6 +155,8 @@ catch_up() {
 	done <<-END
 		$(cat "$dir/behind")
 	END
+	# Nor has it read the list that an earlier one made.
+	hup
 }
 
 # tell_broker NAME [changed]: `way` is what way_in has said.

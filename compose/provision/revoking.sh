@@ -30,7 +30,7 @@ has_certificate() {
 # it is what to do when something failed.
 revoke() {
 	case $1 in
-	_ingest | _pruner | _health | _admin) fail "$1 is a part of the centre itself and cannot be revoked" ;;
+	_ingest | _pruner | _health | _admin | broker | provision-check) fail "$1 is a part of the centre itself and cannot be revoked" ;;
 	esac
 	failed=0 gone=$1
 	step mark_revoked "$1"
@@ -44,7 +44,8 @@ revoke() {
 }
 
 mark_revoked() {
-	[ "$(fact "$1" state)" != revoked ] || return 0
+	# What `server` has made has certificates only.
+	[ -e "$dir/identities/$1" ] && [ "$(fact "$1" state)" != revoked ] || return 0
 	set_fact "$1" revoked "$(now)"
 	set_fact "$1" state revoked
 }
@@ -54,9 +55,10 @@ mark_revoked() {
 shut_out() {
 	list_certificates "$1" "$2"
 	make_list
+	# One that hangs finds the signal when it goes on.
+	[ "$way:${BROKER:-}" = away:down ] || hup
 	# What that means has been said.
-	[ "$way" = open ] || return 0
-	hup
+	[ "$way" != away ] || return 0
 	for pair in "$3" "$dir/ca/check/client"; do
 		if [ -e "$pair.crt" ] && [ -e "$pair.key" ]; then need_shut "$1" "$pair"; fi
 	done

@@ -69,7 +69,7 @@ class Broken:
 @pytest.fixture(scope="module")
 def broken(new_identities, tmp_path_factory):
     identities = new_identities("broken", nodes=["bob", "revoked"])
-    identities.run("revoke", "revoked")
+    identities.run("revoke", "revoked", BROKER="down")
     broken = Broken(identities, tmp_path_factory.mktemp("broken"))
     try:
         yield broken

@@ -53,8 +53,8 @@ def town(new_stack, new_identities, tmp_path_factory):
         identities.run("device", name)
     for name in CLIENTS:
         identities.run("client", name)
-    identities.run("revoke", "revoked")
-    identities.run("revoke", "revoked-gadget")
+    identities.run("revoke", "revoked", BROKER="down")
+    identities.run("revoke", "revoked-gadget", BROKER="down")
     port = free_port()
     broker = new_stack("doors", "broker.yml", MQTTS_PORT=port, **identities.broker())
     broker.up()
