@@ -54,6 +54,7 @@ mark_revoked() {
 # refuse PAIR, one of them, and the one that is always on it.
 shut_out() {
 	list_certificates "$1" "$2"
+	[ ! -e "$dir/ca/check/client.crt" ] || keep revoked "$dir/ca/check/client.crt"
 	make_list
 	# One that hangs finds the signal when it goes on.
 	[ "$way:${BROKER:-}" = away:down ] || hup
