@@ -16,7 +16,7 @@ DESTDIR ?=
 PREFIX ?= /usr
 
 .PHONY: help up readings dead-letters tail down clean-data provision provision-node provision-device \
-	provision-client provision-server provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
+	provision-client provision-server provision-addresses provision-renew revoke revoke-old identities provision-check images push pull sbom reproduce dev-image \
 	test lint unit integration fault e2e rig test-rig test-fault test-identity test-mixed test-images test-provision test-native \
 	bench bench-full bench-wear bench-wire bench-identity bench-images shell native install uninstall
 
@@ -57,6 +57,9 @@ provision-client: ## a certificate for a person or a program: CLIENT=operator-an
 
 provision-server: ## certificates for a PostgreSQL elsewhere: SERVER=db.example.org
 	@$(IDENTITIES) ci/provision.sh server $(SERVER)
+
+provision-addresses: ## the broker's new names and addresses: BROKER=broker.local,192.168.0.20
+	@$(IDENTITIES) ci/provision.sh addresses $(BROKER)
 
 provision-renew: ## a new key and bundle for NODE=, or DEVICE=, CLIENT=; the old key counts until revoke-old
 	@$(IDENTITIES) ci/provision.sh renew $(or $(NODE),$(DEVICE),$(CLIENT))

@@ -115,13 +115,10 @@ sign_list() {
 	printf '%08X\n' "$((${number:-0} + 1))" >"$work/crlnumber"
 	quietly openssl ca -config "$here/openssl.cnf" -cert "$dir/ca/ca.crt" -keyfile "$dir/ca/ca.key" -gencrl \
 		-crl_lastupdate 700101000000Z -crl_nextupdate 99991231235959Z -out "$work/crl.pem"
-	cp "$work/crl.pem" "${list%.pem}.made"
-	sync "${list%.pem}.made"
-	on_list "${list%.pem}.made" >"$work/after"
+	on_list "$work/crl.pem" >"$work/after"
 	same "$work/after" "$work/wanted" ||
 		fail "the list of the revoked did not come out whole (is the disk full?): the broker keeps the one it has"
-	own "${list%.pem}.made" "$broker_uid"
-	mv -f "${list%.pem}.made" "$list"
+	give_broker "$work/crl.pem" crl.pem
 	write "$dir/ca/crl.pem" <"$work/crl.pem"
 }
 

@@ -4,31 +4,38 @@
 #
 # BROKER_AT   where it is reached (127.0.0.1)
 # BROKER_PID  its process, which SIGHUP tells that the list of the revoked has changed
-# BROKER_HUP  1: somebody else sends it that signal whenever there is a file .hup, and removes the file
+# BROKER_HUP  a file: whoever called us sends that signal when it is there, and removes it
+# BROKER_FOLDER  where it has a copy of broker/mosquitto, if it does not read that itself
+# PLAIN_PORT  of other people's devices, without TLS (1884)
+# BROKER_LOGS, BROKER_RESTART  the commands that show its log and start it anew
 # BROKER      down: that it does not answer is no fault, it is stopped
 at=${BROKER_AT:-127.0.0.1}
+plain_port=${PLAIN_PORT:-1884}
+logs=${BROKER_LOGS:-docker compose logs mosquitto}
+restart=${BROKER_RESTART:-docker compose restart mosquitto}
+tmp=${TMPDIR:-/tmp}
 control='$CONTROL/dynamic-security/v1'
 
 # tls NAME: how a client with this certificate connects.
 tls() { printf -- '--cafile %s/ca/ca.crt --cert %s/client.crt --key %s/client.key' "$dir" "$1" "$1"; }
 
 # near: whether it runs here, from this folder.
-near() { [ -n "${BROKER_PID:-}" ] || [ "${BROKER_HUP:-}" = 1 ]; }
+near() { [ -n "${BROKER_PID:-}" ] || [ -n "${BROKER_HUP:-}" ]; }
 
 # hup: it reads its certificate and the list of the revoked again.
 hup() {
 	if [ -n "${BROKER_PID:-}" ]; then
 		kill -HUP "$BROKER_PID" || fail "the broker's process $BROKER_PID is gone, so it was not told to read the list of the revoked: once it runs, this again"
-	elif [ "${BROKER_HUP:-}" = 1 ]; then
-		: >"$dir/.hup"
+	elif [ -n "${BROKER_HUP:-}" ]; then
+		: >"$BROKER_HUP"
 		tries=100
 		while [ "$tries" -gt 0 ]; do
-			[ -e "$dir/.hup" ] || return 0
+			[ -e "$BROKER_HUP" ] || return 0
 			tries=$((tries - 1))
 			sleep 0.05
 		done
-		rm -f "$dir/.hup"
-		fail "the broker was not told within 5 s to read the list of the revoked: docker compose kill -s HUP mosquitto, then this again"
+		rm -f "$BROKER_HUP"
+		fail "the broker was not told within 5 s to read the list of the revoked: this again"
 	fi
 }
 
@@ -173,7 +180,7 @@ tell_broker() {
 		if [ "${BROKER:-}" = down ]; then
 			echo "    the broker is down: it will know at its next start"
 		elif near; then
-			fail "the broker runs here and does not answer: docker compose logs mosquitto says why; then this again (BROKER=down if it is stopped)"
+			fail "the broker runs here and does not answer: $logs says why; then this again (BROKER=down if it is stopped)"
 		elif [ -n "${gone:-}" ]; then
 			fail "no broker answers at $at, so nobody was shut out yet: once it starts with this folder $gone is out; with BROKER_AT= where it runs, this again; BROKER=down if it is stopped"
 		else

@@ -62,12 +62,12 @@ by_certificate() {
 
 # by_password PORT USER PASSWORD PROGRAM OPTION...: in a file, as arguments can be read by others.
 by_password() {
-	port=$1 login=/tmp/$4
+	port=$1 login=$tmp/$4
 	printf -- '-u %s\n-P %s\n' "$2" "$3" >"$login"
 	shift 3
 	program=$1
 	shift
-	XDG_CONFIG_HOME=/tmp went "$program" -h "$at" -p "$port" -V 5 "$@" && through=0 || through=1
+	XDG_CONFIG_HOME=$tmp went "$program" -h "$at" -p "$port" -V 5 "$@" && through=0 || through=1
 	rm -f "$login"
 	return $through
 }
@@ -86,7 +86,7 @@ comes_in() { [ "$(door "$1/client.crt" "$1/client.key")" = open ]; }
 # Of QoS 0 nobody hears whether it may be sent: what counts is who comes in.
 stranger() { went mosquitto_pub -h "$at" -V 5 -q 0 -t none -m checked "$@"; }
 
-device() { by_password 1884 "$gadget" "$word" "$@"; }
+device() { by_password "$plain_port" "$gadget" "$word" "$@"; }
 
 # dies FOLDER TOPIC: whether a last will there, retained, comes to an operator. Who comes back
 # ends the session before it: by then the will is sent, or never.
@@ -136,11 +136,11 @@ try_coming_in() {
 	refuses "a certificate on the list of the revoked" comes_in "$dir/ca/check"
 	refuses "plain text on the port for TLS" stranger -p 8883
 	refuses "nobody, at the services' port" stranger -p 1883
-	refuses "nobody, at the devices' port" stranger -p 1884
+	refuses "nobody, at the devices' port" stranger -p "$plain_port"
 	refuses "nobody, at the devices' port for TLS" stranger -p 8884 --cafile "$dir/ca/ca.crt"
 	lets "a device comes in by its password" device mosquitto_pub -q 0 -t none -m checked
-	refuses "a device with a wrong password" by_password 1884 "$gadget" guessed mosquitto_pub -q 0 -t none -m checked
-	refuses "a node's name without its certificate" by_password 1884 "$one" guessed mosquitto_pub -q 0 -t none -m checked
+	refuses "a device with a wrong password" by_password "$plain_port" "$gadget" guessed mosquitto_pub -q 0 -t none -m checked
+	refuses "a node's name without its certificate" by_password "$plain_port" "$one" guessed mosquitto_pub -q 0 -t none -m checked
 }
 
 try_sending() {

@@ -1,6 +1,9 @@
 # shellcheck shell=sh disable=SC2154 # dir, inside: provision's
 # What each stack mounts: one folder a process, its owner's alone. Sourced by provision.
-broker_uid=1883 service_uid=10001
+#
+# BROKER_UID, SERVICE_UID  users, with a group of the same name or number, of mosquitto (1883) and
+#                          of the services (10001)
+broker_uid=${BROKER_UID:-1883} service_uid=${SERVICE_UID:-10001}
 
 # own PATH UID
 own() {
@@ -18,11 +21,20 @@ own_folders() {
 
 # write_rights: the file that the broker's plugin starts with; it writes it as well.
 write_rights() {
-	made=$dir/broker/mosquitto/dynamic-security.json.made
-	rights_json >"$made"
-	own "$made" "$broker_uid"
-	sync "$made"
-	mv -f "$made" "${made%.made}"
+	rights_json >"$dir/.new-rights"
+	give_broker "$dir/.new-rights" dynamic-security.json
+	rm "$dir/.new-rights"
+}
+
+# give_broker FILE NAME: to the broker, which may run, as this file of its folder: whole, and
+# already its own.
+give_broker() {
+	for of_broker in "$dir/broker/mosquitto" ${BROKER_FOLDER:+"$BROKER_FOLDER"}; do
+		cp "$1" "$of_broker/$2.made"
+		own "$of_broker/$2.made" "$broker_uid"
+		sync "$of_broker/$2.made"
+		mv -f "$of_broker/$2.made" "$of_broker/$2"
+	done
 }
 
 secret() { openssl rand -hex 24; }
@@ -173,7 +185,7 @@ new_addresses() {
 	failed=0
 	step hup
 	step finish
-	near || echo "    the broker has to read its new certificate: docker compose restart mosquitto, where it runs"
+	near || echo "    the broker has to read its new certificate: $restart, where it runs"
 	echo "    each board that is to dial $(upstream) needs its bundle anew (ci/bundle.sh NAME)"
 	return "$failed"
 }

@@ -73,7 +73,7 @@ need_shut() {
 		sleep 0.1
 	done
 	near || fail "the broker at $at is on another machine and still lets $1's certificate in: ci/bundle.sh broker, unpack the new broker.tar there, ./start, then this again"
-	fail "the broker still lets $1's certificate in ($found): its log says why it has not read $shown/broker/mosquitto/crl.pem (docker compose logs mosquitto), or it was started from the broker.tar of another folder; then this again"
+	fail "the broker still lets $1's certificate in ($found): its log says why it has not read $shown/broker/mosquitto/crl.pem ($logs), or it was started from the broker.tar of another folder; then this again"
 }
 
 # revoke_old NAME: every key but the last.
@@ -121,7 +121,7 @@ renew_certificate() {
 	case $(door "$made/crt" "$made/key") in
 	shut*)
 		rm -rf "$made"
-		fail "the broker does not take the new key of $1, which keeps the one it has; docker compose logs mosquitto says why"
+		fail "the broker does not take the new key of $1, which keeps the one it has; $logs says why"
 		;;
 	esac
 	write "$dir/ca/old-$1.key" <"$2.key"

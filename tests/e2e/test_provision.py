@@ -4,7 +4,7 @@ what cannot be done is one line with what to do."""
 import socket
 
 import pytest
-from stack import DEV_IMAGE, docker, image
+from stack import Tools, docker, image
 from town import Town
 from wire import Ended
 
@@ -26,7 +26,12 @@ def centre(new_stack, new_identities):
     stack.up()
     stack.all_healthy()
     stack.identities = identities
-    return stack
+    mount = ["-v", f"{identities.path}:/identities:ro"]
+    stack.tools = Tools(*mount, "--network", f"{stack.project}_default")
+    try:
+        yield stack
+    finally:
+        stack.tools.remove()
 
 
 def provision(centre, *arguments, check=True, **settings):
@@ -34,9 +39,8 @@ def provision(centre, *arguments, check=True, **settings):
 
 
 def in_folder(centre, command):
-    """As root, in the folder of identities, with the tools of the provision image."""
-    mount = ["-v", f"{centre.identities.path}:/i", "-w", "/i", "--network", "none"]
-    return docker("run", "--rm", *mount, "--entrypoint", "/bin/sh", image("provision"), "-ec", command).stdout
+    """As root, in the folder of identities."""
+    return centre.identities.sh(command)
 
 
 def refusal(centre, *arguments, **settings):
@@ -49,13 +53,11 @@ def refusal(centre, *arguments, **settings):
 
 def publish(centre, folder, topic, *more, tool="mosquitto_pub"):
     """mosquitto's own tool with the certificate of a folder, inside the stack's network."""
-    mounts = ["-v", f"{centre.identities.path}:/identities:ro", "--network", f"{centre.project}_default"]
     name = "node" if folder.startswith("nodes") else "client"
     files = f"/identities/{folder}"
     words = ["-h", "mosquitto", "-p", "8883", "-V", "5", "-q", "1", "-t", topic, *more]
     words += ["--cafile", f"{files}/ca.crt", "--cert", f"{files}/{name}.crt", "--key", f"{files}/{name}.key"]
-    command = [*mounts, "--entrypoint", tool, image("provision"), *words]
-    return docker("run", "--rm", *command, check=False)
+    return centre.tools.run(tool, *words, check=False)
 
 
 def refused(sent):
@@ -111,9 +113,7 @@ def test_who_is_revoked_is_out_also_after_a_restart(centre):
 
 
 def test_a_new_key_is_tried_before_the_old_one_goes(centre):
-    mount = ["-v", f"{centre.identities.path}:/i"]
-    copy = "mkdir -p /i/nodes/old && cp -r /i/nodes/cellar/publisher /i/nodes/old/"
-    docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "sh", "-c", copy)
+    in_folder(centre, "mkdir -p nodes/old && cp -r nodes/cellar/publisher nodes/old/")
     provision(centre, "renew", "cellar")
     arrives(centre, "nodes/old/publisher", "/data/cellar", 24.5)
     arrives(centre, "nodes/cellar/publisher", "/data/cellar", 25.5)
@@ -167,12 +167,11 @@ def test_a_renamed_node_sends_what_it_has_under_its_old_name(centre):
 def test_a_device_comes_in_by_its_password(centre):
     provision(centre, "device", "esp1")
     words = dict(line.split("=", 1) for line in centre.identities.read("devices/esp1").splitlines())
-    network = ["--network", f"{centre.project}_default"]
 
     def send(topic, password):
         login = ["-u", words["user"], "-P", password, "-V", "5", "-q", "1"]
         command = ["mosquitto_pub", "-h", "mosquitto", "-p", "1884", *login, "-t", topic]
-        return docker("run", "--rm", *network, DEV_IMAGE, *command, "-m", '{"temperature":27.5}', check=False)
+        return centre.tools.run(*command, "-m", '{"temperature":27.5}', check=False)
 
     assert not refused(send("/data/esp1", words["password"]))
     eventually(lambda: "27.5" in stored(centre, "/data/esp1"), "it is stored", 30)
@@ -239,7 +238,7 @@ def test_without_the_authority_s_key_all_goes_on_but_what_needs_it(centre):
 
 
 def test_an_authority_that_is_away_is_not_made_anew(centre):
-    in_folder(centre, "mv ca /i/away")
+    in_folder(centre, "mv ca away")
     try:
         assert "put it back" in refusal(centre, "init", BROKER="broker.local")
         assert "put it back" in refusal(centre, "list")
@@ -323,10 +322,7 @@ def test_the_broker_gets_other_addresses(centre):
 
 def test_what_an_interruption_left_is_made_anew(centre):
     """A power cut between a node's folder and its entry, and one amid its making."""
-    mount = ["-v", f"{centre.identities.path}:/i"]
-    left = "mkdir -p /i/nodes/shed/publisher /i/nodes/.new-shed/publisher && touch /i/nodes/.new-shed/publisher/node.key"
-    docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "sh", "-c", left)
+    in_folder(centre, "mkdir -p nodes/shed/publisher nodes/.new-shed/publisher; touch nodes/.new-shed/publisher/node.key")
     provision(centre, "node", "shed")
     arrives(centre, "nodes/shed/publisher", "/data/shed", 29.5)
-    found = docker("run", "--rm", "--user", "0", *mount, DEV_IMAGE, "ls", "-A", "/i/nodes").stdout.split()
-    assert ".new-shed" not in found
+    assert ".new-shed" not in in_folder(centre, "ls -A nodes").split()
