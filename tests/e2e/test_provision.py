@@ -290,11 +290,11 @@ def test_what_the_broker_was_not_told_it_is_told_by_the_next_command(centre):
 def test_a_broker_that_hangs_is_not_taken_for_a_door_that_is_shut(centre):
     provision(centre, "node", "hung")
     broker = centre.container("mosquitto").id
-    docker("pause", broker)
+    docker("kill", "--signal", "STOP", broker)
     try:
         assert "does not answer" in refusal(centre, "revoke", "hung")
     finally:
-        docker("unpause", broker)
+        docker("kill", "--signal", "CONT", broker)
     provision(centre, "revoke", "hung")
     assert shut_out(knocks(centre, "nodes/hung/publisher"))
 
