@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from harness import BoardClock, Peer, eventually
+from harness import Peer, eventually
 from harness.byte_lock import held_byte
 from harness.peer import new_stream, senml
 from harness.pruning import DAY_S, at, reports, said, watching
@@ -46,26 +46,6 @@ def two_ingests(lab, central):
 
 LOST = "another replica takes the plain messages now"
 OVER = "the lease for plain messages cannot be renewed; another replica may take them"
-
-
-def test_the_session_gets_its_end_with_the_clock(lab, central):
-    """Messages come all the time; none is lost or stored twice while ingest connects anew."""
-    clock = BoardClock(lab.directory, synchronised=False)
-    ingest = lab.ingest(central, CLOCK_FILE=clock.path)
-    device = lab.client(central)
-    until_stored(lab, device, 1)
-    clock.set()
-    values = []
-
-    def anew():
-        values.append(10 + len(values))
-        publish(device, values[-1])
-        return len(said(ingest, "taking plain messages")) == 2
-
-    eventually(anew, "ingest connects anew")
-    until_stored(lab, device, 2)
-    eventually(lambda: stored(lab)[values[-1]], "what came meanwhile is stored")
-    assert [value for value in values if stored(lab)[value] != 1] == []
 
 
 @pytest.mark.stores
