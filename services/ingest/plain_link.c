@@ -32,7 +32,6 @@ static void on_disconnect(void *data)
 static void on_message(void *data, const struct dp_bus_message *message)
 {
 	struct plain_link *link = data;
-	link->holding = true;
 	link->options.message(link->options.data, message);
 }
 
@@ -41,18 +40,12 @@ static void on_message(void *data, const struct dp_bus_message *message)
  * that is set late jumps over the seven days, and the broker would drop what waits for an
  * ingest that is away just then.
  */
-static bool clock_is_sure(const struct plain_link *link)
-{
-	return dp_clock_mark(link->options.clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch) ==
-	       DP_CLOCK_SYNCED;
-}
-
-/* Of a connection that begins. */
 static uint32_t session_expiry(void *data)
 {
-	struct plain_link *link = data;
-	link->endless = !clock_is_sure(link);
-	return link->endless ? DP_SESSION_NEVER_ENDS : SESSION_S;
+	const struct plain_link *link = data;
+	enum dp_clock_mark mark =
+		dp_clock_mark(link->options.clock, DP_CLOCK_TRUST_AUTO, dp_build_epoch);
+	return mark == DP_CLOCK_SYNCED ? SESSION_S : DP_SESSION_NEVER_ENDS;
 }
 
 static void connect_bus(struct plain_link *link)
@@ -82,7 +75,6 @@ static void disconnect(struct plain_link *link)
 		return;
 	dp_bus_close(link->bus, NULL);
 	link->bus = NULL;
-	link->holding = false;
 	link->options.gone(link->options.data);
 }
 
@@ -92,35 +84,14 @@ static void lose(struct plain_link *link)
 	disconnect(link);
 }
 
-/*
- * Once the clock is synchronised the session gets its seven days, or the broker would keep
- * messages for ever for an ingest that does not come back. Only a connection can say so;
- * nothing is held back just now, so nothing comes twice. The next job connects.
- */
-static void bound_session(struct plain_link *link)
-{
-	if (link->bus == NULL || link->stopping || !link->endless ||
-		!dp_bus_connected(link->bus) || !clock_is_sure(link))
-		return;
-	dp_log(DP_LOG_INFO,
-		"the clock is synchronised: connecting anew for plain messages, so that "
-		"the broker keeps them for seven days and not for ever",
-		NULL);
-	disconnect(link);
-	plain_link_hasten(link);
-}
-
 void plain_link_committed(struct plain_link *link, bool all)
 {
 	if (link->bus == NULL)
 		return;
-	if (!link->lease.held) {
+	if (!link->lease.held)
 		lose(link);
-	} else if (all) {
+	else if (all)
 		dp_bus_release(link->bus);
-		link->holding = false;
-		bound_session(link);
-	}
 }
 
 void plain_link_pause(struct plain_link *link, bool pause)
@@ -139,8 +110,6 @@ const char *plain_link_health(const struct plain_link *link)
 static void on_renew(uv_timer_t *timer)
 {
 	struct plain_link *link = timer->data;
-	if (!link->holding)
-		bound_session(link);
 	link->renew_due = true;
 	timer_start(timer, on_renew, LEASE_EVERY_MS);
 }

@@ -33,8 +33,6 @@ struct plain_link {
 	bool renew_due; /**< with the next job */
 	bool in_job;	/**< which has the lease */
 	bool stopping;
-	bool holding;	  /**< messages have come that are not acknowledged yet */
-	bool endless;	  /**< the broker keeps the session of this connection for ever */
 	int last_error;	  /**< of renewing the lease */
 	int64_t asked_ms; /**< when the job began that renews it */
 	uv_timer_t renew_timer, end_timer;

@@ -1,7 +1,6 @@
 /* The connection of plain messages and its lease, with the test as store and as broker. */
 #include "fake_bus.h"
 #include "ingest/plain_link.h"
-#include "timer.h"
 #include "version.h"
 
 struct owner {
@@ -144,70 +143,6 @@ static void test_the_session_ends_by_a_synchronised_clock_only(void **state)
 		assert_int_equal(fake_bus.options.session_expiry(fake_bus.options.data),
 			rows[i].expiry_s);
 	}
-	end(owner);
-}
-
-/* What a connection says that begins while the clock is so. @return how long */
-static uint32_t say_expiry(struct owner *owner, int is_synchronised)
-{
-	owner->wall_us = (dp_build_epoch + 1) * INT64_C(1000000);
-	owner->synchronised = is_synchronised;
-	return fake_bus.options.session_expiry(fake_bus.options.data);
-}
-
-static void send_message(void)
-{
-	const struct dp_bus_message message = {.topic = "/data/n"};
-	fake_bus.options.on_message(fake_bus.options.data, &message);
-}
-
-/* It is time to renew the lease. */
-static void tick(struct owner *owner)
-{
-	owner->link.renew_due = false;
-	timer_start(&owner->link.renew_timer, owner->link.renew_timer.timer_cb, 0);
-	while (!owner->link.renew_due)
-		uv_run(&owner->loop, UV_RUN_ONCE);
-}
-
-static void assert_connected_anew(struct owner *owner, bool anew)
-{
-	unsigned opened = fake_bus.opened;
-	assert_int_equal(owner->link.bus == NULL, anew);
-	plain_link_hasten(&owner->link);
-	do_job(owner, 0, true);
-	assert_int_equal(fake_bus.opened, opened + anew);
-	if (anew)
-		fake_bus_set_up(true);
-}
-
-static void test_a_session_without_end_gets_one_with_the_clock(void **state)
-{
-	(void)state;
-	struct owner *owner = begin_connected();
-	assert_int_equal(say_expiry(owner, 0), DP_SESSION_NEVER_ENDS);
-	tick(owner);
-	assert_connected_anew(owner, false);
-	/* What is held back would come twice. */
-	owner->synchronised = 1;
-	send_message();
-	tick(owner);
-	plain_link_committed(&owner->link, false);
-	assert_connected_anew(owner, false);
-	plain_link_committed(&owner->link, true);
-	assert_int_equal(fake_bus.released, 1);
-	assert_int_equal(owner->gone, 1);
-	assert_connected_anew(owner, true);
-	assert_int_equal(say_expiry(owner, 1), 7 * 86400);
-	/* Once. */
-	plain_link_committed(&owner->link, true);
-	tick(owner);
-	assert_connected_anew(owner, false);
-	/* Where nothing comes as well. */
-	assert_int_equal(say_expiry(owner, 0), DP_SESSION_NEVER_ENDS);
-	owner->synchronised = 1;
-	tick(owner);
-	assert_connected_anew(owner, true);
 	end(owner);
 }
 
@@ -355,7 +290,6 @@ int main(void)
 		cmocka_unit_test(test_with_the_lease_it_connects),
 		cmocka_unit_test(test_another_prefix_is_another_session),
 		cmocka_unit_test(test_the_session_ends_by_a_synchronised_clock_only),
-		cmocka_unit_test(test_a_session_without_end_gets_one_with_the_clock),
 		cmocka_unit_test(test_without_the_lease_or_the_claim_it_does_not),
 		cmocka_unit_test(test_only_what_is_all_stored_is_acknowledged),
 		cmocka_unit_test(
