@@ -36,11 +36,21 @@ revoke() {
 	step mark_revoked "$1"
 	way=$(way_in)
 	step tell_broker "$1"
-	if has_certificate "$1"; then step shut_out "$1" '' "$(pair_of "$1")"; fi
+	if has_certificate "$1"; then
+		step shut_out "$1" '' "$(pair_of "$1")"
+		[ "$way" != open ] || step end_again "$1"
+	fi
 	# The file of a thousand takes seconds. From it the broker starts.
 	step write_rights
 	step finish
 	return "$failed"
+}
+
+# end_again NAME: a board comes back at once, and until the broker had read the list it was let in,
+# though without rights. To remove a client ends its session.
+end_again() {
+	ask 'already exists' "{\"command\":\"createClient\",\"username\":\"$1\"}" \
+		"{\"command\":\"deleteClient\",\"username\":\"$1\"}"
 }
 
 mark_revoked() {

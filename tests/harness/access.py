@@ -16,13 +16,14 @@ def dynamic_security():
 
 
 def access_lines(name, identity, host, ports):
-    """The lines of compose/mosquitto/<name>/access.conf.
+    """The lines of compose/mosquitto/<name>/*.conf.
 
     identity  what is /mosquitto/identity in a container
     ports     {port in the file: port of the test}
     """
     lines = []
-    for line in (ROOT / "compose/mosquitto" / name / "access.conf").read_text(encoding="utf-8").splitlines():
+    files = sorted((ROOT / "compose/mosquitto" / name).glob("*.conf"))
+    for line in "\n".join(file.read_text(encoding="utf-8") for file in files).splitlines():
         if line.startswith("listener "):
             line = f"listener {ports[int(line.split()[1])]} {host}"
         line = line.replace("/mosquitto/identity", str(identity))

@@ -1,6 +1,7 @@
 """What goes wrong in the middle of PostgreSQL's sessions: afterwards everything works again."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_a_renewal_that_fails(lab, central, postgres):
 
 def test_a_holder_that_cannot_renew(lab, central, postgres):
     """Its way to the database is cut: it gives the plain session up, and another has it alone."""
-    way = Proxy(postgres.port)
+    way = Proxy(SimpleNamespace(port=postgres.port, certificates=None))
     try:
         url = postgres.url().replace(f":{postgres.port}/", f":{way.port}/")
         holder = lab.ingest(central, STORE_URL=url)
@@ -96,7 +97,7 @@ def test_a_holder_that_cannot_renew(lab, central, postgres):
 @pytest.mark.parametrize("later_s", [0.1, 0.7])
 def test_it_stops_while_its_database_is_away(lab, central, postgres, later_s):
     """Before and after a batch is due to be tried again: exit 0, in time; senders keep it."""
-    way = Proxy(postgres.port)
+    way = Proxy(SimpleNamespace(port=postgres.port, certificates=None))
     try:
         way.target_port = 1  # nobody is there
         url = postgres.url().replace(f":{postgres.port}/", f":{way.port}/")
