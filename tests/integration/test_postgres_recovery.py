@@ -68,13 +68,14 @@ def test_a_renewal_that_fails(lab, central, postgres):
 
 def test_a_holder_that_cannot_renew(lab, central, postgres):
     """Its way to the database is cut: it gives the plain session up, and another has it alone."""
-    way = Proxy(SimpleNamespace(port=postgres.port, certificates=None))
+    server = SimpleNamespace(port=postgres.port, certificates=None)
+    way = Proxy(server)
     try:
         url = postgres.url().replace(f":{postgres.port}/", f":{way.port}/")
         holder = lab.ingest(central, STORE_URL=url)
         eventually(lambda: said(holder, TAKEN), "it has the lease")
         other = lab.ingest(central)
-        way.target_port = 1  # nobody is there
+        server.port = 1  # nobody is there
         way.break_all()
         eventually(lambda: said(other, TAKEN), "the other has the lease")
         device = lab.client(central)
@@ -88,7 +89,7 @@ def test_a_holder_that_cannot_renew(lab, central, postgres):
         eventually(lambda: expires(postgres) > before, "the lease is renewed again")
         assert "aken over" not in holder.stderr() + other.stderr()
         assert len(said(other, TAKEN)) == 1
-        way.target_port = postgres.port
+        server.port = postgres.port
         holder.wait_healthy()
     finally:
         way.close()
@@ -97,9 +98,10 @@ def test_a_holder_that_cannot_renew(lab, central, postgres):
 @pytest.mark.parametrize("later_s", [0.1, 0.7])
 def test_it_stops_while_its_database_is_away(lab, central, postgres, later_s):
     """Before and after a batch is due to be tried again: exit 0, in time; senders keep it."""
-    way = Proxy(SimpleNamespace(port=postgres.port, certificates=None))
+    server = SimpleNamespace(port=postgres.port, certificates=None)
+    way = Proxy(server)
     try:
-        way.target_port = 1  # nobody is there
+        server.port = 1  # nobody is there
         url = postgres.url().replace(f":{postgres.port}/", f":{way.port}/")
         ingest = lab.ingest(central, healthy=False, STORE_URL=url)
         # It tries seldom by now: nothing else wakes it up.
