@@ -115,7 +115,7 @@ GATHERING="tests/fault/test_kills.py tests/fault/test_outages.py tests/fault/tes
 # REVOKE_SESSIONS: among how many boards one is revoked.
 e2e_in_dev() {
 	ci/dev.sh --docker env "REVOKE_SESSIONS=${REVOKE_SESSIONS:-20}" \
-		python3 -m pytest -q -rP --durations=5 --color=no -n "$E2E_WORKERS" --dist loadfile "$@"
+		python3 -m pytest -q -rPfE --durations=5 --color=no -n "$E2E_WORKERS" --dist loadfile "$@"
 }
 IDENTITY="tests/e2e/test_access.py tests/e2e/test_doors.py tests/e2e/test_broken_starts.py
 	tests/e2e/test_check.py tests/e2e/test_provision.py tests/e2e/test_revoke.py"
