@@ -59,7 +59,7 @@ provision-server: ## certificates for a PostgreSQL elsewhere: SERVER=db.example.
 	@$(IDENTITIES) ci/provision.sh server $(SERVER)
 
 provision-addresses: ## the broker's new names and addresses: BROKER=broker.local,192.168.0.20
-	@$(IDENTITIES) ci/provision.sh addresses $(BROKER)
+	@$(IDENTITIES) ci/provision.sh addresses $(if $(filter command,$(firstword $(origin BROKER))),$(BROKER))
 
 provision-renew: ## a new key and bundle for NODE=, or DEVICE=, CLIENT=; the old key counts until revoke-old
 	@$(IDENTITIES) ci/provision.sh renew $(or $(NODE),$(DEVICE),$(CLIENT))

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 image=${REGISTRY:-localhost/dewpoint}/provision:${TAG:-latest}
 dir=${PROVISION_DIR:-provision}
-case $dir in /*) full=$dir ;; *) full=$PWD/$dir ;; esac
+full=$(realpath -m "$dir")
 project=${PROJECT:-dewpoint-${STACK:-broker}}
 
 need_engine
@@ -38,20 +38,33 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 label=com.docker.compose.service
-broker=$(for name in mosquitto broker-mosquitto; do
-	dk ps -q --filter "label=com.docker.compose.project=$project" --filter "label=$label=$name"
+broker=
+[ -n "${BROKER_AT:-}" ] || broker=$(for name in mosquitto broker-mosquitto; do
+	dk ps -q --filter "label=com.docker.compose.project=$project" --filter "label=$label=$name" \
+		--filter status=running --filter status=paused
 done | head -n 1)
+# Not by docker kill: whom the engine sent a signal, it does not start again after a reboot.
 watch_for_hup() {
 	while :; do
-		[ ! -e "$signals/hup" ] || { dk kill -s HUP "$broker" >/dev/null && rm -f "$signals/hup"; }
+		[ ! -e "$signals/hup" ] || {
+			dk run --rm --network none --pid "container:$broker" --cap-drop ALL --cap-add KILL \
+				--entrypoint /bin/sh "$image" -c 'kill -s HUP 1' && rm -f "$signals/hup"
+		}
 		sleep 0.05
 	done
 }
+# Where it finds who may come in.
+mounted=
+[ -z "$broker" ] || mounted=$(dk inspect --format \
+	'{{range .Mounts}}{{if eq .Destination "/mosquitto/identity"}}{{.Source}}{{end}}{{end}}' "$broker")
+if [ -n "$broker" ] && [ -z "$mounted" ]; then
+	broker=
+	say "    the broker of $project lets everybody in who reaches it, until it is started anew: docker compose up -d"
+fi
 if [ -n "$broker" ]; then
 	beside="--network container:$broker"
-	mounted=$(dk inspect --format '{{range .Mounts}}{{if eq .Destination "/mosquitto/identity"}}{{.Source}}{{end}}{{end}}' "$broker")
-	[ -z "$mounted" ] || [ "$mounted" = "$full/broker/mosquitto" ] ||
-		fail "the broker of $project has its identities in $mounted, not in $dir: name that folder with PROVISION_DIR, or the stack with STACK="
+	[ "$(realpath -m "$mounted")" = "$full/broker/mosquitto" ] ||
+		fail "the broker of $project has its identities in $mounted, not in $dir: name the stack with STACK=, or, if it was started from broker.tar, say BROKER_AT=127.0.0.1"
 	export BROKER_HUP=/signals/hup
 	watch_for_hup &
 	watcher=$!
@@ -59,6 +72,12 @@ elif [ -n "${BROKER_AT:-}" ]; then
 	beside="--network host"
 else
 	beside="--network none"
+fi
+
+# What broker.yml says of it already.
+if [ "${1:-}" = init ] && [ -z "${TOPIC_PREFIX:-}" ] && [ -r compose/.env ] && [ "$dir" = provision ]; then
+	TOPIC_PREFIX=$(sed -n "s/^TOPIC_PREFIX=//p" compose/.env | tail -n 1 | tr -d "'\"")
+	export TOPIC_PREFIX
 fi
 
 if [ ! -d "$full" ]; then

@@ -69,10 +69,11 @@ make_server() {
 	mkdir -p "$folder"
 	issued broker "$folder/server.key.made" "$folder/server.crt.made" \
 		serverAuth -addext "subjectAltName=$names"
-	own "$folder" "$broker_uid"
-	sync "$folder/server.key.made" "$folder/server.crt.made"
-	mv -f "$folder/server.key.made" "$folder/server.key"
-	mv -f "$folder/server.crt.made" "$folder/server.crt"
+	for file in server.key server.crt; do
+		mv "$folder/$file.made" "$folder/.$file"
+		give_broker "$folder/.$file" "$file"
+		rm "$folder/.$file"
+	done
 	cp "$dir/ca/ca.crt" "$folder/"
 }
 
@@ -100,7 +101,11 @@ make_list() {
 			[ "$crt" = '*.crt' ] || echo "${crt%.crt}"
 		done
 	} | sort -u >"$work/wanted"
-	if [ ! -s "$work/before" ] || ! same "$work/before" "$work/wanted"; then sign_list; fi
+	if [ ! -s "$work/before" ] || ! same "$work/before" "$work/wanted"; then
+		sign_list
+	elif [ -n "${BROKER_FOLDER:-}" ] && ! same "$list" "$BROKER_FOLDER/crl.pem"; then
+		give_broker "$list" crl.pem
+	fi
 	rm -rf "$work"
 }
 

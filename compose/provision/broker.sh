@@ -28,14 +28,14 @@ hup() {
 		kill -HUP "$BROKER_PID" || fail "the broker's process $BROKER_PID is gone, so it was not told to read the list of the revoked: once it runs, this again"
 	elif [ -n "${BROKER_HUP:-}" ]; then
 		: >"$BROKER_HUP"
-		tries=100
+		tries=200
 		while [ "$tries" -gt 0 ]; do
 			[ -e "$BROKER_HUP" ] || return 0
 			tries=$((tries - 1))
 			sleep 0.05
 		done
 		rm -f "$BROKER_HUP"
-		fail "the broker was not told within 5 s to read the list of the revoked: this again"
+		fail "the broker was not told within 10 s to read the list of the revoked: this again"
 	fi
 }
 
@@ -177,10 +177,10 @@ tell_broker() {
 		catch_up
 		;;
 	away)
-		if [ "${BROKER:-}" = down ]; then
+		if [ "${BROKER:-}" = down ] && ! near; then
 			echo "    the broker is down: it will know at its next start"
 		elif near; then
-			fail "the broker runs here and does not answer: $logs says why; then this again (BROKER=down if it is stopped)"
+			fail "the broker runs here and does not answer: $logs says why; then this again"
 		elif [ -n "${gone:-}" ]; then
 			fail "no broker answers at $at, so nobody was shut out yet: once it starts with this folder $gone is out; with BROKER_AT= where it runs, this again; BROKER=down if it is stopped"
 		else

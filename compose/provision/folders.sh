@@ -49,7 +49,8 @@ hashed() {
 # hash_of PASSWORD
 hash_of() {
 	printf 'one:%s\n' "$1" >"$dir/.new-hash"
-	hashed "$dir/.new-hash" | sed 's/^one://'
+	quietly mosquitto_passwd -U "$dir/.new-hash"
+	sed 's/^one://' "$dir/.new-hash"
 	rm -f "$dir/.new-hash"
 }
 
@@ -67,7 +68,8 @@ new_service() {
 	_health) health "$dir/broker/$2" "$password" ;;
 	*) url "$dir/broker/$2" "$1" "$password" ;;
 	esac
-	facts "$1" kind=service "since=$(now)" state=active "hashed=$(hash_of "$password")"
+	hash=$(hash_of "$password")
+	facts "$1" kind=service "since=$(now)" state=active "hashed=$hash"
 }
 
 # new_client NAME: a person or a program beyond the stack, known by a certificate.
@@ -85,7 +87,8 @@ new_client() {
 new_device() {
 	password=$(secret)
 	printf 'user=%s\npassword=%s\n' "$1" "$password" | write "$dir/devices/$1"
-	facts "$1" kind=device "since=$(now)" state=active "hashed=$(hash_of "$password")"
+	hash=$(hash_of "$password")
+	facts "$1" kind=device "since=$(now)" state=active "hashed=$hash"
 }
 
 # new_node NAME[:PLATFORM]

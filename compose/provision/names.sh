@@ -70,6 +70,7 @@ check_prefix() {
 
 # check_addresses LIST WHAT
 check_addresses() {
+	[ "$1" != down ] || fail "$2=$1: that says of a broker that it is stopped; here its names and addresses are wanted"
 	rest=$1,
 	while [ -n "$rest" ]; do
 		address=${rest%%,*} rest=${rest#*,}

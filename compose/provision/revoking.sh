@@ -67,9 +67,12 @@ shut_out() {
 	[ ! -e "$dir/ca/check/client.crt" ] || keep revoked "$dir/ca/check/client.crt"
 	make_list
 	# One that hangs finds the signal when it goes on.
-	[ "$way:${BROKER:-}" = away:down ] || hup
+	hup
 	# What that means has been said.
 	[ "$way" != away ] || return 0
+	if ! near && { [ ! -r "$3.crt" ] || [ ! -r "$3.key" ]; }; then
+		fail "the broker at $at is on another machine, and without $1's key it cannot be tried whether it lets that in: ci/bundle.sh broker, unpack the new broker.tar there, ./start"
+	fi
 	for pair in "$3" "$dir/ca/check/client"; do
 		if [ -e "$pair.crt" ] && [ -e "$pair.key" ]; then need_shut "$1" "$pair"; fi
 	done
