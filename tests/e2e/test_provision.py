@@ -4,7 +4,7 @@ what cannot be done is one line with what to do."""
 import socket
 
 import pytest
-from stack import Tools, docker, image
+from stack import DEV_IMAGE, Tools, docker, image
 from town import Town
 from wire import Ended
 
@@ -110,6 +110,22 @@ def test_who_is_revoked_is_out_also_after_a_restart(centre):
     provision(centre, "revoke", "attic")
     listed = provision(centre, "list").stdout.splitlines()
     assert [line for line in listed if line.startswith("attic ") and "revoked" in line]
+
+
+def test_a_broker_that_was_told_is_started_again_when_it_ends(centre):
+    """The engine starts nothing again whom it sent a signal itself: so it must not be asked to."""
+    provision(centre, "node", "brief")
+    provision(centre, "revoke", "brief")
+    broker = centre.container("mosquitto")
+    before = broker.state["State"]["StartedAt"]
+    beside = ["--pid", f"container:{broker.id}", "--user", "0", DEV_IMAGE]
+    docker("run", "--rm", *beside, "kill", "-s", "TERM", "1")
+    eventually(
+        lambda: centre.container("mosquitto").state["State"]["StartedAt"] != before,
+        "the engine has started it again",
+        60,
+    )
+    arrives(centre, "nodes/cellar/publisher", "/data/cellar", 23.75)
 
 
 def test_a_new_key_is_tried_before_the_old_one_goes(centre):
