@@ -39,7 +39,8 @@ trap end EXIT
 trap 'exit 130' INT TERM
 label=com.docker.compose.service
 broker=
-[ -n "${BROKER_AT:-}" ] || broker=$(for name in mosquitto broker-mosquitto; do
+# At first there is nothing that it could be told.
+[ -n "${BROKER_AT:-}" ] || [ "${1:-}" = init ] || broker=$(for name in mosquitto broker-mosquitto; do
 	dk ps -q --filter "label=com.docker.compose.project=$project" --filter "label=$label=$name" \
 		--filter status=running --filter status=paused
 done | head -n 1)
