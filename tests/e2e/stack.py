@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import tarfile
 from functools import cache, cached_property
@@ -16,6 +17,12 @@ REGISTRY = os.environ.get("REGISTRY") or "localhost/dewpoint"
 TAG = os.environ.get("TAG") or "latest"
 DOCKER = os.environ.get("DOCKER") or "docker"
 DEV_IMAGE = os.environ.get("DEV_IMAGE") or "localhost/dewpoint/dev:latest"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        return listener.getsockname()[1]
 
 
 def image(name):

@@ -5,7 +5,7 @@ import socket
 import struct
 
 import pytest
-from stack import DEV_IMAGE, docker
+from stack import DEV_IMAGE, docker, free_port
 
 from harness.client import Client
 from harness.wait import eventually
@@ -20,12 +20,6 @@ class At:
 
     def __init__(self, port):
         self.port = port
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 def address():

@@ -1,11 +1,10 @@
 """node.yml and broker.yml as the paper's users run them, one project each."""
 
-import socket
 import time
 
 import checks
 import pytest
-from stack import REPO, Stack, docker, image
+from stack import REPO, Stack, docker, free_port, image
 
 from harness.database import Database
 from harness.ledger import Ledger
@@ -23,12 +22,6 @@ services:
 volumes:
   ledger:
 """
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 def test_node_without_sensors_says_how():

@@ -2,20 +2,13 @@
 an interrupted check has left."""
 
 import json
-import socket
 
 import pytest
-from stack import docker, image
+from stack import docker, free_port, image
 from town import Town
 
 CONTROL = "$CONTROL/dynamic-security/v1"
 OWN = "provision-check"
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

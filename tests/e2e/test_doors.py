@@ -6,13 +6,12 @@ works for somebody who may.
 
 import itertools
 import re
-import socket
 from collections import defaultdict
 
 import pytest
 from attempts import FALSE
 from doors import ATTEMPTS, DEVICE, LOGIN, NO_LINE, NODE, NOWHERE, Line
-from stack import REPO, docker
+from stack import REPO, docker, free_port
 from town import Town
 from wire import Ended
 
@@ -20,12 +19,6 @@ from harness.wait import eventually
 
 SENSORS, EACH, PERIOD_MS = 10, 1000, 25
 CLIENTS = ("homeassistant", "operator-eve", "operator-mia")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 def makers():

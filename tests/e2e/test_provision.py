@@ -1,22 +1,15 @@
 """`make provision` and what follows, at a broker that runs: who is new comes in, who is revoked is out,
 what cannot be done is one line with what to do."""
 
-import socket
 
 import pytest
-from stack import DEV_IMAGE, Tools, docker, image
+from stack import DEV_IMAGE, Tools, docker, free_port, image
 from town import Town
 from wire import Ended
 
 from harness.wait import eventually
 
 NODES = ["cellar", "attic"]
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """scale.yml: PostgreSQL, two ingests and a pruner."""
 
-import socket
 from types import SimpleNamespace
 
 import checks
 import pytest
-from stack import docker
+from stack import docker, free_port
 
 from harness.client import Client
 from harness.peer import Peer, new_stream
@@ -13,12 +12,6 @@ from harness.pruning import order
 from harness.wait import eventually
 
 BUILD_S = 900
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import pytest
 
 from harness.lab import Lab
 from harness.limit import time_limit_of
+from harness.odd_broker import OddBroker
 from harness.report import pytest_runtest_makereport  # noqa: F401
 from harness.service import BIN
 
@@ -24,6 +25,20 @@ def time_limit(request):
     """No test hangs: past the limit, its file's LIMIT_S if there is one, it fails where it stands."""
     with time_limit_of(getattr(request.module, "LIMIT_S", TEST_LIMIT_S), "test"):
         yield
+
+
+@pytest.fixture
+def odd():
+    """odd(...): an OddBroker, closed after the test."""
+    brokers = []
+
+    def make(**options):
+        brokers.append(OddBroker(**options))
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.close()
 
 
 def pytest_generate_tests(metafunc):

@@ -7,7 +7,7 @@ import pytest
 
 from harness import Centre, eventually
 from harness.client import publish_properties
-from harness.odd_broker import CONNECT, PUBLISH, OddBroker
+from harness.odd_broker import CONNECT, PUBLISH
 from harness.oracle import stored_exactly_once
 from harness.peer import new_stream, senml
 
@@ -160,19 +160,6 @@ def test_a_broker_without_topic_aliases_gets_topics(lab, local):
     sampler = lab.sampler(local, "bench=sim@42,count=100", PERIOD_MS=20)
     stored_exactly_once(lab, sampler, 100)
     assert [e for e in publisher.events() if "connection lost" in e["msg"]] == []
-
-
-@pytest.fixture
-def odd():
-    brokers = []
-
-    def make(**options):
-        brokers.append(OddBroker(**options))
-        return brokers[-1]
-
-    yield make
-    for broker in brokers:
-        broker.close()
 
 
 def topics_of_states(broker):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness import eventually
-from harness.odd_broker import CONNECT, SUBSCRIBE, OddBroker
+from harness.odd_broker import CONNECT, SUBSCRIBE
 
 PLUGIN = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so"
 REFUSED = "refuses a subscription"
@@ -53,19 +53,6 @@ def says(service, text):
 
 def logged(service, text):
     return [event for event in service.events() if text in event.get("msg", "")]
-
-
-@pytest.fixture
-def odd():
-    brokers = []
-
-    def make(**options):
-        brokers.append(OddBroker(**options))
-        return brokers[-1]
-
-    yield make
-    for broker in brokers:
-        broker.close()
 
 
 def test_a_refused_subscription_is_said_by_each_service(lab, central):
